@@ -1,0 +1,120 @@
+//! What every device can do.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::empty;
+use crate::{ClaimToken, Identity, bound::bounded_number, operation::operations};
+
+operations! {
+    AnyDevice;
+    /// Reserves the device for the caller for a while; with the claim's token it renews it.
+    Claim(ClaimParams) -> Claimed = "claim", None, 10 s;
+    /// Ends the claim whose token the call carries.
+    Release(ReleaseParams) -> Released = "release", None, 10 s;
+    /// Tests the device.
+    SelfTest(SelfTestParams) -> SelfTestReport = "self-test", Repeatable, 300 s;
+    /// Reads the device's identity anew and, where the device can, makes it show itself.
+    Identify(IdentifyParams) -> Identified = "identify", Repeatable, 30 s;
+    /// Brings the device back to its initial state; a running call is not touched.
+    Reset(ResetParams) -> ResetDone = "reset", Repeatable, 120 s;
+}
+
+bounded_number! {
+    /// How long a claim holds without renewal, in milliseconds: one second to one hour.
+    LeaseMs(u32) in 1_000..=3_600_000;
+}
+
+/// Parameters of `claim`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClaimParams {
+    /// How long the claim holds without renewal.
+    pub lease_ms: LeaseMs,
+    /// Takes the claim from whoever holds it; technicians only, and noted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub take_over: bool,
+}
+
+/// Result of `claim`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Claimed {
+    /// Goes into the user property `claim` of the calls that follow.
+    pub token: ClaimToken,
+    /// When the claim ends unless it is renewed.
+    pub until: Timestamp,
+}
+
+/// How deep a self-test goes (XFS4IoT and the field's terminals know the same three).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SelfTestLevel {
+    /// The device and its connection, without the outside.
+    Internal,
+    /// What lies behind the device: a payment host, a network.
+    External,
+    /// With a person's help: insert a test card, look at a page.
+    Interactive,
+}
+
+/// Parameters of `self-test`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SelfTestParams {
+    /// How deep.
+    pub level: SelfTestLevel,
+}
+
+/// How one step of a self-test ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepOutcome {
+    /// As it should be.
+    Passed,
+    /// Not as it should be.
+    Failed,
+    /// Not tried, for the reason in the message.
+    Skipped,
+}
+
+/// One step of a self-test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SelfTestStep {
+    /// A keyword, e.g. `connect`, `host`.
+    pub name: String,
+    /// How it ended.
+    pub outcome: StepOutcome,
+    /// What was seen and what a person can do, in the caller's language.
+    pub message: String,
+}
+
+/// Result of `self-test`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SelfTestReport {
+    /// Whether every step that was tried passed.
+    pub passed: bool,
+    /// The steps in their order.
+    pub steps: Vec<SelfTestStep>,
+}
+
+/// Result of `identify`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Identified {
+    /// What the device says it is.
+    #[serde(flatten)]
+    pub identity: Identity,
+    /// Whether the device showed itself: a lamp, a beep, a text.
+    pub signalled: bool,
+}
+
+empty! {
+    /// Parameters of `release`.
+    ReleaseParams;
+    /// Result of `release`.
+    Released;
+    /// Parameters of `identify`.
+    IdentifyParams;
+    /// Parameters of `reset`.
+    ResetParams;
+    /// Result of `reset`.
+    ResetDone;
+}

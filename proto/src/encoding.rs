@@ -1,0 +1,268 @@
+//! The two encodings of a payload: CBOR (RFC 8949) and JSON (RFC 8259).
+
+use std::{fmt, str::FromStr};
+
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, DeserializeOwned},
+};
+
+/// The content type of a call and of its answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ContentType {
+    /// `application/cbor`.
+    Cbor,
+    /// `application/json`.
+    Json,
+}
+
+/// A payload that is not what its content type and the contract say.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}{problem}", field_prefix(field))]
+pub struct DecodeError {
+    /// The path of the offending field, e.g. `amount.cents`; empty for the payload as a whole.
+    pub field: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+/// A value that could not be encoded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the answer could not be encoded: {0}")]
+pub struct EncodeError(String);
+
+fn field_prefix(field: &str) -> String {
+    if field.is_empty() {
+        String::new()
+    } else {
+        format!("field {field}: ")
+    }
+}
+
+impl ContentType {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Cbor, Self::Json];
+
+    /// The MIME type that travels as MQTT's Content Type.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cbor => "application/cbor",
+            Self::Json => "application/json",
+        }
+    }
+
+    /// The payload of `value`.
+    pub fn encode<T: Serialize + ?Sized>(self, value: &T) -> Result<Vec<u8>, EncodeError> {
+        match self {
+            Self::Cbor => {
+                let mut payload = Vec::new();
+                ciborium::into_writer(value, &mut payload)
+                    .map_err(|e| EncodeError(e.to_string()))?;
+                Ok(payload)
+            }
+            Self::Json => serde_json::to_vec(value).map_err(|e| EncodeError(e.to_string())),
+        }
+    }
+
+    /// The value of `payload`. An empty payload reads as an empty map, so that operations
+    /// without parameters can be called with nothing at all.
+    pub fn decode<T: DeserializeOwned>(self, payload: &[u8]) -> Result<T, DecodeError> {
+        match self {
+            Self::Cbor => decode_cbor(if payload.is_empty() { &[0xa0] } else { payload }),
+            Self::Json => decode_json(if payload.is_empty() { b"{}" } else { payload }),
+        }
+    }
+}
+
+fn decode_json<T: DeserializeOwned>(payload: &[u8]) -> Result<T, DecodeError> {
+    let mut json = serde_json::Deserializer::from_slice(payload);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|e| {
+        let field = field_path(e.path());
+        DecodeError {
+            field,
+            problem: e.into_inner().to_string(),
+        }
+    })?;
+    json.end().map_err(|_| DecodeError {
+        field: String::new(),
+        problem: "something follows the JSON payload".to_owned(),
+    })?;
+    Ok(value)
+}
+
+fn decode_cbor<T: DeserializeOwned>(payload: &[u8]) -> Result<T, DecodeError> {
+    // The recursion limit is ciborium's own (256); it reads long strings in chunks, so a length
+    // that lies allocates nothing.
+    let mut rest = payload;
+    let Tracked(value) = ciborium::from_reader(&mut rest).map_err(|e| {
+        let (field, problem) = match e {
+            ciborium::de::Error::Io(_) => (None, "the CBOR payload ends too early".to_owned()),
+            ciborium::de::Error::Syntax(at) => (None, format!("no CBOR at byte {at}")),
+            ciborium::de::Error::RecursionLimitExceeded => {
+                (None, "the CBOR payload is nested too deeply".to_owned())
+            }
+            ciborium::de::Error::Semantic(_, told) => match told.split_once(FIELD_ENDS) {
+                Some((field, problem)) => (Some(field.to_owned()), problem.to_owned()),
+                None => (None, told),
+            },
+        };
+        DecodeError {
+            field: field.unwrap_or_default(),
+            problem,
+        }
+    })?;
+    if !rest.is_empty() {
+        return Err(DecodeError {
+            field: String::new(),
+            problem: format!("{} bytes follow the CBOR payload", rest.len()),
+        });
+    }
+    Ok(value)
+}
+
+/// Separates the field from the problem on their way through ciborium's one error string.
+const FIELD_ENDS: char = '\u{1f}';
+
+/// A value read while keeping track of where in the payload the reader is: ciborium offers no
+/// deserializer to wrap, so the tracking is done by the value.
+struct Tracked<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Tracked<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        serde_path_to_error::deserialize(deserializer)
+            .map(Tracked)
+            .map_err(|e| {
+                let field = field_path(e.path());
+                let told = e.into_inner().to_string();
+                // ciborium wraps what it is told as `Semantic(offset, "…")`.
+                let problem = told
+                    .strip_prefix("Semantic(")
+                    .and_then(|told| {
+                        Some(
+                            told.split_once(", \"")?
+                                .1
+                                .strip_suffix("\")")?
+                                .replace("\\\"", "\""),
+                        )
+                    })
+                    .unwrap_or(told);
+                de::Error::custom(format!("{field}{FIELD_ENDS}{problem}"))
+            })
+    }
+}
+
+fn field_path(path: &serde_path_to_error::Path) -> String {
+    let path = path.to_string();
+    if path == "." { String::new() } else { path }
+}
+
+impl fmt::Display for ContentType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for ContentType {
+    type Err = ();
+
+    /// Reads a MIME type; parameters such as `; charset=utf-8` are passed over.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let essence = text.split(';').next().unwrap_or_default().trim();
+        Self::ALL
+            .into_iter()
+            .find(|t| t.as_str().eq_ignore_ascii_case(essence))
+            .ok_or(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Amount;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Till {
+        amount: Amount,
+    }
+
+    #[test]
+    fn a_wrong_field_is_named_in_both_encodings() {
+        let wrong = serde_json::json!({"amount": {"cents": 0, "currency": "EUR"}});
+        for encoding in ContentType::ALL {
+            let payload = encoding.encode(&wrong).unwrap();
+            let error = encoding.decode::<Till>(&payload).unwrap_err();
+            assert_eq!(error.field, "amount.cents", "{encoding}");
+            assert!(
+                error.problem.contains("outside 1 to 999999999999"),
+                "{encoding}: {error}"
+            );
+            assert!(!error.problem.contains("Semantic"), "{encoding}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_missing_field_and_a_wrong_kind_are_told_plainly() {
+        for (json, expected) in [
+            (serde_json::json!({}), "missing field `amount`"),
+            (
+                serde_json::json!({"amount": {"cents": 5}}),
+                "missing field `currency`",
+            ),
+            (
+                serde_json::json!({"amount": 7}),
+                "invalid type: integer `7`",
+            ),
+        ] {
+            for encoding in ContentType::ALL {
+                let payload = encoding.encode(&json).unwrap();
+                let error = encoding.decode::<Till>(&payload).unwrap_err().to_string();
+                assert!(error.contains(expected), "{encoding}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn trailing_bytes_and_truncation_are_refused() {
+        let till = Till {
+            amount: Amount::euro_cents(1010).unwrap(),
+        };
+        for encoding in ContentType::ALL {
+            let payload = encoding.encode(&till).unwrap();
+            assert_eq!(encoding.decode::<Till>(&payload), Ok(Till { ..till }));
+            for end in 1..payload.len() {
+                assert!(encoding.decode::<Till>(&payload[..end]).is_err());
+            }
+            let longer = [payload.as_slice(), b"1"].concat();
+            assert!(encoding.decode::<Till>(&longer).is_err());
+        }
+    }
+
+    #[test]
+    fn a_length_that_lies_allocates_nothing() {
+        // A byte string that claims 2^62 bytes.
+        let liar = [0x5b, 0x40, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3];
+        assert!(ContentType::Cbor.decode::<crate::Blob>(&liar).is_err());
+    }
+
+    #[test]
+    fn content_types_are_read_with_parameters() {
+        assert_eq!(
+            "application/json; charset=utf-8".parse(),
+            Ok(ContentType::Json)
+        );
+        assert_eq!("Application/CBOR".parse(), Ok(ContentType::Cbor));
+        assert_eq!("text/plain".parse::<ContentType>(), Err(()));
+    }
+
+    proptest! {
+        #[test]
+        fn any_payload_is_read_without_panic(payload in proptest::collection::vec(any::<u8>(), 0..300)) {
+            for encoding in ContentType::ALL {
+                let _ = encoding.decode::<Till>(&payload);
+                let _ = encoding.decode::<crate::Blob>(&payload);
+            }
+        }
+    }
+}
