@@ -1,1 +1,12 @@
-//! In the making.
+//! koffer's device drivers: typed operations in, progress and one outcome out.
+//!
+//! One folder per class, one per protocol below it: a pure codec, an actor that owns the port,
+//! and what it takes to know after a crash what happened. A driver never sees a topic, a client
+//! or an encoding of the contract.
+
+mod call;
+mod driver;
+pub mod payment;
+
+pub use call::{Call, CallControl, Effects, Evidence, NotStored, Steering, Stop, Told, call};
+pub use driver::{Contact, Driver, Fault, Finished, Opened, Report, Reports};

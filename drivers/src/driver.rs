@@ -1,0 +1,84 @@
+//! What every driver is to the gateway.
+
+use async_trait::async_trait;
+use koffer_proto::{Capabilities, EventKind, Identity, Outcome, Reason, Request, Response};
+use tokio::sync::mpsc;
+
+use crate::Call;
+
+/// A device as its actor drives it. One life: opened once, then calls one after the other, with
+/// [`Driver::watch`] in between, until contact is lost; a new life is a new value.
+#[async_trait]
+pub trait Driver: Send {
+    /// Makes contact and says what is there.
+    async fn open(&mut self) -> Result<Opened, Fault>;
+
+    /// Runs one call to its end. Returns soon after the call's [`Stop`]; never repeats by itself
+    /// what must not happen twice.
+    async fn run(&mut self, request: Request, call: &mut Call) -> Finished;
+
+    /// Watches the device while no call runs, and returns when contact is lost. Dropped without
+    /// notice when a call comes, so it must lose nothing at any await.
+    async fn watch(&mut self, reports: &Reports) -> Fault;
+
+    /// Lets go of the device in an orderly way.
+    async fn close(&mut self);
+}
+
+/// What a device is, as found when contact was made.
+#[derive(Debug, Clone, Default)]
+pub struct Opened {
+    /// Vendor, model, serial number, firmware.
+    pub identity: Identity,
+    /// What its class leaves open.
+    pub capabilities: Option<Capabilities>,
+    /// What needs attention although it takes calls; empty when all is well.
+    pub reasons: Vec<Reason>,
+}
+
+/// How a call ended, and whether the device is still there.
+#[derive(Debug)]
+pub struct Finished {
+    /// What came of the call.
+    pub outcome: Outcome<Response>,
+    /// Whether the device can take the next one as it is.
+    pub contact: Contact,
+}
+
+/// Whether the device can take the next call as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Contact {
+    /// It can.
+    Kept,
+    /// It must be opened anew.
+    Lost(Fault),
+}
+
+/// Why a device cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {}", .reason.keyword, .reason.text.en)]
+pub struct Fault {
+    /// What happened, and what a person can do.
+    pub reason: Reason,
+}
+
+impl Fault {
+    /// A fault with its sentences in German and English.
+    pub fn new(keyword: &str, de: impl Into<String>, en: impl Into<String>) -> Self {
+        Self {
+            reason: Reason::new(keyword, de, en),
+        }
+    }
+}
+
+/// What a watched device says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Report {
+    /// What needs attention now, all of it; empty when all is well again.
+    Reasons(Vec<Reason>),
+    /// Something happened.
+    Event(EventKind),
+}
+
+/// Where a driver reports what it watches.
+pub type Reports = mpsc::Sender<Report>;
