@@ -1,0 +1,3 @@
+//! Payment terminals.
+
+pub mod zvt;
