@@ -1,1 +1,3 @@
-//! Card payment terminals.
+//! Payment terminals.
+
+pub mod zvt;
