@@ -1,1 +1,3 @@
-//! In the making.
+//! The gateway between the message bus and the devices: `kofferd` and its rooms.
+
+pub mod bus;
