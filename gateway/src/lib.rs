@@ -1,3 +1,8 @@
 //! The gateway between the message bus and the devices: `kofferd` and its rooms.
 
+mod backoff;
 pub mod bus;
+pub mod calls;
+pub mod documents;
+pub mod journal;
+pub mod registry;

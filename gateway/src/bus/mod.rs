@@ -15,7 +15,6 @@
 //! No type of the client library (`rumqttc`) appears in a public signature.
 
 mod acks;
-mod backoff;
 mod delivery;
 mod inbox;
 mod message;

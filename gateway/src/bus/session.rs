@@ -4,13 +4,13 @@
 //! else is served beside it. Only a connection given up (silent, or out of time) is dropped, and
 //! with it the whole event loop; what it still held is collected first.
 
-use super::backoff::Backoff;
 use super::delivery::Delivery;
 use super::inbox::Inbox;
 use super::message::Message;
 use super::outbox::{Entry, NotSent, Sent};
 use super::settings::Settings;
 use super::{BrokerLimits, Closed, Command, Disconnection, Incoming, Shared, wire};
+use crate::backoff::Backoff;
 use rumqttc::Outgoing;
 use rumqttc::v5::mqttbytes::v5::{ConnAck, Packet, PubAck, Publish, SubAck};
 use rumqttc::v5::{AsyncClient, Event, EventLoop, Request};
@@ -20,6 +20,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, sleep_until};
+
+/// A broker restarted by its supervisor is back within a second or two.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// Nobody wants to wait longer than this for a broker that is back.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// A local broker answers a SUBSCRIBE at once; one that does not is not well.
 const SUBACK_PATIENCE: Duration = Duration::from_secs(10);
@@ -113,12 +118,12 @@ impl Session {
     }
 
     pub(super) async fn run(mut self) {
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
             match self.connection(&mut backoff).await {
                 Ended::Left => break,
                 Ended::Lost(reason) => {
-                    let pause = backoff.next();
+                    let pause = backoff.next_pause();
                     tracing::warn!(
                         broker = %self.settings.address, client_id = %self.settings.client_id,
                         %reason, retry_ms = pause.as_millis(), "no connection to the broker"
