@@ -58,8 +58,8 @@ impl ContentType {
             Self::Cbor => {
                 // A flattened field hides its number of entries, and ciborium would answer with
                 // an indefinite length; as a tree of values every length is known.
-                let tree = ciborium::Value::serialized(value)
-                    .map_err(|e| EncodeError(e.to_string()))?;
+                let tree =
+                    ciborium::Value::serialized(value).map_err(|e| EncodeError(e.to_string()))?;
                 let mut payload = Vec::new();
                 ciborium::into_writer(&tree, &mut payload)
                     .map_err(|e| EncodeError(e.to_string()))?;
