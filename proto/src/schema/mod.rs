@@ -9,6 +9,7 @@ mod asyncapi;
 mod completion;
 mod envelope;
 mod message_properties;
+mod page;
 mod topics;
 
 use std::collections::BTreeMap;
@@ -62,6 +63,7 @@ pub fn files() -> BTreeMap<String, String> {
         let path = format!("schema/envelope/{}.json", envelope.name);
         files.insert(path, file(envelope.schema));
     }
+    files.insert("operations.md".to_owned(), page::operations());
     files.insert("asyncapi.json".to_owned(), file(asyncapi()));
     files
 }
