@@ -231,3 +231,12 @@ fn a_list_outside_its_bounds_is_refused_by_its_field() {
         );
     }
 }
+
+#[test]
+fn cbor_of_indefinite_length_is_read() {
+    // {_ "amount": {_ "cents": 5, "currency": (_ "E", "UR")}}
+    let payload = b"\xbffamount\xbfecents\x05hcurrency\x7faEbUR\xff\xff\xff";
+    let read = Request::decode(Class::Payment, "pay", ContentType::Cbor, payload).unwrap();
+    let (amount, reference) = (Amount::euro_cents(5).unwrap(), None);
+    assert_eq!(read, PayParams { amount, reference }.into());
+}

@@ -1,6 +1,8 @@
 // Checks the generated contract with tools that koffer did not write: AsyncAPI's own parser, and
 // ajv for JSON Schema 2020-12. Any error or warning fails.
 //
+// Node 18 will do: package.json holds jsep back to the last version that says so.
+//
 //   npm ci --ignore-scripts --no-audit --no-fund && node validate.mjs
 
 import { existsSync, readFileSync, readdirSync } from "node:fs";
