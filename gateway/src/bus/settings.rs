@@ -48,7 +48,7 @@ impl Settings {
             // A dead line is noticed within a minute; at two pings a minute that costs nothing.
             keep_alive: Duration::from_secs(20),
             // Longer than any restart, shorter than any deadline worth keeping a call for.
-            session_expiry: Duration::from_secs(600),
+            session_expiry: Duration::from_mins(10),
             max_packet_size: DEFAULT_MAX_PACKET_SIZE,
             // Calls waiting for the journal. Worst case this many packets of full size in memory.
             receive_maximum: 32,

@@ -17,8 +17,8 @@ pub(crate) type Key = (ClientId, CallId);
 /// How long completions are kept. The contract asks for 24 hours and 100,000 calls of what must
 /// not happen twice, and allows 120 s at most for what is confidential; everything else is kept
 /// as long as an app may still ask for it again.
-const KEPT_ONCE: Duration = Duration::from_secs(24 * 60 * 60);
-const KEPT_OTHERS: Duration = Duration::from_secs(120);
+const KEPT_ONCE: Duration = Duration::from_hours(24);
+const KEPT_OTHERS: Duration = Duration::from_mins(2);
 
 /// Shelves of kept completions, each with its own age and bound, so that a flood of status calls
 /// never pushes out a payment.

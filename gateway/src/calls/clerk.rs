@@ -189,7 +189,7 @@ impl Clerk {
         /// Answers that found the outbox full are tried again this often.
         const RETRY_UNSENT: Duration = Duration::from_millis(200);
         /// Nothing is due: look again now and then.
-        const IDLE: Duration = Duration::from_secs(60);
+        const IDLE: Duration = Duration::from_mins(1);
         let now = Instant::now();
         let unsent = (!self.unsent.is_empty()).then(|| now + RETRY_UNSENT);
         let until = stopping.map(|(Stopping::Finishing(until) | Stopping::Asked(until))| until);

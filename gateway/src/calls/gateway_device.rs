@@ -9,7 +9,7 @@ use koffer_proto::{
         any_device::{self, Claimed, Released},
         gateway::{
             self, CallPhase, Calls, CancelParams, CancelVerdict, Cancelled, Diagnosis, OpenCall,
-            OperationSchema, SignalParams, SignalVerdict, Signalled,
+            SignalParams, SignalVerdict, Signalled,
         },
     },
     schema,
@@ -87,10 +87,7 @@ impl Desk {
             }
             gateway::Request::Schema(params) => {
                 match schema::operation(params.class, params.operation.as_str()) {
-                    Some((params, result)) => ok(gateway::Response::Schema(OperationSchema {
-                        params,
-                        result,
-                    })),
+                    Some(schema) => ok(gateway::Response::Schema(schema)),
                     None => refuse(
                         Status::Unsupported,
                         texts::no_such_operation(params.class, &params.operation),

@@ -318,7 +318,7 @@ fn the_same_call_id_joins_replays_or_conflicts_and_never_runs_again() {
         [pair("a", "ok"), pair("a", "ok")],
         "one per place"
     );
-    office.later(Duration::from_secs(23 * 3600));
+    office.later(Duration::from_hours(23));
     office.pay("ws-1", "a", "till-1", 3780);
     assert_eq!(office.statuses(), [pair("a", "ok")]);
     assert_eq!(office.starts.len(), 1);
@@ -376,9 +376,9 @@ fn a_waiting_call_expires_and_a_running_one_is_left_to_its_driver() {
     office.pay("ws-1", "b", "till-1", 5);
     assert_eq!(
         office.desk.next_tick(),
-        Some(office.now.instant + Duration::from_secs(60))
+        Some(office.now.instant + Duration::from_mins(1))
     );
-    office.later(Duration::from_secs(60));
+    office.later(Duration::from_mins(1));
     assert_eq!(office.statuses(), [pair("b", "expired")]);
     office.finish(0, paid());
     assert_eq!(office.statuses(), [pair("a", "ok")]);

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// A device that answers slowly at first (a terminal that dials in) is given this long.
-const OPENING: Duration = Duration::from_secs(60);
+const OPENING: Duration = Duration::from_mins(1);
 
 /// What a driver may take after its call's deadline to bring the device to rest: an abort on a
 /// payment terminal is answered within some seconds.
