@@ -3,126 +3,55 @@
 //! configuration we ship.
 //!
 //! Every attempt is followed by a marker that is allowed to arrive; what has not arrived before the
-//! marker never will. Where the brokers differ, [`Target`] says how, and why that is accepted.
+//! marker never will. Where the brokers differ, [`Broker`] says how, and why that is accepted.
 
 #![expect(clippy::expect_used, reason = "helpers of a test fail the test")]
 
-use koffer_gateway::broker::InternalBroker;
-use koffer_gateway::broker::embedded::{self, Client, Password, Running};
-use koffer_gateway::broker::rules::Role;
-use koffer_gateway::bus::Secret;
-use koffer_tests::mosquitto::{Mosquitto, Subscriber, User};
-
-const ROOT: &str = "koffer/1/case-7";
-const USERS: [(&str, &str, Role); 4] = [
-    ("kofferd", "gateway-secret", Role::Gateway),
-    ("ws-1", "secret-one", Role::Workstation),
-    ("ws-2", "secret-two", Role::Workstation),
-    ("monitor", "secret-three", Role::Monitor),
-];
-
-/// A broker under test.
-enum Target {
-    /// Refuses forbidden subscriptions in the SUBACK, forbidden and retained wills and other
-    /// clients' identifiers at CONNECT.
-    Embedded(Option<Running>),
-    /// mosquitto 2.0 with an ACL file grants any subscription and withholds the messages; it lets a
-    /// client take over a session by its identifier (disturbing, but reading nothing of it); it
-    /// accepts a retained will on a topic the client may publish to, which the gateway refuses as
-    /// it refuses every retained call.
-    Mosquitto(Mosquitto),
-}
-
-impl Target {
-    async fn embedded() -> Self {
-        let clients = USERS
-            .map(|(name, password, role)| Client {
-                name: name.to_owned(),
-                role,
-                password: Password::Clear(Secret::new(password)),
-            })
-            .into();
-        let mut settings = embedded::Settings::new("case-7", clients);
-        settings.listen = ([127, 0, 0, 1], 0).into();
-        Self::Embedded(Some(
-            embedded::start(settings)
-                .await
-                .expect("the embedded broker starts"),
-        ))
-    }
-
-    fn mosquitto() -> Self {
-        Self::Mosquitto(Mosquitto::shipped(
-            &USERS.map(|(name, password, _)| (name, password)),
-        ))
-    }
-
-    fn is_embedded(&self) -> bool {
-        matches!(self, Self::Embedded(_))
-    }
-
-    fn port(&self) -> u16 {
-        match self {
-            Self::Embedded(running) => running.as_ref().expect("running").mqtt_address().port(),
-            Self::Mosquitto(broker) => broker.port(),
-        }
-    }
-
-    fn user(&self, name: &str) -> User {
-        let (name, password, _) = USERS
-            .iter()
-            .find(|(user, ..)| *user == name)
-            .expect("a user of this test");
-        User::new(self.port(), name, password)
-    }
-
-    /// The gateway's ears: everything under call/, one line each: topic, retain flag, payload.
-    async fn ears(&self) -> Subscriber {
-        let gateway = self.user("kofferd");
-        let mut ears = gateway.subscribe(
-            &[&format!("{ROOT}/call/#")],
-            &["--retain-as-published", "-F", "%t %r %p"],
-        );
-        // The client says nothing when it is subscribed: knock until it hears.
-        loop {
-            self.user("ws-1")
-                .publish(&call("ws-1"), "knock", &[])
-                .await
-                .expect("allowed");
-            let knock = std::time::Duration::from_millis(200);
-            if tokio::time::timeout(knock, ears.until("knock"))
-                .await
-                .is_ok()
-            {
-                return ears;
-            }
-        }
-    }
-
-    /// What the gateway hears of the calls made until now, knocks aside.
-    async fn heard(&self, ears: &mut Subscriber, marker: &str) -> Vec<String> {
-        self.user("ws-1")
-            .publish(&call("ws-1"), marker, &[])
+use koffer_gateway::broker::embedded;
+use koffer_tests::brokers::{Broker, ROOT};
+use koffer_tests::mosquitto::{Subscriber, User};
+use std::time::Duration;
+/// The gateway's ears: everything under call/, one line each: topic, retain flag, payload.
+async fn ears(target: &Broker) -> Subscriber {
+    let mut ears = target.user("kofferd").subscribe(
+        &[&format!("{ROOT}/call/#")],
+        &["--retain-as-published", "-F", "%t %r %p"],
+    );
+    // The client says nothing when it is subscribed: knock until it hears.
+    loop {
+        target
+            .user("ws-1")
+            .publish(&call("ws-1"), "knock", &[])
             .await
             .expect("allowed");
-        let mut heard = ears.until(marker).await;
-        heard.retain(|line| !line.ends_with("knock"));
-        heard
-    }
-
-    async fn stop(self) {
-        if let Self::Embedded(Some(running)) = self {
-            Box::new(running).stop().await;
+        let knock = Duration::from_millis(200);
+        if tokio::time::timeout(knock, ears.until("knock"))
+            .await
+            .is_ok()
+        {
+            return ears;
         }
     }
+}
+
+/// What the gateway hears of the calls made until now, knocks aside.
+async fn heard(target: &Broker, ears: &mut Subscriber, marker: &str) -> Vec<String> {
+    target
+        .user("ws-1")
+        .publish(&call("ws-1"), marker, &[])
+        .await
+        .expect("allowed");
+    let mut heard = ears.until(marker).await;
+    heard.retain(|line| !line.ends_with("knock"));
+    heard
 }
 
 fn call(client: &str) -> String {
     format!("{ROOT}/call/{client}/till/pay")
 }
 
-async fn a_client_publishes_only_under_its_own_name(target: &Target) {
-    let mut ears = target.ears().await;
+async fn a_client_publishes_only_under_its_own_name(target: &Broker) {
+    let mut ears = ears(target).await;
     let forbidden = [
         ("ws-1", call("ws-2")),
         ("ws-1", call("kofferd")),
@@ -144,7 +73,7 @@ async fn a_client_publishes_only_under_its_own_name(target: &Target) {
             );
         }
     }
-    assert_eq!(target.heard(&mut ears, "marker-1").await, [""; 0]);
+    assert_eq!(heard(target, &mut ears, "marker-1").await, [""; 0]);
 
     // Nothing forged was retained either.
     let everything = format!("{ROOT}/dev/#");
@@ -162,7 +91,7 @@ async fn a_client_publishes_only_under_its_own_name(target: &Target) {
 
 /// Subscribes to `filter` and to the retained status, so that the test sees that it is subscribed;
 /// then the gateway publishes `secret` and says goodbye on status. Returns what was read between.
-async fn read(target: &Target, client: &str, filter: &str, secret: &str) -> Vec<String> {
+async fn read(target: &Broker, client: &str, filter: &str, secret: &str) -> Vec<String> {
     let gateway = target.user("kofferd");
     let status = format!("{ROOT}/status");
     gateway
@@ -186,7 +115,7 @@ async fn read(target: &Target, client: &str, filter: &str, secret: &str) -> Vec<
     before
 }
 
-async fn a_client_reads_only_its_own_replies_whatever_the_wildcards(target: &Target) {
+async fn a_client_reads_only_its_own_replies_whatever_the_wildcards(target: &Broker) {
     let reply = format!("{ROOT}/reply/ws-2/till");
     let forbidden = [
         ("ws-1", reply.clone()),
@@ -222,7 +151,7 @@ async fn a_client_reads_only_its_own_replies_whatever_the_wildcards(target: &Tar
     );
 }
 
-async fn a_monitor_reads_descriptions_and_states_but_no_events(target: &Target) {
+async fn a_monitor_reads_descriptions_and_states_but_no_events(target: &Broker) {
     let dev = |rest: &str| format!("{ROOT}/dev/{rest}");
     let event = dev("reader/event/mrz-read");
     for filter in [
@@ -250,7 +179,7 @@ async fn a_monitor_reads_descriptions_and_states_but_no_events(target: &Target) 
 }
 
 /// Connects with a will, waits until connected or refused, and dies. True when it was connected.
-async fn dies_with_will(target: &Target, client: &str, will: &[&str]) -> bool {
+async fn dies_with_will(target: &Broker, client: &str, will: &[&str]) -> bool {
     let status = format!("{ROOT}/status");
     target
         .user("kofferd")
@@ -263,8 +192,8 @@ async fn dies_with_will(target: &Target, client: &str, will: &[&str]) -> bool {
     connected
 }
 
-async fn a_will_is_held_to_the_rules_of_publishing(target: &Target) {
-    let mut ears = target.ears().await;
+async fn a_will_is_held_to_the_rules_of_publishing(target: &Broker) {
+    let mut ears = ears(target).await;
     let status = format!("{ROOT}/status");
     let forbidden = [
         call("ws-2"),
@@ -311,14 +240,14 @@ async fn a_will_is_held_to_the_rules_of_publishing(target: &Target) {
     }
 }
 
-async fn a_retained_call_reaches_the_gateway_as_such(target: &Target) {
-    let mut ears = target.ears().await;
+async fn a_retained_call_reaches_the_gateway_as_such(target: &Broker) {
+    let mut ears = ears(target).await;
     target
         .user("ws-1")
         .publish(&call("ws-1"), "again", &["-r"])
         .await
         .expect("allowed");
-    let heard = target.heard(&mut ears, "marker-3").await;
+    let heard = heard(target, &mut ears, "marker-3").await;
     assert_eq!(heard, [format!("{} 1 again", call("ws-1"))]);
     // The gateway can clear it.
     target
@@ -328,7 +257,7 @@ async fn a_retained_call_reaches_the_gateway_as_such(target: &Target) {
         .expect("allowed");
 }
 
-async fn nobody_connects_without_the_right_password(target: &Target) {
+async fn nobody_connects_without_the_right_password(target: &Broker) {
     let strangers = [
         User::anonymous(target.port()),
         User::new(target.port(), "ws-1", "wrong"),
@@ -341,7 +270,7 @@ async fn nobody_connects_without_the_right_password(target: &Target) {
     }
 }
 
-async fn a_client_identifier_is_no_way_into_another_s_session(target: &Target) {
+async fn a_client_identifier_is_no_way_into_another_s_session(target: &Broker) {
     for client_id in ["kofferd", "kofferd-2", "ws-2", "ws-2-till", "mosq-1"] {
         let outcome = target
             .user("ws-1")
@@ -391,8 +320,8 @@ async fn a_client_identifier_is_no_way_into_another_s_session(target: &Target) {
     }
 }
 
-async fn a_plain_request_and_response_client_works(target: &Target) {
-    let mut ears = target.ears().await;
+async fn a_plain_request_and_response_client_works(target: &Broker) {
+    let mut ears = ears(target).await;
     let topic = call("ws-1");
     let reply = format!("{ROOT}/reply/ws-1/till");
     let client = target.user("ws-1");
@@ -413,7 +342,7 @@ async fn a_plain_request_and_response_client_works(target: &Target) {
     );
 }
 
-async fn all_rules_hold(target: Target) {
+async fn all_rules_hold(target: Broker) {
     nobody_connects_without_the_right_password(&target).await;
     a_client_publishes_only_under_its_own_name(&target).await;
     a_client_reads_only_its_own_replies_whatever_the_wildcards(&target).await;
@@ -427,12 +356,12 @@ async fn all_rules_hold(target: Target) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_embedded_broker_keeps_clients_apart() {
-    all_rules_hold(Target::embedded().await).await;
+    all_rules_hold(Broker::embedded().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mosquitto_with_the_shipped_configuration_keeps_clients_apart() {
-    all_rules_hold(Target::mosquitto()).await;
+    all_rules_hold(Broker::mosquitto()).await;
 }
 
 #[tokio::test]

@@ -6,4 +6,5 @@
     reason = "only tests call this: a step that fails has to fail the test with its story"
 )]
 
+pub mod brokers;
 pub mod mosquitto;
