@@ -22,10 +22,10 @@ pub enum Broker {
     /// Refuses forbidden subscriptions in the SUBACK, forbidden and retained wills and other
     /// clients' identifiers at CONNECT.
     Embedded(Box<Running>),
-    /// mosquitto 2.0 with an ACL file grants any subscription and withholds the messages; it lets a
-    /// client take over a session by its identifier (disturbing, but reading nothing of it); it
-    /// accepts a retained will on a topic the client may publish to, which the gateway refuses as
-    /// it refuses every retained call.
+    /// mosquitto 2.0 with an ACL file grants any subscription and withholds the messages, takes any
+    /// will and withholds it when it is due, accepts a retained will where the client may publish
+    /// (the gateway refuses it like every retained call), and lets a client take over a session by
+    /// its identifier: disturbing, but nothing of it can be read.
     Mosquitto(Mosquitto),
 }
 

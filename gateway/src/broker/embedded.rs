@@ -357,3 +357,46 @@ impl AuthProvider for Gatekeeper {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bus::Secret;
+
+    fn gatekeeper(password: Password) -> Gatekeeper {
+        Gatekeeper {
+            rules: Rules::new("case-7", [("ws-1", Role::Workstation)]).unwrap(),
+            credentials: Credentials::new([("ws-1".to_owned(), password)]),
+            expensive: Arc::new(Semaphore::new(EXPENSIVE_CHECKS)),
+        }
+    }
+
+    #[tokio::test]
+    async fn hashed_and_clear_passwords_open_for_the_right_one_only() {
+        let hash = PasswordAuthProvider::hash_password("right").unwrap();
+        for password in [
+            Password::Argon2(hash),
+            Password::Clear(Secret::new("right")),
+        ] {
+            let gatekeeper = gatekeeper(password);
+            assert!(gatekeeper.knows("ws-1", b"right").await);
+            for wrong in [&b"wrong"[..], b"", b"right ", b"\xff"] {
+                assert!(!gatekeeper.knows("ws-1", wrong).await);
+            }
+            assert!(!gatekeeper.knows("ws-2", b"right").await);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_mistyped_password_hash_is_told_at_start() {
+        let client = Client {
+            name: "ws-1".to_owned(),
+            role: Role::Workstation,
+            password: Password::Argon2("$6$sha512crypt".to_owned()),
+        };
+        let mut settings = Settings::new("case-7", vec![client]);
+        settings.listen = (Ipv4Addr::LOCALHOST, 0).into();
+        let error = start(settings).await.err().unwrap();
+        assert!(matches!(error, StartError::PasswordHash(name) if name == "ws-1"));
+    }
+}

@@ -18,6 +18,7 @@ mod acks;
 mod backoff;
 mod delivery;
 mod inbox;
+mod link;
 mod message;
 mod outbox;
 #[cfg(test)]

@@ -7,10 +7,11 @@
 use super::backoff::Backoff;
 use super::delivery::Delivery;
 use super::inbox::Inbox;
+use super::link::{Link, SUBACK_PATIENCE, Stage};
 use super::message::Message;
 use super::outbox::{Entry, NotSent, Sent};
 use super::settings::Settings;
-use super::{BrokerLimits, Closed, Command, Disconnection, Incoming, Shared, wire};
+use super::{Closed, Command, Disconnection, Incoming, Shared, wire};
 use rumqttc::Outgoing;
 use rumqttc::v5::mqttbytes::v5::{ConnAck, Packet, PubAck, Publish, SubAck};
 use rumqttc::v5::{AsyncClient, Event, EventLoop, Request};
@@ -20,13 +21,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, sleep_until};
-
-/// A local broker answers a SUBSCRIBE at once; one that does not is not well.
-const SUBACK_PATIENCE: Duration = Duration::from_secs(10);
-
-/// How long we wait, after DISCONNECT, for the broker to close: closing first, with unread data,
-/// could make the kernel reset the connection before the broker has read the DISCONNECT.
-const LEAVE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Expiry is counted in seconds.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -61,20 +55,6 @@ enum Farewell {
     Wanted(Message),
     Queued(Sent),
     Answered(bool),
-}
-
-struct Link {
-    client: AsyncClient,
-    stage: Stage,
-    limits: BrokerLimits,
-    session_present: bool,
-}
-
-enum Stage {
-    Connecting,
-    Subscribing { deadline: Instant },
-    Ready,
-    Leaving,
 }
 
 enum Woken<T> {
@@ -472,51 +452,6 @@ impl Session {
                 will_suppressed,
             })
             .ok();
-        }
-    }
-}
-
-impl Link {
-    fn new(client: AsyncClient) -> Self {
-        let limits = BrokerLimits {
-            max_packet_size: None,
-            receive_maximum: 1,
-            retain_available: true,
-            qos1_available: true,
-        };
-        Self {
-            client,
-            stage: Stage::Connecting,
-            limits,
-            session_present: false,
-        }
-    }
-
-    fn is_leaving(&self) -> bool {
-        matches!(self.stage, Stage::Leaving)
-    }
-
-    /// How long the event loop may go without an event. On a good connection it has at least one
-    /// each keep-alive, its ping; stuck in writing to a broker that does not read, it has none.
-    fn patience(&self, settings: &Settings) -> Duration {
-        match self.stage {
-            Stage::Leaving => LEAVE_PATIENCE,
-            Stage::Subscribing { deadline } => deadline.saturating_duration_since(Instant::now()),
-            Stage::Connecting | Stage::Ready => 2 * wire::keep_alive(settings) + SUBACK_PATIENCE,
-        }
-    }
-
-    fn acknowledge(&self, packet_ids: &[u16]) {
-        for &pkid in packet_ids {
-            let received = Publish {
-                qos: rumqttc::v5::mqttbytes::QoS::AtLeastOnce,
-                pkid,
-                ..Publish::default()
-            };
-            // The queue has a place for every message the broker may leave unacknowledged.
-            if self.client.try_ack(&received).is_err() {
-                tracing::warn!(pkid, "acknowledgement lost; the message will come again");
-            }
         }
     }
 }
