@@ -143,7 +143,13 @@ async fn an_unacknowledged_call_is_delivered_again_to_the_next_process(broker: &
 async fn the_will_speaks_only_for_a_gateway_that_vanished(broker: &Broker) {
     let topic = format!("{ROOT}/status");
     let status = |text: &str| Message::new(topic.clone(), text.to_owned()).retained();
+    broker
+        .user("kofferd")
+        .publish(&topic, "before", &["-r"])
+        .await
+        .expect("allowed");
     let mut listener = broker.user("ws-1").subscribe(&[&topic], &["-F", "%p"]);
+    listener.until("before").await;
     let mut settings = broker.bus("kofferd");
     settings.will = Some(status("vanished"));
     let start = || async {

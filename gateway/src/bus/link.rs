@@ -20,6 +20,8 @@ pub(super) struct Link {
     pub(super) stage: Stage,
     pub(super) limits: BrokerLimits,
     pub(super) session_present: bool,
+    /// Acknowledgements given to `rumqttc` and not yet written: leaving before would undo them.
+    pub(super) unwritten_acks: usize,
 }
 
 pub(super) enum Stage {
@@ -42,6 +44,7 @@ impl Link {
             stage: Stage::Connecting,
             limits,
             session_present: false,
+            unwritten_acks: 0,
         }
     }
 
@@ -59,7 +62,7 @@ impl Link {
         }
     }
 
-    pub(super) fn acknowledge(&self, packet_ids: &[u16]) {
+    pub(super) fn acknowledge(&mut self, packet_ids: &[u16]) {
         for &pkid in packet_ids {
             let received = Publish {
                 qos: QoS::AtLeastOnce,
@@ -67,7 +70,9 @@ impl Link {
                 ..Publish::default()
             };
             // The queue has a place for every message the broker may leave unacknowledged.
-            if self.client.try_ack(&received).is_err() {
+            if self.client.try_ack(&received).is_ok() {
+                self.unwritten_acks += 1;
+            } else {
                 tracing::warn!(pkid, "acknowledgement lost; the message will come again");
             }
         }

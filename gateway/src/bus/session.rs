@@ -218,6 +218,8 @@ impl Session {
         if !matches!(link.stage, Stage::Ready) {
             return;
         }
+        // Who acknowledges a call and then publishes its answer finds both in that order.
+        link.acknowledge(&self.inbox.due());
         let now = Instant::now();
         let Some(entry) = self.delivery.next(&link.limits, now) else {
             return;
@@ -258,6 +260,9 @@ impl Session {
             }
             Event::Outgoing(Outgoing::Publish(pkid) | Outgoing::AwaitAck(pkid)) => {
                 self.delivery.written(pkid);
+            }
+            Event::Outgoing(Outgoing::PubAck(_)) => {
+                link.unwritten_acks = link.unwritten_acks.saturating_sub(1);
             }
             Event::Outgoing(Outgoing::Disconnect) => {
                 if let Some(closing) = &mut self.closing {
@@ -387,6 +392,10 @@ impl Session {
             closing.farewell = Farewell::Answered(answer.is_ok());
         }
         if !matches!(link.stage, Stage::Ready) || !self.delivery.is_idle() {
+            return false;
+        }
+        link.acknowledge(&self.inbox.due());
+        if link.unwritten_acks > 0 {
             return false;
         }
         let politely = match std::mem::replace(&mut closing.farewell, Farewell::None) {
