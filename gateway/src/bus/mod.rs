@@ -17,6 +17,7 @@
 mod acks;
 mod delivery;
 mod inbox;
+mod link;
 mod message;
 mod outbox;
 #[cfg(test)]

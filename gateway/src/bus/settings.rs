@@ -121,7 +121,8 @@ pub struct OutboxBound {
 /// A topic filter we want messages of.
 ///
 /// Always with Retain As Published, so that a retained call can be seen and refused, and Retain
-/// Handling 2 (never), so that a call somebody retained is not delivered on each subscribing.
+/// Handling 2 (never), so that a call somebody retained is not delivered on each subscribing, and No
+/// Local, so that clearing such a call does not come back as a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscription {
     /// Topic filter.
