@@ -27,6 +27,11 @@ impl Desk {
         redelivered: bool,
         ticket: Ticket,
     ) {
+        if message.retain {
+            // Nobody shall find it in the broker again.
+            let cleared = Message::new(message.topic.clone(), Vec::new()).retained();
+            self.actions.push(Action::Publish(cleared));
+        }
         let max = self.limits.max_payload;
         let admitted = match incoming::admit(&self.root, max, now.instant, message, redelivered) {
             Ok(admitted) => admitted,

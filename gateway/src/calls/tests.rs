@@ -6,10 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
-use koffer_drivers::{Effects, Evidence, NotStored, Stop, Told};
+use koffer_drivers::{NotStored, Stop, Told};
 use koffer_proto::{
     Class, ContentType, DeviceId, DeviceState, Effect, Failure, Outcome, Response, Root, Status,
     class::{
@@ -21,22 +20,10 @@ use koffer_proto::{
 use serde_json::{Value, json};
 
 use super::*;
-use crate::bus::{Message, Properties};
-
-struct Unrecorded;
-
-#[async_trait]
-impl Effects for Unrecorded {
-    async fn armed(&self, _: Evidence) -> Result<(), NotStored> {
-        Ok(())
-    }
-    async fn started(&self) -> Result<(), NotStored> {
-        Ok(())
-    }
-    async fn milestone(&self, _: Evidence) -> Result<(), NotStored> {
-        Ok(())
-    }
-}
+use crate::{
+    bus::{Message, Properties},
+    journal::{Journal, Volatile},
+};
 
 /// A desk, a clock, and everything it did.
 struct Office {
@@ -84,7 +71,7 @@ impl Office {
                 "any-till".parse().unwrap(),
                 vec!["till-1".parse().unwrap(), "till-2".parse().unwrap()],
             )]),
-            effects: Arc::new(|_| Box::new(Unrecorded)),
+            effects: Arc::new(|no| Volatile.effects(no)),
             vitals: Box::new(|| Vitals {
                 uptime: Duration::ZERO,
                 rss_bytes: 0,

@@ -2,6 +2,8 @@
 
 mod description;
 mod supervisor;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
