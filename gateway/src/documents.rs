@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use koffer_proto::{
-    ContentType, Description, DeviceEvent, DeviceId, GatewayStatus, Health, Root, StateDocument,
-    Topic,
+    Class, Connection, ContentType, Description, DeviceEvent, DeviceId, GatewayStatus, Health,
+    Identity, Root, StateDocument, Topic,
 };
 use serde::Serialize;
 
@@ -38,6 +38,26 @@ impl Documents {
     /// The gateway's vital signs.
     pub fn health(&mut self, health: &Health) -> Message {
         self.retain(&Topic::Health, health)
+    }
+
+    /// What the gateway can do, as the device it is itself.
+    pub fn gateway_description(&mut self) -> Message {
+        let identity = Identity {
+            firmware: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            ..Identity::default()
+        };
+        let operations = Class::Gateway.operations();
+        let description = Description {
+            class: Class::Gateway,
+            driver: "kofferd".to_owned(),
+            identity,
+            connection: Connection::Internal,
+            operations: operations
+                .map(|operation| (operation.name.to_owned(), operation.into()))
+                .collect(),
+            capabilities: None,
+        };
+        self.description(&DeviceId::gateway(), &description)
     }
 
     /// What a device is.

@@ -1,6 +1,6 @@
 //! Passwords of the embedded broker's clients.
 
-use crate::bus::Secret;
+use crate::Secret;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 

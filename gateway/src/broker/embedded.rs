@@ -361,7 +361,7 @@ impl AuthProvider for Gatekeeper {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bus::Secret;
+    use crate::Secret;
 
     fn gatekeeper(password: Password) -> Gatekeeper {
         Gatekeeper {

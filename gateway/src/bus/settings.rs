@@ -1,6 +1,7 @@
 //! How to reach the broker, and the bounds of the bus.
 
 use super::message::{Message, Qos};
+use crate::Secret;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -87,28 +88,6 @@ impl std::fmt::Display for Address {
     }
 }
 
-/// A password that no log line and no error can show.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Takes the clear text.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The clear text, for the one place that hands it on.
-    pub(crate) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("***")
-    }
-}
-
 /// Bounds of the outbox; whichever is reached first answers [`super::Refused::Full`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutboxBound {
@@ -129,4 +108,14 @@ pub struct Subscription {
     pub filter: String,
     /// Upper bound of the delivered quality of service.
     pub qos: Qos,
+}
+
+impl Subscription {
+    /// A subscription to `filter`.
+    pub fn to(filter: impl Into<String>, qos: Qos) -> Self {
+        Self {
+            filter: filter.into(),
+            qos,
+        }
+    }
 }

@@ -20,12 +20,18 @@ pub(crate) type Key = (ClientId, CallId);
 const KEPT_ONCE: Duration = Duration::from_hours(24);
 const KEPT_OTHERS: Duration = Duration::from_mins(2);
 
+/// Confidential answers may be as large as a call may be: only the last few are kept.
+const CONFIDENTIAL_BOUND: usize = 8;
+
 /// Shelves of kept completions, each with its own age and bound, so that a flood of status calls
 /// never pushes out a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shelf {
     /// What must not happen twice.
     Once,
+    /// Answers with biometric or document content: these go first, and leave behind what is
+    /// given here, so that what must not happen twice is still known.
+    Confidential,
     /// Everything else.
     Others,
 }
@@ -59,18 +65,26 @@ enum State {
 pub(crate) struct Book {
     entries: HashMap<Key, Entry>,
     once: VecDeque<(Instant, Key)>,
+    confidential: VecDeque<(Instant, Key)>,
+    /// What remains of confidential completions of what must not happen twice.
+    remains: HashMap<Key, Arc<Completion<Response>>>,
     others: VecDeque<(Instant, Key)>,
     bound: usize,
+    confidential_kept: Duration,
 }
 
 impl Book {
-    /// A book that keeps at most `bound` completions per shelf.
-    pub(crate) fn new(bound: usize) -> Self {
+    /// A book that keeps at most `bound` completions per shelf, confidential ones for
+    /// `confidential_kept`.
+    pub(crate) fn new(bound: usize, confidential_kept: Duration) -> Self {
         Self {
             entries: HashMap::new(),
             once: VecDeque::new(),
+            confidential: VecDeque::new(),
+            remains: HashMap::new(),
             others: VecDeque::new(),
             bound,
+            confidential_kept,
         }
     }
 
@@ -115,15 +129,40 @@ impl Book {
             return;
         };
         entry.state = State::Ended(completion);
-        let (queue, age) = match kept_on {
-            Shelf::Once => (&mut self.once, KEPT_ONCE),
-            Shelf::Others => (&mut self.others, KEPT_OTHERS),
+        let (queue, age, bound) = match kept_on {
+            Shelf::Once => (&mut self.once, KEPT_ONCE, self.bound),
+            Shelf::Confidential => (
+                &mut self.confidential,
+                self.confidential_kept,
+                CONFIDENTIAL_BOUND,
+            ),
+            Shelf::Others => (&mut self.others, KEPT_OTHERS, self.bound),
         };
         queue.push_back((now + age, key));
-        if queue.len() > self.bound
+        if queue.len() > bound
             && let Some((_, oldest)) = queue.pop_front()
         {
-            self.entries.remove(&oldest);
+            self.let_go(oldest, now);
+        }
+    }
+
+    /// As [`Book::end`] for a confidential answer to what must not happen twice: `remains` is
+    /// what is told once the answer itself is no longer kept.
+    pub(crate) fn end_confidential_once(
+        &mut self,
+        key: Key,
+        completion: Arc<Completion<Response>>,
+        remains: Arc<Completion<Response>>,
+        now: Instant,
+    ) {
+        self.remains.insert(key.clone(), remains);
+        self.end(key, Shelf::Confidential, completion, now);
+    }
+
+    fn let_go(&mut self, key: Key, now: Instant) {
+        match self.remains.remove(&key) {
+            Some(remains) => self.end(key, Shelf::Once, remains, now),
+            None => drop(self.entries.remove(&key)),
         }
     }
 
@@ -134,31 +173,35 @@ impl Book {
 
     /// Forgets what is old enough, and says when to look again.
     pub(crate) fn sweep(&mut self, now: Instant) -> Option<Instant> {
-        for queue in [&mut self.once, &mut self.others] {
+        let mut due = Vec::new();
+        for queue in [&mut self.once, &mut self.confidential, &mut self.others] {
             while let Some((_, key)) = queue.pop_front_if(|(until, _)| *until <= now) {
-                self.entries.remove(&key);
+                due.push(key);
             }
+        }
+        for key in due {
+            self.let_go(key, now);
         }
         self.next_sweep()
     }
 
     pub(crate) fn next_sweep(&self) -> Option<Instant> {
         let first = |queue: &VecDeque<(Instant, Key)>| queue.front().map(|(until, _)| *until);
-        first(&self.once)
+        [&self.once, &self.confidential, &self.others]
             .into_iter()
-            .chain(first(&self.others))
+            .filter_map(first)
             .min()
     }
 
     /// How many completions are kept.
     pub(crate) fn kept(&self) -> usize {
-        self.once.len() + self.others.len()
+        self.once.len() + self.confidential.len() + self.others.len()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use koffer_proto::{Failure, Status};
+    use koffer_proto::{Effect, Failure, Status};
 
     use super::*;
 
@@ -175,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_call_id_joins_replays_or_conflicts() {
-        let mut book = Book::new(10);
+        let mut book = Book::new(10, KEPT_OTHERS);
         let (now, one, other) = (Instant::now(), Sha256::of(b"1"), Sha256::of(b"2"));
         assert!(matches!(book.look_up(&key(1), &one), Known::Nothing));
         book.open(key(1), one, CallNo(7));
@@ -190,8 +233,23 @@ mod tests {
     }
 
     #[test]
+    fn a_confidential_answer_goes_and_what_it_did_stays_known() {
+        let mut book = Book::new(10, KEPT_OTHERS);
+        let (now, digest) = (Instant::now(), Sha256::of(b""));
+        let gone = Failure::unfinished(Status::DeviceFault, Effect::Done, "no longer kept");
+        let gone = Arc::new(Completion::refused(gone));
+        book.open(key(0), digest, CallNo(0));
+        book.end_confidential_once(key(0), ended(), gone, now);
+        book.sweep(now + KEPT_OTHERS);
+        let Known::Ended(completion) = book.look_up(&key(0), &digest) else {
+            panic!("forgotten")
+        };
+        assert_eq!(completion.effect(), Effect::Done);
+    }
+
+    #[test]
     fn status_calls_never_push_out_a_payment() {
-        let mut book = Book::new(3);
+        let mut book = Book::new(3, KEPT_OTHERS);
         let (now, digest) = (Instant::now(), Sha256::of(b""));
         book.open(key(0), digest, CallNo(0));
         book.end(key(0), Shelf::Once, ended(), now);

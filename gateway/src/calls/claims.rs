@@ -18,13 +18,3 @@ impl Claim {
         self.holder == *client && token == Some(&self.token)
     }
 }
-
-/// A new token: 128 random bits, so that nobody guesses it.
-pub(crate) fn new_token() -> Result<ClaimToken, getrandom::Error> {
-    let mut bits = [0; 16];
-    getrandom::fill(&mut bits)?;
-    Ok(ClaimToken::new(format!(
-        "{:032x}",
-        u128::from_be_bytes(bits)
-    )))
-}

@@ -116,24 +116,20 @@ impl Clerk {
         }
     }
 
-    /// Serves until `stop` is cancelled and every accepted call is answered. `on_connected` is
-    /// told of every session with the broker. Returns the retained documents.
-    pub async fn serve(
-        mut self,
-        stop: CancellationToken,
-        mut on_connected: impl FnMut(),
-    ) -> Documents {
+    /// Serves until `stop` is cancelled and every accepted call is answered.
+    pub async fn serve(mut self, stop: CancellationToken, mut tell: impl FnMut(Served)) {
         let mut health = interval(self.health_interval);
         health.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut stopping = None;
         loop {
             if stopping.is_some() && self.desk.is_idle() && self.storing.is_empty() {
-                return self.documents;
+                return;
             }
             let tick = self.next_wakeup(stopping);
             tokio::select! {
                 () = stop.cancelled(), if stopping.is_none() => {
                     stopping = Some(Stopping::Finishing(Instant::now() + self.finish));
+                    tell(Served::Stopping);
                     self.take(Input::Shutdown);
                 }
                 Some((device, news)) = self.news.recv() => self.take(Input::Device(device, news)),
@@ -147,7 +143,7 @@ impl Clerk {
                             self.desk.limit_answers(packet.saturating_sub(FRAME));
                         }
                         self.connected(session_present);
-                        on_connected();
+                        tell(Served::Connected);
                     }
                     Some(Incoming::Disconnected { reason }) => {
                         tracing::warn!(%reason, "the broker is out of reach");
@@ -162,7 +158,7 @@ impl Clerk {
                             ticket,
                         });
                     }
-                    None => return self.documents,
+                    None => return,
                 },
                 _ = health.tick() => self.publish_health(),
                 () = sleep_until(tick) => {
@@ -176,7 +172,7 @@ impl Clerk {
                         }
                         Some(Stopping::Asked(until)) if until <= Instant::now() => {
                             tracing::error!("calls are open at the end of the shutdown's grace");
-                            return self.documents;
+                            return;
                         }
                         _ => self.take(Input::Tick),
                     }
@@ -332,6 +328,15 @@ impl Clerk {
         let message = self.documents.health(&health);
         self.publish(message);
     }
+}
+
+/// What a serving clerk tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Served {
+    /// A session with the broker is up.
+    Connected,
+    /// No new calls are taken.
+    Stopping,
 }
 
 /// How far a shutdown is.

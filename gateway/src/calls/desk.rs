@@ -50,6 +50,8 @@ pub struct Limits {
     pub open_calls: usize,
     /// Completions kept for who asks again, per kind.
     pub kept_calls: usize,
+    /// How long confidential completions are kept.
+    pub confidential_kept: Duration,
 }
 
 /// What happens.
@@ -258,7 +260,7 @@ impl Desk {
             policy,
             open: BTreeMap::new(),
             stations,
-            book: Book::new(limits.kept_calls),
+            book: Book::new(limits.kept_calls, limits.confidential_kept),
             vitals,
             largest_answer: limits.max_payload,
             limits,

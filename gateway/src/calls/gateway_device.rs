@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use koffer_drivers::Stop;
 use koffer_proto::{
-    ClientId, DeviceId, Failure, Health, Lang, Outcome, Response, Segment, Status, UplinkHealth,
+    ClaimToken, ClientId, DeviceId, Failure, Health, Lang, Outcome, Response, Segment, Status,
+    UplinkHealth,
     class::{
         any_device::{self, Claimed, Released},
         gateway::{
@@ -16,12 +17,13 @@ use koffer_proto::{
 };
 
 use super::{
-    claims::{self, Claim},
+    claims::Claim,
     desk::{CallNo, Desk, Moment, millis},
     incoming::Admitted,
     taking::claimed,
     texts,
 };
+use crate::Secret;
 
 /// What the desk cannot know of the daemon around it.
 #[derive(Debug, Clone)]
@@ -221,7 +223,7 @@ impl Desk {
                     Some(claim) if !params.take_over => {
                         return Outcome::Failed(claimed(device, claim, now, lang));
                     }
-                    _ => claims::new_token(),
+                    _ => Secret::random().map(|secret| ClaimToken::new(secret.reveal())),
                 };
                 let token = match token {
                     Ok(token) => token,

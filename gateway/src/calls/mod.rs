@@ -20,7 +20,7 @@ mod taking;
 mod tests;
 mod texts;
 
-pub use clerk::{Clerk, Startup};
+pub use clerk::{Clerk, Served, Startup};
 pub use desk::{
     Action, CallNo, Desk, Input, Journalled, Limits, Moment, News, Recorded, Setup, Start,
     StoredStep,

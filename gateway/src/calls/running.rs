@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use koffer_drivers::{NotStored, Report, Told};
 use koffer_proto::{
-    Class, Completion, DeviceEvent, DeviceId, EffectKind, Failure, Outcome, Progress,
+    Class, Completion, DeviceEvent, DeviceId, Effect, EffectKind, Failure, Lang, Outcome, Progress,
     ProgressEvent, Response, Status, class::gateway::CallPhase,
 };
 
@@ -178,6 +178,7 @@ impl Desk {
         let Some(open) = self.open.remove(&no) else {
             return;
         };
+        let lang = open.lang();
         let Some(completion) = open.ended else { return };
         let status = completion.status();
         tracing::info!(
@@ -195,8 +196,24 @@ impl Desk {
             self.book.forget(&open.key);
         } else {
             let once = open.spec.effect == EffectKind::Once;
-            let kept_on = if once { Shelf::Once } else { Shelf::Others };
-            self.book.end(open.key, kept_on, completion, now.instant);
+            match (open.spec.confidential, once) {
+                (true, true) => {
+                    let remains = Arc::new(without_content(&completion, lang));
+                    let key = open.key.clone();
+                    self.book
+                        .end_confidential_once(key, completion, remains, now.instant);
+                }
+                (true, false) => {
+                    self.book
+                        .end(open.key, Shelf::Confidential, completion, now.instant);
+                }
+                (false, true) => self
+                    .book
+                    .end(open.key, Shelf::Once, completion, now.instant),
+                (false, false) => self
+                    .book
+                    .end(open.key, Shelf::Others, completion, now.instant),
+            }
         }
         let cancelled = status == Status::Cancelled;
         self.conclude_cancels(now, open.cancelled_by, cancelled);
@@ -226,5 +243,18 @@ impl Desk {
             .iter()
             .filter_map(|l| answers::progress(l, &progress, travel));
         self.actions.extend(messages.map(Action::Publish));
+    }
+}
+
+/// What remains of a completion whose content is no longer kept: what became of the effect.
+fn without_content(completion: &Completion<Response>, lang: Lang) -> Completion<Response> {
+    let text = texts::no_longer_kept();
+    let failure = match completion.effect() {
+        Effect::Unknown => Failure::outcome_unknown(text.get(lang)),
+        effect => Failure::unfinished(Status::DeviceFault, effect, text.get(lang)),
+    };
+    Completion {
+        device: completion.device.clone(),
+        outcome: Outcome::Failed(failure),
     }
 }

@@ -65,6 +65,7 @@ impl Office {
                 queue_per_device: 2,
                 open_calls: 100,
                 kept_calls: 100,
+                confidential_kept: Duration::from_mins(2),
             },
             devices: vec![class("till-1"), class("till-2")],
             roles: BTreeMap::from([(

@@ -179,6 +179,14 @@ pub(super) fn starting() -> Text {
     )
 }
 
+pub(super) fn no_longer_kept() -> Text {
+    Text::new(
+        "Der Aufruf ist beendet; seine Antwort enthielt vertrauliche Inhalte und wird nicht mehr \
+         aufbewahrt.",
+        "The call has ended; its answer held confidential content and is no longer kept.",
+    )
+}
+
 pub(super) fn going_down() -> Text {
     Text::new(
         "Das Gateway wird gerade beendet. Nach dem Neustart noch einmal versuchen.",
