@@ -250,11 +250,13 @@ fn password(text: &str) -> Result<Secret, Text> {
 
 pub(super) fn read(
     table: &Table<'_>,
+    name: &str,
     credentials: Option<&OsString>,
 ) -> Result<ZvtConfig, Reported> {
     let passwords = Passwords {
         inline: &PASSWORD,
         file: &PASSWORD_FILE,
+        name,
         credentials,
     };
     let address = table.get(&ADDRESS);
