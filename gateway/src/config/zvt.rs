@@ -190,7 +190,7 @@ static REPEAT_RECEIPT_SERVICE_BYTE: Key<Whole> = Key {
     preset: Preset::Value("3"),
     example: "repeat_receipt_service_byte = 3",
     about: "The service byte of 06 20 (repeat receipt), with which outcomes in doubt are looked up. \
-            3 works with the terminals known; some answer without 04 0F otherwise.",
+            Change it only where a terminal's manual says so.",
 };
 
 pub(super) static SECTION: Section = Section {
