@@ -56,7 +56,7 @@ static CALLS_KEPT: Key<Whole> = Key {
     preset: Preset::Value("10000"),
     example: "calls_kept = 10000",
     about: "Completed calls remembered, so that the same call id gets the stored completion again \
-            instead of a second effect. At a call a minute that is a week of open counters; \
+            instead of a second effect. At a call a minute that is 166 hours of open counters; \
             an entry is estimated at a kilobyte.",
 };
 
