@@ -138,6 +138,8 @@ fn stream_of(file: impl AsFd) -> Option<Stream> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
 
     #[test]
@@ -163,5 +165,38 @@ mod tests {
     fn a_filter_is_checked_before_it_is_used() {
         assert!(is_filter("info,koffer_gateway::bus=debug"));
         assert!(!is_filter("koffer_gateway=loud"));
+    }
+
+    #[test]
+    fn other_crates_log_warnings_at_most_whatever_the_filter_says() {
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let writer = Arc::clone(&written);
+        let layer = tracing_subscriber::fmt::layer()
+            .with_ansi(false)
+            .with_writer(move || Shared(Arc::clone(&writer)));
+        let log = tracing_subscriber::registry()
+            .with(EnvFilter::new("trace"))
+            .with(filter_fn(may_pass))
+            .with(layer);
+        tracing::subscriber::with_default(log, || {
+            tracing::trace!(target: "koffer_gateway::bus", "ours");
+            tracing::info!(target: "mqtt5::packet", "packet");
+            tracing::warn!(target: "mqtt5::packet", "warning");
+        });
+        let log = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+        assert!(log.contains("ours") && log.contains("warning"), "{log}");
+        assert!(!log.contains(" packet\n"), "{log}");
+    }
+
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
     }
 }

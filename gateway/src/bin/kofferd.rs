@@ -38,7 +38,7 @@ Exit codes:
 
 /// The device gateway of the mobile town hall: exposes its peripherals over MQTT 5.
 #[derive(Parser)]
-#[command(version, after_help = EXAMPLES)]
+#[command(name = "kofferd", version, after_help = EXAMPLES)]
 struct Options {
     /// The configuration; drop-ins are FILE.d/*.toml in lexical order.
     #[arg(long, value_name = "FILE", default_value = DEFAULT_PATH)]

@@ -200,16 +200,14 @@ fn client(
     let passwords = Passwords {
         inline: &PASSWORD,
         file: &PASSWORD_FILE,
+        name,
         credentials,
     };
     let role = table.get(&ROLE);
     let password = passwords.read(table).and_then(|password| match password {
         None if matches!(broker, Ok(Broker::Embedded)) => Err(table.missing(
             PASSWORD_FILE.name,
-            add_line(
-                &table.key(""),
-                &format!(r#"password_file = "credential:{name}""#),
-            ),
+            add_line(&table.key(""), &passwords.line()),
         )),
         password => Ok(password),
     });

@@ -112,7 +112,7 @@ fn device(
     let driver = table.get(&DRIVER).and_then(|driver| match driver {
         Driver::Zvt => {
             table.only(&zvt::SECTION);
-            zvt::read(&table, credentials).map(DriverConfig::Zvt)
+            zvt::read(&table, name, credentials).map(DriverConfig::Zvt)
         }
     });
     Ok(DeviceConfig {

@@ -294,12 +294,13 @@ fn external(table: &Table<'_>, credentials: Option<&OsString>) -> Result<Externa
     let passwords = Passwords {
         inline: &PASSWORD,
         file: &PASSWORD_FILE,
+        name: GATEWAY_USERNAME,
         credentials,
     };
     let address = table.get(&ADDRESS);
     let username = table.get(&USERNAME);
     let password = passwords.read(table).and_then(|password| {
-        let remedy = || add_line(EXTERNAL.path, PASSWORD_FILE.example);
+        let remedy = || add_line(EXTERNAL.path, &passwords.line());
         password.ok_or_else(|| table.missing(PASSWORD_FILE.name, remedy()))
     });
     Ok(ExternalBroker {

@@ -83,6 +83,8 @@ fn password_of(text: &str) -> Result<Secret, Text> {
 pub(super) struct Passwords<'a> {
     pub(super) inline: &'a Key<Parsed<Secret>>,
     pub(super) file: &'a Key<Parsed<PasswordFile>>,
+    /// The credential's name to propose.
+    pub(super) name: &'a str,
     pub(super) credentials: Option<&'a OsString>,
 }
 
@@ -116,6 +118,11 @@ impl Passwords<'_> {
         }
     }
 
+    /// The line to write instead of a password.
+    pub(super) fn line(&self) -> String {
+        format!("{} = \"{CREDENTIAL}{}\"", self.file.name, self.name)
+    }
+
     /// A default is in every manual: nothing to guard.
     fn is_default(&self, secret: &Secret) -> bool {
         matches!(self.inline.preset, Preset::Value(default) if default == secret.reveal())
@@ -124,10 +131,11 @@ impl Passwords<'_> {
     fn warn_of_inline(&self, table: &Table<'_>) -> Result<(), Reported> {
         let name = self.inline.name;
         let remedy = {
-            let file = self.file.example;
+            let line = self.line();
+            let path = format!("{SECRETS_FOLDER}/{}", self.name);
             text!(
-                "In eine eigene Datei legen, die nur root liest, und schreiben: {file}",
-                "Put it into a file of its own that only root reads, and write: {file}"
+                "In die Datei {path} legen, die nur root liest, und schreiben: {line}",
+                "Put it into the file {path} that only root reads, and write: {line}"
             )
         };
         if let Some(path) = world_readable(table, name) {

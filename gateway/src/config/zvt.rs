@@ -191,7 +191,7 @@ static REPEAT_RECEIPT_SERVICE_BYTE: Key<Whole> = Key {
     preset: Preset::Value("3"),
     example: "repeat_receipt_service_byte = 3",
     about: "The service byte of 06 20 (repeat receipt), with which outcomes in doubt are looked up. \
-            3 works with the terminals known; some answer without 04 0F otherwise.",
+            Change it only where a terminal's manual says so.",
 };
 
 pub(super) static SECTION: Section = Section {
@@ -251,11 +251,13 @@ fn password(text: &str) -> Result<Secret, Text> {
 
 pub(super) fn read(
     table: &Table<'_>,
+    name: &str,
     credentials: Option<&OsString>,
 ) -> Result<ZvtConfig, Reported> {
     let passwords = Passwords {
         inline: &PASSWORD,
         file: &PASSWORD_FILE,
+        name,
         credentials,
     };
     let address = table.get(&ADDRESS);

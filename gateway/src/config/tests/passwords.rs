@@ -95,14 +95,14 @@ fn a_password_within_the_configuration_is_warned_about_and_refused_where_all_can
     assert_eq!(
         case.warnings(),
         [
-            "kofferd.toml:6: clients.ws-1.password: the password stands in the configuration itself; whoever reads that knows it | Put it into a file of its own that only root reads, and write: password_file = \"credential:ws-1\""
+            "kofferd.toml:6: clients.ws-1.password: the password stands in the configuration itself; whoever reads that knows it | Put it into the file /etc/koffer/secrets/ws-1 that only root reads, and write: password_file = \"credential:ws-1\""
         ]
     );
     case.file("kofferd.toml", SMALL, 0o644);
     assert_eq!(
         case.mistakes(),
         [
-            "kofferd.toml:6: clients.ws-1.password: the password stands in a file that everybody can read | Put it into a file of its own that only root reads, and write: password_file = \"credential:ws-1\" (Or: chmod o-rwx kofferd.toml)"
+            "kofferd.toml:6: clients.ws-1.password: the password stands in a file that everybody can read | Put it into the file /etc/koffer/secrets/ws-1 that only root reads, and write: password_file = \"credential:ws-1\" (Or: chmod o-rwx kofferd.toml)"
         ]
     );
 }
