@@ -4,7 +4,8 @@ use crate::mosquitto::{Mosquitto, User};
 use koffer_gateway::broker::InternalBroker;
 use koffer_gateway::broker::embedded::{self, Client, Password, Running};
 use koffer_gateway::broker::rules::Role;
-use koffer_gateway::bus::{Address, Secret, Settings};
+use koffer_gateway::Secret;
+use koffer_gateway::bus::{Address, Settings};
 
 /// Topic root of the gateway under test.
 pub const ROOT: &str = "koffer/1/case-7";
