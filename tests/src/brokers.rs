@@ -1,10 +1,10 @@
 //! The two brokers every end-to-end test runs against, with the same gateway and clients.
 
 use crate::mosquitto::{Mosquitto, User};
+use koffer_gateway::Secret;
 use koffer_gateway::broker::InternalBroker;
 use koffer_gateway::broker::embedded::{self, Client, Password, Running};
 use koffer_gateway::broker::rules::Role;
-use koffer_gateway::Secret;
 use koffer_gateway::bus::{Address, Settings};
 
 /// Topic root of the gateway under test.

@@ -7,4 +7,6 @@
 )]
 
 pub mod brokers;
+pub mod client;
 pub mod mosquitto;
+pub mod office;
