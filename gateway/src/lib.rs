@@ -4,6 +4,7 @@ mod backoff;
 pub mod broker;
 pub mod bus;
 pub mod calls;
+pub mod ctl;
 pub mod documents;
 pub mod journal;
 pub mod registry;
