@@ -6,6 +6,7 @@ pub mod bus;
 pub mod calls;
 pub mod config;
 pub mod daemon;
+pub mod ctl;
 pub mod documents;
 mod drivers;
 pub mod journal;
