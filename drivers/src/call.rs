@@ -232,6 +232,14 @@ impl Steering {
     }
 }
 
+impl fmt::Debug for CallControl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallControl")
+            .field("effect_begun", &self.effect_begun())
+            .finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call")

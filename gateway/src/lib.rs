@@ -1,3 +1,16 @@
 //! The gateway between the message bus and the devices: `kofferd` and its rooms.
 
+mod backoff;
+pub mod broker;
 pub mod bus;
+pub mod calls;
+pub mod config;
+pub mod daemon;
+pub mod documents;
+mod drivers;
+pub mod journal;
+pub mod logging;
+pub mod registry;
+mod secret;
+
+pub use secret::Secret;

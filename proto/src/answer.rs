@@ -184,9 +184,8 @@ impl<R> Completion<R> {
 }
 
 /// The completion as it stands on the wire.
-#[derive(Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "Completion")]
-pub(crate) struct CompletionWire<R, D = Detail> {
+#[derive(Serialize, Deserialize)]
+struct CompletionWire<R, D = Detail> {
     status: Status,
     #[serde(skip_serializing_if = "Option::is_none")]
     effect: Option<Effect>,

@@ -1,6 +1,8 @@
 //! Numbers and texts that carry their bounds, so that a call out of bounds is refused with the
 //! field's name before anything is started, and the JSON Schema says the same bounds.
 
+use serde::{Deserialize, Deserializer, de};
+
 /// A value outside its bounds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OutOfBounds {
@@ -24,9 +26,37 @@ pub enum OutOfBounds {
         /// The longest that fits.
         max: usize,
     },
+    /// A list too short or too long.
+    #[error("must have {min} to {max} entries, not {len}")]
+    List {
+        /// What was given.
+        len: usize,
+        /// The shortest that fits.
+        min: usize,
+        /// The longest that fits.
+        max: usize,
+    },
     /// A text that does not have the form asked for.
     #[error("must be {0}")]
     Form(&'static str),
+}
+
+/// Reads a list of `MIN` to `MAX` entries; goes with `#[schemars(length(min = …, max = …))]`.
+pub(crate) fn list<'de, D, T, const MIN: usize, const MAX: usize>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let entries = Vec::deserialize(deserializer)?;
+    let len = entries.len();
+    if (MIN..=MAX).contains(&len) {
+        Ok(entries)
+    } else {
+        let (min, max) = (MIN, MAX);
+        Err(de::Error::custom(OutOfBounds::List { len, min, max }))
+    }
 }
 
 /// Defines a number with bounds: `$name(u32) in 1..=999`.

@@ -112,7 +112,7 @@ impl JsonSchema for CallId {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "minLength": 1,
+            "pattern": "^(b64:[A-Za-z0-9_-]{2,86}|[!-~]{1,64})$",
             "description": "A call id (correlation data) as text: visible ASCII as it is, \
                             anything else as b64: and URL-safe base64 without padding."
         })

@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How a call ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
     /// Done as asked.
@@ -117,6 +119,9 @@ pub enum Effect {
 }
 
 impl Effect {
+    /// Every effect.
+    pub const ALL: [Self; 4] = [Self::None, Self::Done, Self::Partial, Self::Unknown];
+
     /// The word as it stands on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -143,7 +148,7 @@ mod tests {
         for status in Status::ALL {
             assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
         }
-        for effect in [Effect::None, Effect::Done, Effect::Partial, Effect::Unknown] {
+        for effect in Effect::ALL {
             assert_eq!(serde_json::to_value(effect).unwrap(), effect.as_str());
         }
     }

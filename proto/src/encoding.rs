@@ -51,12 +51,17 @@ impl ContentType {
         }
     }
 
-    /// The payload of `value`.
+    /// The payload of `value`. CBOR has definite lengths only and fields in the order of their
+    /// definition, so that one value has one payload.
     pub fn encode<T: Serialize + ?Sized>(self, value: &T) -> Result<Vec<u8>, EncodeError> {
         match self {
             Self::Cbor => {
+                // A flattened field hides its number of entries, and ciborium would answer with
+                // an indefinite length; as a tree of values every length is known.
+                let tree =
+                    ciborium::Value::serialized(value).map_err(|e| EncodeError(e.to_string()))?;
                 let mut payload = Vec::new();
-                ciborium::into_writer(value, &mut payload)
+                ciborium::into_writer(&tree, &mut payload)
                     .map_err(|e| EncodeError(e.to_string()))?;
                 Ok(payload)
             }
@@ -244,6 +249,30 @@ mod tests {
         // A byte string that claims 2^62 bytes.
         let liar = [0x5b, 0x40, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3];
         assert!(ContentType::Cbor.decode::<crate::Blob>(&liar).is_err());
+    }
+
+    #[test]
+    fn a_flattened_value_has_a_definite_length() {
+        let progress = crate::Progress {
+            seq: 1,
+            event: crate::ProgressEvent::Started,
+        };
+        let payload = ContentType::Cbor.encode(&progress).unwrap();
+        assert_eq!(payload, b"\xa2cseq\x01eeventgstarted");
+    }
+
+    #[test]
+    fn content_larger_than_the_reader_s_scratch_survives_behind_a_tag() {
+        let progress = crate::Progress {
+            seq: 1,
+            event: crate::ProgressEvent::Preview {
+                image: vec![7; 100_000].into(),
+            },
+        };
+        for encoding in ContentType::ALL {
+            let payload = encoding.encode(&progress).unwrap();
+            assert_eq!(encoding.decode(&payload), Ok(progress.clone()));
+        }
     }
 
     #[test]

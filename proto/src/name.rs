@@ -138,6 +138,11 @@ impl DeviceId {
     /// The gateway's own device name.
     pub const GATEWAY: &str = "gateway";
 
+    /// The gateway itself.
+    pub fn gateway() -> Self {
+        Self(Segment(Self::GATEWAY.to_owned()))
+    }
+
     /// Whether this is the gateway itself.
     pub fn is_gateway(&self) -> bool {
         self.as_str() == Self::GATEWAY

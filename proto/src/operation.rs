@@ -147,6 +147,21 @@ macro_rules! operations {
             }
         }
 
+        impl Response {
+            /// Reads the result of the operation `name`; `None` where the class has none of
+            /// that name.
+            pub(crate) fn decode(
+                name: &str,
+                encoding: $crate::ContentType,
+                payload: &[u8],
+            ) -> Option<Result<Self, $crate::DecodeError>> {
+                match name {
+                    $($name => Some(encoding.decode(payload).map(Self::$op)),)*
+                    _ => None,
+                }
+            }
+        }
+
         $(
             impl From<$params> for $crate::Request {
                 fn from(params: $params) -> Self {
@@ -222,6 +237,20 @@ macro_rules! classes {
             }
         )*
 
+        impl Response {
+            fn decode_own(
+                class: Class,
+                name: &str,
+                encoding: ContentType,
+                payload: &[u8],
+            ) -> Option<Result<Self, DecodeError>> {
+                match class {
+                    $(Class::$class => $module::Response::decode(name, encoding, payload)
+                        .map(|response| response.map(Self::$class)),)*
+                }
+            }
+        }
+
         impl Request {
             /// The operation's place in the contract.
             pub fn spec(&self) -> &'static OperationSpec {
@@ -277,11 +306,16 @@ classes! {
 impl Class {
     /// Every operation of a device of this class: its own, and what every device can do.
     pub fn operations(self) -> impl Iterator<Item = &'static OperationSpec> {
-        let every = match self {
-            Self::AnyDevice | Self::Gateway => &[],
-            _ => any_device::OPERATIONS,
+        self.lineage().flat_map(Self::own_operations)
+    }
+
+    /// The classes whose operations a device of this class has: its own before every device's.
+    fn lineage(self) -> impl Iterator<Item = Self> {
+        let every_device = match self {
+            Self::AnyDevice | Self::Gateway => None,
+            _ => Some(Self::AnyDevice),
         };
-        self.own_operations().iter().chain(every)
+        std::iter::once(self).chain(every_device)
     }
 
     /// The operation `name` of a device of this class.
@@ -304,12 +338,8 @@ impl Request {
         encoding: ContentType,
         payload: &[u8],
     ) -> Result<Self, DecodeRequestError> {
-        let every_device = match class {
-            Class::AnyDevice | Class::Gateway => None,
-            _ => Some(Class::AnyDevice),
-        };
-        std::iter::once(class)
-            .chain(every_device)
+        class
+            .lineage()
             .find_map(|class| Self::decode_own(class, operation, encoding, payload))
             .ok_or_else(|| {
                 let known: Vec<_> = class.operations().map(|spec| spec.name).collect();
@@ -328,6 +358,20 @@ impl Request {
     pub fn digest(&self, target: &crate::Segment) -> Result<Sha256, crate::EncodeError> {
         let content = ContentType::Cbor.encode(&(target, self.spec().name, self))?;
         Ok(Sha256::of(&content))
+    }
+}
+
+impl Response {
+    /// Reads the result of an operation; `None` where the class has none of that name.
+    pub fn decode(
+        class: Class,
+        operation: &str,
+        encoding: ContentType,
+        payload: &[u8],
+    ) -> Option<Result<Self, DecodeError>> {
+        class
+            .lineage()
+            .find_map(|class| Self::decode_own(class, operation, encoding, payload))
     }
 }
 

@@ -1,1 +1,12 @@
-//! In the making.
+//! What the end-to-end tests share: real brokers, their clients, and processes that end with the test.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "only tests call this: a step that fails has to fail the test with its story"
+)]
+
+pub mod brokers;
+pub mod client;
+pub mod mosquitto;
+pub mod office;

@@ -43,8 +43,8 @@ impl Ack {
         Self(Some((receipt, verdicts)))
     }
 
-    /// Acknowledges the message (PUBACK) as soon as all received before it are. Never blocks; does
-    /// nothing for QoS 0, and nothing once the connection it came by is gone.
+    /// Acknowledges the message (PUBACK) as soon as all received before it are, and before anything
+    /// published after this. Never blocks; does nothing for QoS 0, and nothing once the connection it came by is gone.
     pub fn send(mut self) {
         self.give(Verdict::Acknowledge);
     }

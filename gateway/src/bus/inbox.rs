@@ -63,6 +63,15 @@ impl Inbox {
         }
     }
 
+    /// The packet identifiers that may be acknowledged by what callers have said until now.
+    pub(super) fn due(&mut self) -> Vec<u16> {
+        let mut due = Vec::new();
+        while let Ok((receipt, verdict)) = self.owed.try_recv() {
+            due.extend(self.received.settle(receipt, verdict));
+        }
+        due
+    }
+
     /// A new connection begins: acknowledgements owed to the one before are void.
     pub(super) fn connection_begins(&mut self) {
         self.received.next_epoch();

@@ -15,9 +15,9 @@
 //! No type of the client library (`rumqttc`) appears in a public signature.
 
 mod acks;
-mod backoff;
 mod delivery;
 mod inbox;
+mod link;
 mod message;
 mod outbox;
 #[cfg(test)]
@@ -31,7 +31,7 @@ mod wire;
 pub use acks::Ack;
 pub use message::{Malformed, Message, Properties, Qos};
 pub use outbox::{NotSent, Rejection, Sent};
-pub use settings::{Address, DEFAULT_MAX_PACKET_SIZE, OutboxBound, Secret, Settings, Subscription};
+pub use settings::{Address, DEFAULT_MAX_PACKET_SIZE, OutboxBound, Settings, Subscription};
 
 use outbox::{Entry, Room};
 use std::sync::Arc;

@@ -4,13 +4,14 @@
 //! else is served beside it. Only a connection given up (silent, or out of time) is dropped, and
 //! with it the whole event loop; what it still held is collected first.
 
-use super::backoff::Backoff;
 use super::delivery::Delivery;
 use super::inbox::Inbox;
+use super::link::{Link, SUBACK_PATIENCE, Stage};
 use super::message::Message;
 use super::outbox::{Entry, NotSent, Sent};
 use super::settings::Settings;
-use super::{BrokerLimits, Closed, Command, Disconnection, Incoming, Shared, wire};
+use super::{Closed, Command, Disconnection, Incoming, Shared, wire};
+use crate::backoff::Backoff;
 use rumqttc::Outgoing;
 use rumqttc::v5::mqttbytes::v5::{ConnAck, Packet, PubAck, Publish, SubAck};
 use rumqttc::v5::{AsyncClient, Event, EventLoop, Request};
@@ -21,12 +22,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, sleep_until};
 
-/// A local broker answers a SUBSCRIBE at once; one that does not is not well.
-const SUBACK_PATIENCE: Duration = Duration::from_secs(10);
-
-/// How long we wait, after DISCONNECT, for the broker to close: closing first, with unread data,
-/// could make the kernel reset the connection before the broker has read the DISCONNECT.
-const LEAVE_PATIENCE: Duration = Duration::from_secs(1);
+/// A broker restarted by its supervisor is back within a second or two.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// Nobody wants to wait longer than this for a broker that is back.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Expiry is counted in seconds.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -61,20 +60,6 @@ enum Farewell {
     Wanted(Message),
     Queued(Sent),
     Answered(bool),
-}
-
-struct Link {
-    client: AsyncClient,
-    stage: Stage,
-    limits: BrokerLimits,
-    session_present: bool,
-}
-
-enum Stage {
-    Connecting,
-    Subscribing { deadline: Instant },
-    Ready,
-    Leaving,
 }
 
 enum Woken<T> {
@@ -113,12 +98,12 @@ impl Session {
     }
 
     pub(super) async fn run(mut self) {
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
             match self.connection(&mut backoff).await {
                 Ended::Left => break,
                 Ended::Lost(reason) => {
-                    let pause = backoff.next();
+                    let pause = backoff.next_pause();
                     tracing::warn!(
                         broker = %self.settings.address, client_id = %self.settings.client_id,
                         %reason, retry_ms = pause.as_millis(), "no connection to the broker"
@@ -238,6 +223,8 @@ impl Session {
         if !matches!(link.stage, Stage::Ready) {
             return;
         }
+        // Who acknowledges a call and then publishes its answer finds both in that order.
+        link.acknowledge(&self.inbox.due());
         let now = Instant::now();
         let Some(entry) = self.delivery.next(&link.limits, now) else {
             return;
@@ -278,6 +265,9 @@ impl Session {
             }
             Event::Outgoing(Outgoing::Publish(pkid) | Outgoing::AwaitAck(pkid)) => {
                 self.delivery.written(pkid);
+            }
+            Event::Outgoing(Outgoing::PubAck(_)) => {
+                link.unwritten_acks = link.unwritten_acks.saturating_sub(1);
             }
             Event::Outgoing(Outgoing::Disconnect) => {
                 if let Some(closing) = &mut self.closing {
@@ -409,6 +399,10 @@ impl Session {
         if !matches!(link.stage, Stage::Ready) || !self.delivery.is_idle() {
             return false;
         }
+        link.acknowledge(&self.inbox.due());
+        if link.unwritten_acks > 0 {
+            return false;
+        }
         let politely = match std::mem::replace(&mut closing.farewell, Farewell::None) {
             Farewell::Wanted(message) => {
                 let (entry, sent) = Entry::unbounded(message);
@@ -472,51 +466,6 @@ impl Session {
                 will_suppressed,
             })
             .ok();
-        }
-    }
-}
-
-impl Link {
-    fn new(client: AsyncClient) -> Self {
-        let limits = BrokerLimits {
-            max_packet_size: None,
-            receive_maximum: 1,
-            retain_available: true,
-            qos1_available: true,
-        };
-        Self {
-            client,
-            stage: Stage::Connecting,
-            limits,
-            session_present: false,
-        }
-    }
-
-    fn is_leaving(&self) -> bool {
-        matches!(self.stage, Stage::Leaving)
-    }
-
-    /// How long the event loop may go without an event. On a good connection it has at least one
-    /// each keep-alive, its ping; stuck in writing to a broker that does not read, it has none.
-    fn patience(&self, settings: &Settings) -> Duration {
-        match self.stage {
-            Stage::Leaving => LEAVE_PATIENCE,
-            Stage::Subscribing { deadline } => deadline.saturating_duration_since(Instant::now()),
-            Stage::Connecting | Stage::Ready => 2 * wire::keep_alive(settings) + SUBACK_PATIENCE,
-        }
-    }
-
-    fn acknowledge(&self, packet_ids: &[u16]) {
-        for &pkid in packet_ids {
-            let received = Publish {
-                qos: rumqttc::v5::mqttbytes::QoS::AtLeastOnce,
-                pkid,
-                ..Publish::default()
-            };
-            // The queue has a place for every message the broker may leave unacknowledged.
-            if self.client.try_ack(&received).is_err() {
-                tracing::warn!(pkid, "acknowledgement lost; the message will come again");
-            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! How to reach the broker, and the bounds of the bus.
 
 use super::message::{Message, Qos};
+use crate::Secret;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -48,7 +49,7 @@ impl Settings {
             // A dead line is noticed within a minute; at two pings a minute that costs nothing.
             keep_alive: Duration::from_secs(20),
             // Longer than any restart, shorter than any deadline worth keeping a call for.
-            session_expiry: Duration::from_secs(600),
+            session_expiry: Duration::from_mins(10),
             max_packet_size: DEFAULT_MAX_PACKET_SIZE,
             // Calls waiting for the journal. Worst case this many packets of full size in memory.
             receive_maximum: 32,
@@ -87,28 +88,6 @@ impl std::fmt::Display for Address {
     }
 }
 
-/// A password that no log line and no error can show.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Takes the clear text.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The clear text, for the one place that hands it on.
-    pub(crate) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("***")
-    }
-}
-
 /// Bounds of the outbox; whichever is reached first answers [`super::Refused::Full`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutboxBound {
@@ -121,11 +100,22 @@ pub struct OutboxBound {
 /// A topic filter we want messages of.
 ///
 /// Always with Retain As Published, so that a retained call can be seen and refused, and Retain
-/// Handling 2 (never), so that a call somebody retained is not delivered on each subscribing.
+/// Handling 2 (never), so that a call somebody retained is not delivered on each subscribing, and No
+/// Local, so that clearing such a call does not come back as a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscription {
     /// Topic filter.
     pub filter: String,
     /// Upper bound of the delivered quality of service.
     pub qos: Qos,
+}
+
+impl Subscription {
+    /// A subscription to `filter`.
+    pub fn to(filter: impl Into<String>, qos: Qos) -> Self {
+        Self {
+            filter: filter.into(),
+            qos,
+        }
+    }
 }

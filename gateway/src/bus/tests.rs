@@ -351,6 +351,44 @@ async fn closing_with_a_farewell_drains_then_says_it_then_disconnects() {
     );
 }
 
+#[tokio::test]
+async fn acknowledgements_leave_before_later_publishes_and_before_the_bus_does() {
+    for round in 0..20 {
+        let broker = ScriptedBroker::start().await;
+        let mut settings = broker.settings();
+        settings.will = Some(Message::new("status", "gone"));
+        let (bus, mut incoming) = Bus::start(settings);
+        let mut peer = broker.welcome(false).await;
+        connected(&mut incoming).await;
+        for packet_id in [1, 2] {
+            peer.write(Packet::Publish(call(packet_id))).await;
+        }
+        let Incoming::Message(first) = next(&mut incoming).await else {
+            panic!("no message")
+        };
+        let Incoming::Message(second) = next(&mut incoming).await else {
+            panic!("no message")
+        };
+        first.ack.send();
+        let _sent = bus.publish(Message::new("answer", "x")).unwrap();
+        let ack = peer.read().await;
+        assert!(
+            matches!(ack, Packet::PubAck(ack) if ack.pkid == 1),
+            "round {round}"
+        );
+        let packet_id = peer.read_publish().await.pkid;
+        peer.acknowledge(packet_id, PubAckReason::Success).await;
+        second.ack.send();
+        bus.close(Duration::from_secs(5)).await;
+        let ack = peer.read().await;
+        assert!(
+            matches!(ack, Packet::PubAck(ack) if ack.pkid == 2),
+            "round {round}"
+        );
+        assert!(ends_without_disconnect(&mut peer).await);
+    }
+}
+
 /// Ends a connection the way a will needs it: without DISCONNECT.
 async fn ends_without_disconnect(peer: &mut Peer) -> bool {
     peer.read_or_end().await.is_none()

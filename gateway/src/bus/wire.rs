@@ -154,7 +154,7 @@ pub(super) fn filters(settings: &Settings) -> Vec<Filter> {
         .map(|subscription| Filter {
             path: subscription.filter.clone(),
             qos: qos(subscription.qos),
-            nolocal: false,
+            nolocal: true,
             preserve_retain: true,
             retain_forward_rule: RetainForwardRule::Never,
         })

@@ -151,6 +151,7 @@ pub struct Command {
 pub struct TransmitParams {
     /// In this order.
     #[schemars(length(min = 1, max = 256))]
+    #[serde(deserialize_with = "crate::bound::list::<_, _, 1, 256>")]
     pub commands: Vec<Command>,
 }
 
@@ -370,6 +371,7 @@ pub struct ReadDocumentParams {
     pub access: DocumentAccess,
     /// Which data groups.
     #[schemars(length(min = 1, max = 16))]
+    #[serde(deserialize_with = "crate::bound::list::<_, _, 1, 16>")]
     pub groups: Vec<DataGroup>,
 }
 

@@ -55,6 +55,7 @@ pub enum CaptureFormat {
 pub struct CaptureParams {
     /// In this order.
     #[schemars(length(min = 1, max = 10))]
+    #[serde(deserialize_with = "crate::bound::list::<_, _, 1, 10>")]
     pub fingers: Vec<Finger>,
     /// How often each is tried; three times unless said otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -111,6 +111,7 @@ pub enum Block {
 pub struct PrintParams {
     /// From top to bottom.
     #[schemars(length(min = 1, max = 500))]
+    #[serde(deserialize_with = "crate::bound::list::<_, _, 1, 500>")]
     pub blocks: Vec<Block>,
 }
 

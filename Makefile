@@ -1,0 +1,41 @@
+# The two commands: `make demo` and `make test`. Each installs what is missing, works as root or
+# with sudo, needs no systemd, and works twice in a row.
+
+CARGO ?= cargo
+export CARGO_TERM_COLOR ?= auto
+
+.PHONY: help demo test prepare lint deny contract fuzz clean
+
+help:
+	@echo "make demo            a virtual case with one payment; stays up and prints commands to try"
+	@echo "make demo ONCE=1     the same, ends after the effects; last line is JSON"
+	@echo "make test            installs what is missing and runs every test"
+	@echo "make lint            formatting and lints"
+	@echo "make deny            licences, bans, sources, advisories of the dependencies"
+	@echo "make contract        generates docs/contract from the types in proto/"
+	@echo "make fuzz            two minutes of fuzzing per target (nightly Rust)"
+
+prepare:
+	@scripts/prepare demo
+
+demo:
+	@scripts/demo
+
+test:
+	@scripts/test
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+deny:
+	@scripts/deny
+
+contract:
+	$(CARGO) run -q --locked -p koffer-proto --bin koffer-contract -- write
+
+fuzz:
+	@scripts/fuzz
+
+clean:
+	$(CARGO) clean

@@ -1,0 +1,115 @@
+//! Completions and progress as messages on the bus.
+
+use bytes::Bytes;
+use koffer_proto::{
+    Completion, ContentType, Effect, EffectKind, Failure, OperationSpec, Outcome, Progress,
+    Response, Status, Text,
+};
+
+use super::{incoming::Listener, texts};
+use crate::bus::{Message, Properties, Qos};
+
+/// How long the broker may hold an answer to what can simply be asked again, in seconds.
+const REPEATABLE_ANSWER_EXPIRY: u32 = 120;
+
+/// What decides how answers travel.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Travel {
+    qos: Qos,
+    expiry: Option<u32>,
+}
+
+impl Travel {
+    /// Answers of `spec`; of a call that was refused before its operation was known, `None`.
+    ///
+    /// Confidential ones go with QoS 0, so that no broker queues them; what must not happen
+    /// twice waits in the broker as long as the client's session lives.
+    pub(crate) fn of(spec: Option<&OperationSpec>) -> Self {
+        match spec {
+            Some(spec) if spec.confidential => Self {
+                qos: Qos::AtMostOnce,
+                expiry: Some(REPEATABLE_ANSWER_EXPIRY),
+            },
+            Some(spec) if spec.effect == EffectKind::Once => Self {
+                qos: Qos::AtLeastOnce,
+                expiry: None,
+            },
+            _ => Self {
+                qos: Qos::AtLeastOnce,
+                expiry: Some(REPEATABLE_ANSWER_EXPIRY),
+            },
+        }
+    }
+}
+
+/// The message of a completion.
+pub(crate) fn completion(
+    listener: &Listener,
+    completion: &Completion<Response>,
+    travel: Travel,
+    largest: usize,
+) -> Message {
+    let payload = match listener.encoding.encode(completion) {
+        Ok(payload) if payload.len() <= largest => Ok(payload),
+        Ok(payload) => Err(texts::answer_too_large(payload.len(), largest)),
+        Err(error) => Err(Text::new(error.to_string(), error.to_string())),
+    };
+    // What cannot be told is not undone: the effect is still stated.
+    let payload = payload.or_else(|why| {
+        let why = why.get(listener.lang);
+        let failure = match completion.effect() {
+            Effect::Unknown => Failure::outcome_unknown(why),
+            effect => Failure::unfinished(Status::DeviceFault, effect, why),
+        };
+        let device = completion.device.clone();
+        listener.encoding.encode(&Completion::<()> {
+            device,
+            outcome: Outcome::Failed(failure),
+        })
+    });
+    message(
+        listener,
+        listener.topic.as_str().to_owned(),
+        payload.unwrap_or_default(),
+        travel,
+    )
+}
+
+/// The message of an interim event.
+pub(crate) fn progress(
+    listener: &Listener,
+    progress: &Progress,
+    travel: Travel,
+) -> Option<Message> {
+    let travel = if progress.event.is_confidential() {
+        Travel {
+            qos: Qos::AtMostOnce,
+            ..travel
+        }
+    } else {
+        travel
+    };
+    let payload = listener.encoding.encode(progress).ok()?;
+    Some(message(
+        listener,
+        listener.topic.progress(),
+        payload,
+        travel,
+    ))
+}
+
+fn message(listener: &Listener, topic: String, payload: Vec<u8>, travel: Travel) -> Message {
+    Message {
+        topic,
+        payload: Bytes::from(payload),
+        qos: travel.qos,
+        retain: false,
+        properties: Properties {
+            correlation_data: listener.correlation.clone(),
+            message_expiry: travel.expiry,
+            content_type: Some(listener.encoding.as_str().to_owned()),
+            payload_is_utf8: (listener.encoding == ContentType::Json).then_some(true),
+            ..Properties::default()
+        },
+    }
+}

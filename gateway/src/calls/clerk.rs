@@ -1,0 +1,349 @@
+//! Does what the desk decides: one task between the bus, the devices and the journal. It waits
+//! for none of them.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use jiff::Timestamp;
+use koffer_proto::{DeviceId, Failure, Outcome, Status};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    desk::{Action, Desk, Input, Moment, News, Start, StoredStep},
+    incoming::Ticket,
+    texts,
+};
+use crate::{
+    bus::{Ack, Bus, Incoming, Message, Refused},
+    documents::Documents,
+    journal::Journal,
+};
+
+/// A broker that still has our session delivers again what we had not acknowledged, at once;
+/// after this long what is marked as redelivered comes from this daemon's own time.
+const REDELIVERIES_ARE_IN: Duration = Duration::from_secs(30);
+
+/// Vital signs follow a change no faster than this.
+const HEALTH_FOLLOWS: Duration = Duration::from_secs(1);
+
+/// What a clerk works with.
+pub struct Startup {
+    /// Decides.
+    pub desk: Desk,
+    /// Sends.
+    pub bus: Bus,
+    /// What the bus receives.
+    pub incoming: mpsc::Receiver<Incoming>,
+    /// What the devices' supervisors tell.
+    pub news: mpsc::Receiver<(DeviceId, News)>,
+    /// Where the devices' calls go.
+    pub devices: BTreeMap<DeviceId, mpsc::Sender<Start>>,
+    /// Keeps.
+    pub journal: Arc<dyn Journal>,
+    /// What is retained.
+    pub documents: Documents,
+    /// How often vital signs are published.
+    pub health_interval: Duration,
+    /// How long running calls may go on at shutdown before they are asked to stop.
+    pub finish: Duration,
+    /// How long they have after that.
+    pub grace: Duration,
+}
+
+/// The one task that serves calls.
+pub struct Clerk {
+    desk: Desk,
+    bus: Bus,
+    incoming: mpsc::Receiver<Incoming>,
+    news: mpsc::Receiver<(DeviceId, News)>,
+    devices: BTreeMap<DeviceId, mpsc::Sender<Start>>,
+    journal: Arc<dyn Journal>,
+    documents: Documents,
+    health_interval: Duration,
+    finish: Duration,
+    grace: Duration,
+    tickets: BTreeMap<Ticket, Ack>,
+    last_ticket: u64,
+    storing: FuturesUnordered<BoxFuture<'static, Input>>,
+    /// Answers that found the outbox full; sent before anything else is.
+    unsent: VecDeque<Message>,
+    health_due: Option<Instant>,
+    connected_before: bool,
+    remembers_from: Option<Instant>,
+}
+
+impl Clerk {
+    /// A clerk that has not begun.
+    pub fn new(startup: Startup) -> Self {
+        let Startup {
+            desk,
+            bus,
+            incoming,
+            news,
+            devices,
+            journal,
+            documents,
+            health_interval,
+            finish,
+            grace,
+        } = startup;
+        Self {
+            desk,
+            bus,
+            incoming,
+            news,
+            devices,
+            journal,
+            documents,
+            health_interval,
+            finish,
+            grace,
+            tickets: BTreeMap::new(),
+            last_ticket: 0,
+            storing: FuturesUnordered::new(),
+            unsent: VecDeque::new(),
+            health_due: None,
+            connected_before: false,
+            remembers_from: None,
+        }
+    }
+
+    /// Serves until `stop` is cancelled and every accepted call is answered.
+    pub async fn serve(mut self, stop: CancellationToken, mut tell: impl FnMut(Served)) {
+        let mut health = interval(self.health_interval);
+        health.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut stopping = None;
+        loop {
+            if stopping.is_some() && self.desk.is_idle() && self.storing.is_empty() {
+                return;
+            }
+            let tick = self.next_wakeup(stopping);
+            tokio::select! {
+                () = stop.cancelled(), if stopping.is_none() => {
+                    stopping = Some(Stopping::Finishing(Instant::now() + self.finish));
+                    tell(Served::Stopping);
+                    self.take(Input::Shutdown);
+                }
+                Some((device, news)) = self.news.recv() => self.take(Input::Device(device, news)),
+                Some(stored) = self.storing.next(), if !self.storing.is_empty() => self.take(stored),
+                incoming = self.incoming.recv() => match incoming {
+                    Some(Incoming::Connected { session_present, limits }) => {
+                        // Topic and properties need some room beside the answer.
+                        const FRAME: usize = 4096;
+                        if let Some(packet) = limits.max_packet_size {
+                            let packet = usize::try_from(packet).unwrap_or(usize::MAX);
+                            self.desk.limit_answers(packet.saturating_sub(FRAME));
+                        }
+                        self.connected(session_present);
+                        tell(Served::Connected);
+                    }
+                    Some(Incoming::Disconnected { reason }) => {
+                        tracing::warn!(%reason, "the broker is out of reach");
+                    }
+                    Some(Incoming::Message(received)) => {
+                        self.last_ticket += 1;
+                        let ticket = Ticket(self.last_ticket);
+                        self.tickets.insert(ticket, received.ack);
+                        self.take(Input::Call {
+                            message: received.message,
+                            redelivered: received.duplicate,
+                            ticket,
+                        });
+                    }
+                    None => return,
+                },
+                _ = health.tick() => self.publish_health(),
+                () = sleep_until(tick) => {
+                    if self.health_due.is_some_and(|due| due <= Instant::now()) {
+                        self.publish_health();
+                    }
+                    match stopping {
+                        Some(Stopping::Finishing(until)) if until <= Instant::now() => {
+                            stopping = Some(Stopping::Asked(Instant::now() + self.grace));
+                            self.take(Input::StopRunning);
+                        }
+                        Some(Stopping::Asked(until)) if until <= Instant::now() => {
+                            tracing::error!("calls are open at the end of the shutdown's grace");
+                            return;
+                        }
+                        _ => self.take(Input::Tick),
+                    }
+                }
+            }
+        }
+    }
+
+    fn next_wakeup(&self, stopping: Option<Stopping>) -> Instant {
+        /// Answers that found the outbox full are tried again this often.
+        const RETRY_UNSENT: Duration = Duration::from_millis(200);
+        /// Nothing is due: look again now and then.
+        const IDLE: Duration = Duration::from_mins(1);
+        let now = Instant::now();
+        let unsent = (!self.unsent.is_empty()).then(|| now + RETRY_UNSENT);
+        let until = stopping.map(|(Stopping::Finishing(until) | Stopping::Asked(until))| until);
+        let desk = self.desk.next_tick().map(Instant::from_std);
+        let due = [unsent, until, desk, self.health_due, self.remembers_from];
+        due.into_iter().flatten().min().unwrap_or(now + IDLE)
+    }
+
+    fn connected(&mut self, session_present: bool) {
+        let again = std::mem::replace(&mut self.connected_before, true);
+        if !session_present || again {
+            // Without a session there is nothing to deliver again; with one of this daemon's
+            // own, the book knows it.
+            self.desk.remembers_everything();
+        } else {
+            self.remembers_from = Some(Instant::now() + REDELIVERIES_ARE_IN);
+        }
+        if !session_present {
+            let documents: Vec<_> = self.documents.all().cloned().collect();
+            for document in documents {
+                self.publish(document);
+            }
+        }
+    }
+
+    fn take(&mut self, input: Input) {
+        let now = Moment {
+            instant: std::time::Instant::now(),
+            wall: Timestamp::now(),
+        };
+        if self
+            .remembers_from
+            .is_some_and(|from| from <= Instant::now())
+        {
+            self.remembers_from = None;
+            self.desk.remembers_everything();
+        }
+        self.send_unsent();
+        for action in self.desk.handle(now, input) {
+            self.act(action);
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Publish(message) => self.publish(message),
+            Action::Describe(device, description) => {
+                let message = self.documents.description(&device, &description);
+                self.publish(message);
+            }
+            Action::State(device, state) => {
+                let message = self.documents.state(&device, &state);
+                self.publish(message);
+                self.health_due
+                    .get_or_insert(Instant::now() + HEALTH_FOLLOWS);
+            }
+            Action::Event(device, event) => {
+                let message = self.documents.event(&device, &event);
+                self.publish(message);
+            }
+            Action::Acknowledge(ticket) => {
+                if let Some(ack) = self.tickets.remove(&ticket) {
+                    ack.send();
+                }
+            }
+            Action::StoreAccepted(call) => {
+                let journal = self.journal.clone();
+                self.storing.push(
+                    async move {
+                        let result = journal.accepted(&call).await;
+                        Input::Stored {
+                            no: call.no,
+                            step: StoredStep::Accepted,
+                            result,
+                        }
+                    }
+                    .boxed(),
+                );
+            }
+            Action::StoreFinished(no, completion) => {
+                let journal = self.journal.clone();
+                self.storing.push(
+                    async move {
+                        let result = journal.finished(no, &completion).await;
+                        Input::Stored {
+                            no,
+                            step: StoredStep::Finished,
+                            result,
+                        }
+                    }
+                    .boxed(),
+                );
+            }
+            Action::Start(start) => {
+                // A device has one place for a call, and the desk starts one at a time: where
+                // that is taken, the supervisor is gone, and so is the device.
+                let (device, no, lang) = (start.device.clone(), start.no, start.call.lang);
+                let jobs = self.devices.get(&device);
+                if jobs.is_none_or(|jobs| jobs.try_send(start).is_err()) {
+                    tracing::error!(%device, "the supervisor takes no call");
+                    let text = texts::going_down();
+                    let failure = Failure::without_effect(Status::Unavailable, text.get(lang));
+                    self.take(Input::Device(
+                        device,
+                        News::Finished(no, Outcome::Failed(failure)),
+                    ));
+                }
+            }
+        }
+    }
+
+    fn publish(&mut self, message: Message) {
+        if !self.unsent.is_empty() {
+            return self.unsent.push_back(message);
+        }
+        match self.bus.publish(message.clone()) {
+            Ok(_) => {}
+            Err(Refused::Full) => self.unsent.push_back(message),
+            Err(error) => {
+                tracing::error!(topic = %message.topic, %error, "a message cannot be sent");
+            }
+        }
+    }
+
+    fn send_unsent(&mut self) {
+        while let Some(message) = self.unsent.pop_front() {
+            if let Err(Refused::Full) = self.bus.publish(message.clone()) {
+                return self.unsent.push_front(message);
+            }
+        }
+    }
+
+    fn publish_health(&mut self) {
+        self.health_due = None;
+        let now = Moment {
+            instant: std::time::Instant::now(),
+            wall: Timestamp::now(),
+        };
+        let health = self.desk.health(now);
+        let message = self.documents.health(&health);
+        self.publish(message);
+    }
+}
+
+/// What a serving clerk tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Served {
+    /// A session with the broker is up.
+    Connected,
+    /// No new calls are taken.
+    Stopping,
+}
+
+/// How far a shutdown is.
+#[derive(Debug, Clone, Copy)]
+enum Stopping {
+    /// Running calls may finish until then.
+    Finishing(Instant),
+    /// They were asked to stop, and have until then.
+    Asked(Instant),
+}

@@ -1,0 +1,441 @@
+//! The state machine of calls: told what happens, it answers with what to do.
+
+use std::{
+    collections::BTreeMap,
+    mem,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use koffer_drivers::{Call, CallControl, Effects, NotStored, Report, Steering, Stop, Told};
+use koffer_proto::{
+    CallId, Class, ClientId, Completion, Description, DeviceEvent, DeviceHealth, DeviceId, Failure,
+    Lang, OperationSpec, Outcome, Request, Response, Root, Segment, Sha256, StateDocument, Status,
+    Text, class::gateway::CallPhase,
+};
+
+use super::{
+    answers::{self, Travel},
+    book::{Book, Key},
+    gateway_device::Vitals,
+    incoming::{Listener, Ticket},
+    policy::Policy,
+    station::{Condition, Station},
+    texts,
+};
+use crate::bus::Message;
+
+/// One accepted call, counted from the daemon's start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallNo(pub u64);
+
+/// Now, on both clocks: one for deadlines, one for documents.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// Never jumps.
+    pub instant: Instant,
+    /// Civil time.
+    pub wall: Timestamp,
+}
+
+/// Bounds of the desk.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The largest payload of a call or an answer, in bytes.
+    pub max_payload: usize,
+    /// Calls that may wait for one device.
+    pub queue_per_device: usize,
+    /// Calls that may be open at once: bounds the memory that callers can make the gateway hold.
+    pub open_calls: usize,
+    /// Completions kept for who asks again, per kind.
+    pub kept_calls: usize,
+    /// How long confidential completions are kept.
+    pub confidential_kept: Duration,
+}
+
+/// What happens.
+pub enum Input {
+    /// A message on a call topic.
+    Call {
+        /// The message.
+        message: Message,
+        /// The broker delivers it again.
+        redelivered: bool,
+        /// Its acknowledgement.
+        ticket: Ticket,
+    },
+    /// The journal has answered.
+    Stored {
+        /// For which call.
+        no: CallNo,
+        /// What was to be stored.
+        step: StoredStep,
+        /// Whether it is stored.
+        result: Result<(), NotStored>,
+    },
+    /// A device has news.
+    Device(DeviceId, News),
+    /// Time has passed.
+    Tick,
+    /// The gateway goes down: no new calls, what waits is answered, what runs may finish.
+    Shutdown,
+    /// The time to finish is over: what runs is asked to stop.
+    StopRunning,
+}
+
+/// What was to be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoredStep {
+    /// That the call was accepted.
+    Accepted,
+    /// How it ended.
+    Finished,
+}
+
+/// What a device's supervisor tells.
+pub enum News {
+    /// The driver's finding changed.
+    Condition(Condition),
+    /// A new life began: the device was attached again.
+    Attached,
+    /// What the device is, found anew.
+    Described(Box<Description>),
+    /// What the driver saw while watching.
+    Report(Report),
+    /// The running call's driver says something.
+    Told(CallNo, Told),
+    /// The running call ended.
+    Finished(CallNo, Outcome<Response>),
+}
+
+/// What to do.
+#[derive(Debug)]
+pub enum Action {
+    /// Send this.
+    Publish(Message),
+    /// Publish a device's retained state.
+    State(DeviceId, StateDocument),
+    /// Publish a device's retained description.
+    Describe(DeviceId, Box<Description>),
+    /// Publish a device's event.
+    Event(DeviceId, DeviceEvent),
+    /// Give the acknowledgement.
+    Acknowledge(Ticket),
+    /// Store that a call was accepted; answer with [`Input::Stored`].
+    StoreAccepted(Journalled),
+    /// Store how a call ended; answer with [`Input::Stored`].
+    StoreFinished(CallNo, Arc<Completion<Response>>),
+    /// Run a call on its device.
+    Start(Start),
+}
+
+/// A call as the journal keeps it: names and digests, no content.
+#[derive(Debug, Clone)]
+pub struct Journalled {
+    /// Its number.
+    pub no: CallNo,
+    /// Who called.
+    pub client: ClientId,
+    /// The call id.
+    pub call: CallId,
+    /// The device or role that was called.
+    pub target: Segment,
+    /// The operation.
+    pub operation: &'static OperationSpec,
+    /// The digest of the canonical content.
+    pub digest: Sha256,
+    /// When it was accepted.
+    pub accepted_at: Timestamp,
+}
+
+/// A call that is to run.
+#[derive(Debug)]
+pub struct Start {
+    /// Its number.
+    pub no: CallNo,
+    /// Where.
+    pub device: DeviceId,
+    /// What.
+    pub request: Request,
+    /// What surrounds it, for the driver.
+    pub call: Call,
+    /// The other end, for the supervisor.
+    pub control: CallControl,
+}
+
+/// Makes the record of effects of a call.
+pub type Recorded = Arc<dyn Fn(CallNo) -> Box<dyn Effects> + Send + Sync>;
+
+/// What a desk is made of.
+pub struct Setup {
+    /// The gateway's topics.
+    pub root: Root,
+    /// Who may do what.
+    pub policy: Policy,
+    /// Bounds.
+    pub limits: Limits,
+    /// The devices and their classes.
+    pub devices: Vec<(DeviceId, Class)>,
+    /// The devices a role stands for, in the order they are tried.
+    pub roles: BTreeMap<Segment, Vec<DeviceId>>,
+    /// Makes the record of effects of a call.
+    pub effects: Recorded,
+    /// What the desk cannot know of the daemon around it.
+    pub vitals: Box<dyn Fn() -> Vitals + Send>,
+}
+
+/// A call that was accepted and has not ended.
+pub(super) struct Open {
+    pub(super) key: Key,
+    pub(super) spec: &'static OperationSpec,
+    pub(super) device: DeviceId,
+    pub(super) accepted_at: Timestamp,
+    pub(super) deadline: Instant,
+    pub(super) deadline_wall: Timestamp,
+    pub(super) phase: CallPhase,
+    pub(super) steering: Option<Steering>,
+    /// Cancel calls that wait to learn what becomes of this one.
+    pub(super) cancelled_by: Vec<CallNo>,
+    /// The driver said that it can no longer be stopped.
+    pub(super) past_cancelling: bool,
+    pub(super) listeners: Vec<Listener>,
+    pub(super) request: Option<Request>,
+    pub(super) ticket: Option<Ticket>,
+    pub(super) seq: u32,
+    pub(super) ended: Option<Arc<Completion<Response>>>,
+}
+
+impl Open {
+    /// The language of who called first.
+    pub(super) fn lang(&self) -> Lang {
+        self.listeners
+            .first()
+            .map(|listener| listener.lang)
+            .unwrap_or_default()
+    }
+}
+
+/// The state machine.
+pub struct Desk {
+    pub(super) root: Root,
+    pub(super) policy: Policy,
+    pub(super) open: BTreeMap<CallNo, Open>,
+    pub(super) stations: BTreeMap<DeviceId, Station>,
+    pub(super) book: Book,
+    pub(super) vitals: Box<dyn Fn() -> Vitals + Send>,
+    pub(super) limits: Limits,
+    pub(super) largest_answer: usize,
+    pub(super) roles: BTreeMap<Segment, Vec<DeviceId>>,
+    pub(super) effects: Recorded,
+    pub(super) last_no: u64,
+    pub(super) going_down: bool,
+    pub(super) remembers_everything: bool,
+    pub(super) actions: Vec<Action>,
+}
+
+impl Desk {
+    /// A desk on which nothing lies.
+    pub fn new(setup: Setup, now: Moment) -> Self {
+        let Setup {
+            root,
+            policy,
+            limits,
+            devices,
+            roles,
+            effects,
+            vitals,
+        } = setup;
+        let stations = devices
+            .into_iter()
+            .map(|(device, class)| {
+                (
+                    device,
+                    Station::new(class, limits.queue_per_device, now.wall),
+                )
+            })
+            .collect();
+        Self {
+            root,
+            policy,
+            open: BTreeMap::new(),
+            stations,
+            book: Book::new(limits.kept_calls, limits.confidential_kept),
+            vitals,
+            largest_answer: limits.max_payload,
+            limits,
+            roles,
+            effects,
+            last_no: 0,
+            going_down: false,
+            remembers_everything: false,
+            actions: Vec::new(),
+        }
+    }
+
+    /// Says that the broker takes no answers larger than `bytes`.
+    pub fn limit_answers(&mut self, bytes: usize) {
+        self.largest_answer = self.limits.max_payload.min(bytes);
+    }
+
+    /// Says that every redelivery from before the daemon's start has been seen: from now on a
+    /// redelivered call that is not in the book was never started.
+    pub fn remembers_everything(&mut self) {
+        self.remembers_everything = true;
+    }
+
+    /// Takes in what happens, and says what to do, in order.
+    pub fn handle(&mut self, now: Moment, input: Input) -> Vec<Action> {
+        match input {
+            Input::Call {
+                message,
+                redelivered,
+                ticket,
+            } => {
+                self.call(now, message, redelivered, ticket);
+            }
+            Input::Stored {
+                no,
+                step: StoredStep::Accepted,
+                result,
+            } => {
+                self.accepted(now, no, result);
+            }
+            Input::Stored {
+                no,
+                step: StoredStep::Finished,
+                result,
+            } => {
+                if let Err(error) = result {
+                    tracing::error!(call = no.0, %error, "the outcome could not be stored");
+                }
+                self.deliver(now, no);
+            }
+            Input::Device(device, news) => self.news(now, &device, news),
+            Input::Tick => {}
+            Input::Shutdown => self.shut_down(now),
+            Input::StopRunning => {
+                for open in self.open.values() {
+                    if let Some(steering) = &open.steering {
+                        steering.stop(Stop::Shutdown);
+                    }
+                }
+            }
+        }
+        self.pass_time(now);
+        self.show_states(now);
+        mem::take(&mut self.actions)
+    }
+
+    /// When [`Input::Tick`] is due.
+    pub fn next_tick(&self) -> Option<Instant> {
+        let waiting = self
+            .open
+            .values()
+            .filter(|open| open.phase == CallPhase::Queued);
+        let claims = self
+            .stations
+            .values()
+            .filter_map(|s| s.claim.as_ref().map(|c| c.until));
+        waiting
+            .map(|open| open.deadline)
+            .chain(claims)
+            .chain(self.book.next_sweep())
+            .min()
+    }
+
+    /// Whether no call is open.
+    pub fn is_idle(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Each device's counters.
+    pub fn device_health(&self, now: Instant) -> BTreeMap<DeviceId, DeviceHealth> {
+        self.stations
+            .iter()
+            .map(|(id, station)| (id.clone(), station.health(now)))
+            .collect()
+    }
+
+    /// Calls open, and completions kept.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.open.len() as u64, self.book.kept() as u64)
+    }
+
+    pub(super) fn completion(
+        &self,
+        listener: &Listener,
+        completion: &Completion<Response>,
+        spec: Option<&OperationSpec>,
+    ) -> Message {
+        answers::completion(listener, completion, Travel::of(spec), self.largest_answer)
+    }
+
+    /// Takes a call out of its queue: it never reached the device.
+    pub(super) fn withdraw(&mut self, now: Moment, no: CallNo, status: Status, text: &Text) {
+        let Some(open) = self.open.get(&no) else {
+            return;
+        };
+        let lang = open.lang();
+        if let Some(station) = self.stations.get_mut(&open.device) {
+            station.queue.extract(|waiting| *waiting == no);
+        }
+        let failure = Failure::without_effect(status, text.get(lang));
+        self.end(now, no, Outcome::Failed(failure));
+    }
+
+    fn shut_down(&mut self, now: Moment) {
+        self.going_down = true;
+        for no in self.waiting() {
+            self.withdraw(now, no, Status::Unavailable, &texts::going_down());
+        }
+    }
+
+    fn waiting(&self) -> Vec<CallNo> {
+        let queued =
+            |open: &Open| open.phase == CallPhase::Queued && open.spec.class != Class::Gateway;
+        self.open
+            .iter()
+            .filter(|(_, open)| queued(open))
+            .map(|(no, _)| *no)
+            .collect()
+    }
+
+    fn pass_time(&mut self, now: Moment) {
+        let due: Vec<_> = self
+            .open
+            .iter()
+            .filter(|(_, open)| {
+                open.phase == CallPhase::Queued
+                    && open.ended.is_none()
+                    && open.deadline <= now.instant
+            })
+            .map(|(no, open)| (*no, open.spec.class == Class::Gateway))
+            .collect();
+        for (no, gateway) in due {
+            if gateway {
+                self.conclude_cancels(now, vec![no], false);
+            } else {
+                self.withdraw(now, no, Status::Expired, &texts::expired());
+            }
+        }
+        for station in self.stations.values_mut() {
+            if station.claim(now.instant).is_none() {
+                station.claim = None;
+            }
+        }
+        self.book.sweep(now.instant);
+    }
+
+    fn show_states(&mut self, now: Moment) {
+        for (device, station) in &mut self.stations {
+            if let Some(state) = station.changed_state(now.instant, now.wall) {
+                self.actions.push(Action::State(device.clone(), state));
+            }
+        }
+    }
+}
+
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,264 @@
+//! The gateway as a device: what it answers itself, and the claims on its devices.
+
+use std::time::Duration;
+
+use koffer_drivers::Stop;
+use koffer_proto::{
+    ClaimToken, ClientId, DeviceId, Failure, Health, Lang, Outcome, Response, Segment, Status,
+    UplinkHealth,
+    class::{
+        any_device::{self, Claimed, Released},
+        gateway::{
+            self, CallPhase, Calls, CancelParams, CancelVerdict, Cancelled, Diagnosis, OpenCall,
+            SignalParams, SignalVerdict, Signalled,
+        },
+    },
+    schema,
+};
+
+use super::{
+    claims::Claim,
+    desk::{CallNo, Desk, Moment, millis},
+    incoming::Admitted,
+    taking::claimed,
+    texts,
+};
+use crate::Secret;
+
+/// What the desk cannot know of the daemon around it.
+#[derive(Debug, Clone)]
+pub struct Vitals {
+    /// Since the daemon started.
+    pub uptime: Duration,
+    /// Resident memory.
+    pub rss_bytes: u64,
+    /// Messages waiting for the broker's acknowledgement.
+    pub outbox: u64,
+    /// How often the broker was lost.
+    pub broker_reconnects: u64,
+    /// `embedded` or `external`.
+    pub broker: &'static str,
+    /// The journal's size on disk, where it is on disk.
+    pub journal_bytes: Option<u64>,
+    /// The way to the outside, where one is configured.
+    pub uplink: Option<UplinkHealth>,
+}
+
+impl Desk {
+    /// Answers a call of the gateway itself; `None`: when the call it is about ends.
+    pub(super) fn gateway_call(
+        &mut self,
+        now: Moment,
+        no: CallNo,
+        client: &ClientId,
+        lang: Lang,
+        request: gateway::Request,
+    ) -> Option<Outcome<Response>> {
+        let ok = |response: gateway::Response| Outcome::Ok(Response::Gateway(response));
+        let refuse = |status, text: koffer_proto::Text| {
+            Outcome::Failed(Failure::without_effect(status, text.get(lang)))
+        };
+        Some(match request {
+            gateway::Request::Calls(_) => ok(gateway::Response::Calls(Calls {
+                calls: self.open_calls(client),
+            })),
+            gateway::Request::Cancel(params) => {
+                return self.cancel(now, no, client, &params, lang);
+            }
+            gateway::Request::Signal(SignalParams { call, command }) => {
+                let key = (client.clone(), call);
+                let open = self.open.values().find(|open| open.key == key);
+                let verdict = match open.map(|open| &open.steering) {
+                    None => SignalVerdict::Unknown,
+                    Some(Some(steering)) if steering.signal(command) => SignalVerdict::Delivered,
+                    Some(_) => SignalVerdict::NotExpected,
+                };
+                ok(gateway::Response::Signal(Signalled { verdict }))
+            }
+            gateway::Request::Resolve(_) => {
+                refuse(Status::Unsupported, texts::resolve_unsupported())
+            }
+            gateway::Request::Diagnose(_) => {
+                let vitals = (self.vitals)();
+                ok(gateway::Response::Diagnose(Diagnosis {
+                    version: env!("CARGO_PKG_VERSION").to_owned(),
+                    broker_reconnects: vitals.broker_reconnects,
+                    broker: vitals.broker.to_owned(),
+                    health: self.health(now),
+                }))
+            }
+            gateway::Request::Schema(params) => {
+                match schema::operation(params.class, params.operation.as_str()) {
+                    Some(schema) => ok(gateway::Response::Schema(schema)),
+                    None => refuse(
+                        Status::Unsupported,
+                        texts::no_such_operation(params.class, &params.operation),
+                    ),
+                }
+            }
+        })
+    }
+
+    /// The gateway's vital signs.
+    pub fn health(&self, now: Moment) -> Health {
+        let vitals = (self.vitals)();
+        let (calls_open, calls_kept) = self.counts();
+        Health {
+            at: now.wall,
+            uptime_ms: millis(vitals.uptime),
+            rss_bytes: vitals.rss_bytes,
+            outbox: vitals.outbox,
+            calls_open,
+            calls_kept,
+            journal_bytes: vitals.journal_bytes,
+            uplink: vitals.uplink,
+            devices: self.device_health(now.instant),
+        }
+    }
+
+    fn open_calls(&self, client: &ClientId) -> Vec<OpenCall> {
+        let all = self.policy.is_technician(client);
+        let own = self
+            .open
+            .values()
+            .filter(|open| all || open.key.0 == *client);
+        own.filter(|open| !open.device.is_gateway())
+            .filter_map(|open| {
+                Some(OpenCall {
+                    client: open.key.0.clone(),
+                    call: open.key.1.clone(),
+                    device: open.device.clone(),
+                    operation: open.spec.name.parse::<Segment>().ok()?,
+                    effect: open.spec.effect,
+                    phase: open.phase,
+                    accepted_at: open.accepted_at,
+                    deadline: open.deadline_wall,
+                })
+            })
+            .collect()
+    }
+
+    fn cancel(
+        &mut self,
+        now: Moment,
+        no: CallNo,
+        client: &ClientId,
+        params: &CancelParams,
+        lang: Lang,
+    ) -> Option<Outcome<Response>> {
+        let owner = params.client.as_ref().unwrap_or(client);
+        if owner != client && !self.policy.is_technician(client) {
+            let failure = Failure::without_effect(Status::Denied, texts::not_your_call().get(lang));
+            return Some(Outcome::Failed(failure));
+        }
+        let key = (owner.clone(), params.call.clone());
+        let Some((&target, open)) = self.open.iter_mut().find(|(_, open)| open.key == key) else {
+            let verdict = if self.book.has(&key) {
+                CancelVerdict::TooLate
+            } else {
+                CancelVerdict::Unknown
+            };
+            return Some(cancel_verdict(verdict));
+        };
+        if open.past_cancelling || open.spec.class == koffer_proto::Class::Gateway {
+            return Some(cancel_verdict(CancelVerdict::TooLate));
+        }
+        open.cancelled_by.push(no);
+        match (open.phase, &open.steering) {
+            (CallPhase::Queued, _) | (_, None) => {
+                self.withdraw(now, target, Status::Cancelled, &texts::cancelled_in_queue());
+            }
+            (_, Some(steering)) => steering.stop(Stop::Cancelled),
+        }
+        None
+    }
+
+    /// A running call can no longer be cancelled: whoever waits for it learns at once.
+    pub(super) fn past_cancelling(&mut self, now: Moment, no: CallNo) {
+        let Some(open) = self.open.get_mut(&no) else {
+            return;
+        };
+        open.past_cancelling = true;
+        let waiting = std::mem::take(&mut open.cancelled_by);
+        self.conclude_cancels(now, waiting, false);
+    }
+
+    pub(super) fn conclude_cancels(&mut self, now: Moment, calls: Vec<CallNo>, cancelled: bool) {
+        let verdict = if cancelled {
+            CancelVerdict::Cancelled
+        } else {
+            CancelVerdict::TooLate
+        };
+        for call in calls {
+            self.end(now, call, cancel_verdict(verdict));
+        }
+    }
+
+    pub(super) fn claim_call(
+        &mut self,
+        now: Moment,
+        device: &DeviceId,
+        call: &Admitted,
+        request: any_device::Request,
+    ) -> Outcome<Response> {
+        let lang = call.listener.lang;
+        let refuse = |status, text: koffer_proto::Text| {
+            Outcome::Failed(Failure::without_effect(status, text.get(lang)))
+        };
+        let technician = self.policy.is_technician(&call.client);
+        let Some(station) = self.stations.get_mut(device) else {
+            return refuse(Status::UnknownDevice, texts::unknown_device(&call.target));
+        };
+        let held = station.claim(now.instant).cloned();
+        let proven = held
+            .as_ref()
+            .is_some_and(|c| c.is_proven_by(&call.client, call.claim.as_ref()));
+        let response = match request {
+            any_device::Request::Claim(params) => {
+                if params.take_over && !technician {
+                    return refuse(Status::Denied, texts::take_over_denied());
+                }
+                let token = match &held {
+                    Some(claim) if proven => Ok(claim.token.clone()),
+                    Some(claim) if !params.take_over => {
+                        return Outcome::Failed(claimed(device, claim, now, lang));
+                    }
+                    _ => Secret::random().map(|secret| ClaimToken::new(secret.reveal())),
+                };
+                let token = match token {
+                    Ok(token) => token,
+                    Err(error) => {
+                        let failure =
+                            Failure::without_effect(Status::DeviceFault, error.to_string());
+                        return Outcome::Failed(failure);
+                    }
+                };
+                if let Some(previous) = held.filter(|_| !proven) {
+                    tracing::warn!(
+                        %device, by = %call.client, from = %previous.holder, "claim taken over"
+                    );
+                }
+                let lease = Duration::from_millis(params.lease_ms.get().into());
+                station.claim = Some(Claim {
+                    holder: call.client.clone(),
+                    token: token.clone(),
+                    until: now.instant + lease,
+                });
+                let until = now.wall.checked_add(lease).unwrap_or(now.wall);
+                any_device::Response::Claim(Claimed { token, until })
+            }
+            _ if proven => {
+                station.claim = None;
+                any_device::Response::Release(Released {})
+            }
+            _ => return refuse(Status::Denied, texts::no_such_claim(device)),
+        };
+        Outcome::Ok(Response::AnyDevice(response))
+    }
+}
+
+fn cancel_verdict(verdict: CancelVerdict) -> Outcome<Response> {
+    Outcome::Ok(Response::Gateway(gateway::Response::Cancel(Cancelled {
+        verdict,
+    })))
+}

@@ -1,0 +1,31 @@
+//! Calls: admission, identity, policy, deadlines, claims, idempotency, turns and answers.
+//!
+//! [`desk`] decides and does nothing: a state machine without clock, channel or task, told what
+//! happens and answering with what to do. [`clerk`] does it. So every interleaving can be tried
+//! in a test, and the MQTT loop never waits for a device or a disk.
+
+mod answers;
+mod book;
+mod claims;
+mod clerk;
+mod desk;
+mod gateway_device;
+mod incoming;
+mod policy;
+mod queue;
+mod running;
+mod station;
+mod taking;
+#[cfg(test)]
+mod tests;
+mod texts;
+
+pub use clerk::{Clerk, Served, Startup};
+pub use desk::{
+    Action, CallNo, Desk, Input, Journalled, Limits, Moment, News, Recorded, Setup, Start,
+    StoredStep,
+};
+pub use gateway_device::Vitals;
+pub use incoming::Ticket;
+pub use policy::{ClientRole, Policy, Rights};
+pub use station::Condition;

@@ -1,0 +1,133 @@
+//! One device as the desk sees it: who waits, what runs, who holds it, how it is.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use jiff::Timestamp;
+use koffer_proto::{Class, DeviceHealth, DeviceState, Reason, StateDocument, Status};
+
+use super::{CallNo, claims::Claim, queue::FairQueue};
+
+/// How the driver finds the device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// The driver makes contact.
+    Starting,
+    /// It takes calls; what needs attention soon.
+    Usable(Vec<Reason>),
+    /// It takes no calls.
+    Fault(Reason),
+    /// It is not there.
+    Absent(Reason),
+}
+
+/// One device.
+#[derive(Debug)]
+pub(crate) struct Station {
+    pub(crate) class: Class,
+    pub(crate) condition: Condition,
+    pub(crate) generation: u64,
+    pub(crate) queue: FairQueue<CallNo>,
+    pub(crate) running: Option<CallNo>,
+    pub(crate) claim: Option<Claim>,
+    since: Timestamp,
+    shown: Option<(DeviceState, Vec<Reason>, u64)>,
+    completed: BTreeMap<Status, u64>,
+    restarts: u64,
+}
+
+impl Station {
+    pub(crate) fn new(class: Class, queue_bound: usize, now: Timestamp) -> Self {
+        Self {
+            class,
+            condition: Condition::Starting,
+            generation: 1,
+            queue: FairQueue::new(queue_bound),
+            running: None,
+            claim: None,
+            since: now,
+            shown: None,
+            completed: BTreeMap::new(),
+            restarts: 0,
+        }
+    }
+
+    pub(crate) fn is_usable(&self) -> bool {
+        matches!(self.condition, Condition::Usable(_))
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.is_usable() && self.running.is_none()
+    }
+
+    pub(crate) fn set_condition(&mut self, condition: Condition) {
+        let contact_lost = !matches!(condition, Condition::Usable(_)) && self.is_usable();
+        self.restarts += u64::from(contact_lost);
+        self.condition = condition;
+    }
+
+    pub(crate) fn count(&mut self, status: Status) {
+        *self.completed.entry(status).or_default() += 1;
+    }
+
+    /// The claim, unless its lease ran out.
+    pub(crate) fn claim(&self, now: Instant) -> Option<&Claim> {
+        self.claim.as_ref().filter(|claim| claim.until > now)
+    }
+
+    fn state(&self, now: Instant) -> (DeviceState, Vec<Reason>) {
+        match &self.condition {
+            Condition::Starting => (DeviceState::Starting, Vec::new()),
+            Condition::Fault(reason) => (DeviceState::Fault, vec![reason.clone()]),
+            Condition::Absent(reason) => (DeviceState::Absent, vec![reason.clone()]),
+            Condition::Usable(reasons) => {
+                let state = if self.running.is_some() {
+                    DeviceState::Busy
+                } else if self.claim(now).is_some() {
+                    DeviceState::Claimed
+                } else if reasons.is_empty() {
+                    DeviceState::Ready
+                } else {
+                    DeviceState::Degraded
+                };
+                (state, reasons.clone())
+            }
+        }
+    }
+
+    /// The retained state, if it changed since it was last asked for.
+    pub(crate) fn changed_state(&mut self, now: Instant, wall: Timestamp) -> Option<StateDocument> {
+        let (state, reasons) = self.state(now);
+        let shows = (state, reasons, self.generation);
+        if self.shown.as_ref() == Some(&shows) {
+            return None;
+        }
+        if self
+            .shown
+            .as_ref()
+            .is_none_or(|(shown, _, _)| *shown != state)
+        {
+            self.since = wall;
+        }
+        self.shown = Some(shows.clone());
+        let (state, reasons, generation) = shows;
+        Some(StateDocument {
+            state,
+            since: self.since,
+            reasons,
+            generation,
+        })
+    }
+
+    pub(crate) fn health(&self, now: Instant) -> DeviceHealth {
+        DeviceHealth {
+            state: self.state(now).0,
+            queued: self.queue.len() as u64,
+            completed: self
+                .completed
+                .iter()
+                .map(|(status, count)| (status.as_str().to_owned(), *count))
+                .collect(),
+            restarts: self.restarts,
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! How a call is taken: joined, replayed, refused, or opened on the device that is to do it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use koffer_proto::{
+    Class, Completion, DecodeRequestError, Detail, DeviceId, EffectKind, Failure, Lang,
+    OperationSpec, Request, Segment, Sha256, Status, Text,
+    class::{any_device, gateway::CallPhase},
+};
+
+use super::{
+    book::Known,
+    claims::Claim,
+    desk::{Action, CallNo, Desk, Journalled, Moment, Open, millis},
+    incoming::{self, Admitted, Listener, Refusal, Ticket},
+    station::{Condition, Station},
+    texts,
+};
+use crate::bus::Message;
+
+impl Desk {
+    pub(super) fn call(
+        &mut self,
+        now: Moment,
+        message: Message,
+        redelivered: bool,
+        ticket: Ticket,
+    ) {
+        if message.retain {
+            // Nobody shall find it in the broker again.
+            let cleared = Message::new(message.topic.clone(), Vec::new()).retained();
+            self.actions.push(Action::Publish(cleared));
+        }
+        let max = self.limits.max_payload;
+        let admitted = match incoming::admit(&self.root, max, now.instant, message, redelivered) {
+            Ok(admitted) => admitted,
+            Err(Refusal::Unanswerable(why)) => {
+                tracing::warn!(%why, "a message on a call topic that cannot be answered");
+                return self.actions.push(Action::Acknowledge(ticket));
+            }
+            Err(Refusal::Answered(told)) => {
+                let (listener, failure) = *told;
+                self.refuse(&listener, failure);
+                return self.actions.push(Action::Acknowledge(ticket));
+            }
+        };
+        let listener = admitted.listener.clone();
+        if let Err(failure) = self.take(now, admitted, ticket) {
+            self.refuse(&listener, failure);
+            self.actions.push(Action::Acknowledge(ticket));
+        }
+    }
+
+    /// Takes a call whose form is right: joins, replays, or opens it.
+    fn take(&mut self, now: Moment, call: Admitted, ticket: Ticket) -> Result<(), Failure> {
+        let lang = call.listener.lang;
+        let refuse = |status, text: Text| Failure::without_effect(status, text.get(lang));
+        if !self.policy.knows(&call.client) {
+            return Err(refuse(Status::Denied, texts::unknown_client(&call.client)));
+        }
+        let class = self
+            .class_of(&call.target)
+            .ok_or_else(|| refuse(Status::UnknownDevice, texts::unknown_device(&call.target)))?;
+        let operation = call.operation.as_str();
+        if let Some(spec) = class.operation(operation)
+            && !self.policy.permits(&call.client, class, spec)
+        {
+            let text = texts::not_allowed(&call.client, class, operation);
+            return Err(refuse(Status::Denied, text));
+        }
+        let request = Request::decode(class, operation, call.listener.encoding, &call.payload)
+            .map_err(|error| decode_failure(&error, lang))?;
+        let digest = request
+            .digest(&call.target)
+            .map_err(|e| Failure::without_effect(Status::BadRequest, e.to_string()))?;
+
+        let key = (call.client.clone(), call.call.clone());
+        let spec = request.spec();
+        match self.book.look_up(&key, &digest) {
+            Known::Nothing => {}
+            Known::Conflict => return Err(refuse(Status::Conflict, texts::conflict())),
+            Known::Open(no) => {
+                self.join(no, call.listener);
+                self.actions.push(Action::Acknowledge(ticket));
+                return Ok(());
+            }
+            Known::Ended(completion) => {
+                let message = self.completion(&call.listener, &completion, Some(spec));
+                self.actions
+                    .extend([Action::Publish(message), Action::Acknowledge(ticket)]);
+                return Ok(());
+            }
+        }
+        if call.redelivered {
+            let unsure = spec.effect == EffectKind::Once && !self.remembers_everything;
+            return Err(if unsure {
+                Failure::outcome_unknown(texts::redelivered_after_restart().get(lang))
+            } else {
+                refuse(Status::Expired, texts::redelivered())
+            });
+        }
+        if self.going_down {
+            return Err(refuse(Status::Unavailable, texts::going_down()));
+        }
+        if self.open.len() >= self.limits.open_calls {
+            return Err(refuse(Status::Busy, texts::overloaded()));
+        }
+        self.open(now, call, request, digest, ticket)
+    }
+
+    fn open(
+        &mut self,
+        now: Moment,
+        call: Admitted,
+        request: Request,
+        digest: Sha256,
+        ticket: Ticket,
+    ) -> Result<(), Failure> {
+        let spec = request.spec();
+        let device = self.choose(now, &call, spec)?;
+        let longest = now.instant + spec.max_duration;
+        let deadline = call.deadline.min(longest);
+        let no = CallNo(self.last_no + 1);
+        self.last_no = no.0;
+        let left = deadline.saturating_duration_since(now.instant);
+        let key = (call.client.clone(), call.call.clone());
+        self.book.open(key.clone(), digest, no);
+        self.open.insert(
+            no,
+            Open {
+                key,
+                spec,
+                device: device.clone(),
+                accepted_at: now.wall,
+                deadline,
+                deadline_wall: now.wall.checked_add(left).unwrap_or(Timestamp::MAX),
+                phase: CallPhase::Queued,
+                steering: None,
+                cancelled_by: Vec::new(),
+                past_cancelling: false,
+                listeners: vec![call.listener.clone()],
+                request: None,
+                ticket: Some(ticket),
+                seq: 0,
+                ended: None,
+            },
+        );
+        tracing::info!(
+            call = no.0, client = %call.client, id = %call.call, %device,
+            operation = spec.name, "accepted"
+        );
+        match request {
+            Request::Gateway(request) => {
+                self.acknowledge(no);
+                let lang = call.listener.lang;
+                if let Some(outcome) = self.gateway_call(now, no, &call.client, lang, request) {
+                    self.end(now, no, outcome);
+                }
+            }
+            Request::AnyDevice(
+                request @ (any_device::Request::Claim(_) | any_device::Request::Release(_)),
+            ) => {
+                self.acknowledge(no);
+                let outcome = self.claim_call(now, &device, &call, request);
+                self.end(now, no, outcome);
+            }
+            request => {
+                if let Some(open) = self.open.get_mut(&no) {
+                    open.request = Some(request);
+                }
+                if spec.effect == EffectKind::Once {
+                    self.actions.push(Action::StoreAccepted(Journalled {
+                        no,
+                        client: call.client,
+                        call: call.call,
+                        target: call.target,
+                        operation: spec,
+                        digest,
+                        accepted_at: now.wall,
+                    }));
+                } else {
+                    self.accepted(now, no, Ok(()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The class that a device or role has.
+    fn class_of(&self, target: &Segment) -> Option<Class> {
+        if target.as_str() == DeviceId::GATEWAY {
+            return Some(Class::Gateway);
+        }
+        let candidates = self.candidates(target);
+        candidates
+            .first()
+            .and_then(|device| self.stations.get(device))
+            .map(|s| s.class)
+    }
+
+    /// The devices a target stands for, in the order they are tried.
+    fn candidates(&self, target: &Segment) -> Vec<DeviceId> {
+        match self.roles.get(target) {
+            Some(devices) => devices.clone(),
+            None => vec![DeviceId::from(target.clone())],
+        }
+    }
+
+    /// Chooses the device: the first that is ready and idle, else the first that takes the call
+    /// into its queue; else says why the first does not.
+    fn choose(
+        &self,
+        now: Moment,
+        call: &Admitted,
+        spec: &OperationSpec,
+    ) -> Result<DeviceId, Failure> {
+        if spec.class == Class::Gateway {
+            return Ok(DeviceId::from(call.target.clone()));
+        }
+        let mut first_failure = None;
+        let mut with_room = None;
+        for device in self.candidates(&call.target) {
+            let Some(station) = self.stations.get(&device) else {
+                continue;
+            };
+            match usable_for(&device, station, now, call, spec) {
+                Ok(()) if station.is_idle() && station.queue.len() == 0 => return Ok(device),
+                Ok(()) => with_room = with_room.or(Some(device)),
+                Err(failure) => first_failure = first_failure.or(Some(failure)),
+            }
+        }
+        with_room.ok_or_else(|| {
+            first_failure.unwrap_or_else(|| {
+                let text = texts::unknown_device(&call.target);
+                Failure::without_effect(Status::UnknownDevice, text.get(call.listener.lang))
+            })
+        })
+    }
+
+    fn join(&mut self, no: CallNo, listener: Listener) {
+        let Some(open) = self.open.get_mut(&no) else {
+            return;
+        };
+        // The same place asks again: it gets one completion, not two.
+        if !open
+            .listeners
+            .iter()
+            .any(|known| known.topic == listener.topic)
+        {
+            open.listeners.push(listener);
+        }
+    }
+
+    fn refuse(&mut self, listener: &Listener, failure: Failure) {
+        tracing::info!(
+            client = %listener.topic.client(), status = %failure.status(),
+            field = failure.detail.field.as_deref().unwrap_or_default(), "refused"
+        );
+        let message = self.completion(listener, &Completion::refused(failure), None);
+        self.actions.push(Action::Publish(message));
+    }
+}
+
+/// Whether `station` takes `call` now.
+fn usable_for(
+    device: &DeviceId,
+    station: &Station,
+    now: Moment,
+    call: &Admitted,
+    spec: &OperationSpec,
+) -> Result<(), Failure> {
+    let lang = call.listener.lang;
+    let claim_operation =
+        matches!(spec.name, "claim" | "release") && spec.class == Class::AnyDevice;
+    if claim_operation {
+        return Ok(());
+    }
+    if let Some(claim) = station.claim(now.instant)
+        && !claim.is_proven_by(&call.client, call.claim.as_ref())
+    {
+        return Err(claimed(device, claim, now, lang));
+    }
+    // A reset is how a device that is at fault comes back.
+    let reset = spec.class == Class::AnyDevice && spec.name == "reset";
+    let unavailable = |reasons: Vec<String>, text: &Text| {
+        let text = texts::unavailable(device, text);
+        Failure::without_effect(Status::Unavailable, text.get(lang)).with(Detail {
+            reasons,
+            ..Detail::default()
+        })
+    };
+    match &station.condition {
+        Condition::Usable(_) => {}
+        Condition::Fault(_) | Condition::Starting if reset => {}
+        Condition::Starting => {
+            return Err(unavailable(vec!["starting".to_owned()], &texts::starting()));
+        }
+        Condition::Fault(reason) | Condition::Absent(reason) => {
+            return Err(unavailable(vec![reason.keyword.clone()], &reason.text));
+        }
+    }
+    if station.queue.is_full() {
+        return Err(busy(device, lang));
+    }
+    Ok(())
+}
+
+/// Another client holds the device.
+pub(super) fn claimed(device: &DeviceId, claim: &Claim, now: Moment, lang: Lang) -> Failure {
+    let text = texts::claimed(device, &claim.holder);
+    let left = claim.until.saturating_duration_since(now.instant);
+    Failure::without_effect(Status::Claimed, text.get(lang)).with(Detail {
+        claimed_by: Some(claim.holder.clone()),
+        retry_after_ms: Some(millis(left)),
+        ..Detail::default()
+    })
+}
+
+pub(super) fn busy(device: &DeviceId, lang: Lang) -> Failure {
+    /// Long enough for a status call to finish, short enough for a clerk.
+    const RETRY_AFTER: Duration = Duration::from_secs(2);
+    Failure::without_effect(Status::Busy, texts::busy(device).get(lang)).with(Detail {
+        retry_after_ms: Some(millis(RETRY_AFTER)),
+        ..Detail::default()
+    })
+}
+
+fn decode_failure(error: &DecodeRequestError, lang: Lang) -> Failure {
+    let message = texts::request(error).get(lang).to_owned();
+    match error {
+        DecodeRequestError::NoSuchOperation { .. } => {
+            Failure::without_effect(Status::Unsupported, message)
+        }
+        DecodeRequestError::Params(error) => {
+            let field = (!error.field.is_empty()).then(|| error.field.clone());
+            Failure::without_effect(Status::BadRequest, message).with(Detail {
+                field,
+                ..Detail::default()
+            })
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! What callers are told when a call is refused: what happened and what to do, in German and
+//! English.
+
+use koffer_proto::{CallIdError, Class, ClientId, DecodeRequestError, DeviceId, Segment, Text};
+
+pub(super) fn retained() -> Text {
+    Text::new(
+        "Der Aufruf ist mit „retain“ gesendet. Ohne „retain“ senden.",
+        "The call was sent with the retain flag. Send it without.",
+    )
+}
+
+pub(super) fn call_id(error: &CallIdError) -> Text {
+    Text::new(
+        "Die Correlation Data (Aufrufkennung) fehlt oder ist zu lang: 1 bis 64 Byte, je Aufruf neu.",
+        error.to_string(),
+    )
+}
+
+pub(super) fn content_type() -> Text {
+    Text::new(
+        "Content Type fehlt oder ist unbekannt: application/json oder application/cbor angeben.",
+        "The content type is missing or unknown: say application/json or application/cbor.",
+    )
+}
+
+pub(super) fn no_expiry() -> Text {
+    Text::new(
+        "Message Expiry Interval fehlt: ohne Frist wird nichts ausgeführt.",
+        "The message expiry interval is missing: nothing runs without a deadline.",
+    )
+}
+
+pub(super) fn expired() -> Text {
+    Text::new(
+        "Die Frist ist abgelaufen, bevor das Gerät an der Reihe war. Es ist nichts geschehen.",
+        "The deadline passed before it was the device's turn. Nothing happened.",
+    )
+}
+
+pub(super) fn redelivered() -> Text {
+    Text::new(
+        "Der Aufruf kam nach einer Verbindungsstörung verspätet an und wurde nicht ausgeführt. \
+         Bei Bedarf mit neuer Aufrufkennung wiederholen.",
+        "The call arrived late after a connection failure and was not run. \
+         If it is still wanted, call again with a new call id.",
+    )
+}
+
+pub(super) fn redelivered_after_restart() -> Text {
+    Text::new(
+        "Der Aufruf kam vor einem Neustart des Gateways schon einmal an; ob er ausgeführt wurde, \
+         ist nicht bekannt. Nicht wiederholen, am Gerät nachsehen.",
+        "The call had arrived before the gateway restarted; whether it ran is not known. \
+         Do not repeat it; look at the device.",
+    )
+}
+
+pub(super) fn too_large(bytes: usize, limit: usize) -> Text {
+    Text::new(
+        format!("Der Aufruf hat {bytes} Byte; erlaubt sind {limit}."),
+        format!("The call has {bytes} bytes; the limit is {limit}."),
+    )
+}
+
+pub(super) fn answer_too_large(bytes: usize, limit: usize) -> Text {
+    Text::new(
+        format!("Die Antwort hat {bytes} Byte; der Broker nimmt höchstens {limit}."),
+        format!("The answer has {bytes} bytes; the broker takes {limit} at most."),
+    )
+}
+
+pub(super) fn unknown_client(client: &ClientId) -> Text {
+    Text::new(
+        format!("„{client}“ steht nicht in der Konfiguration unter [clients]."),
+        format!("\"{client}\" is not in the configuration under [clients]."),
+    )
+}
+
+pub(super) fn not_allowed(client: &ClientId, class: Class, operation: &str) -> Text {
+    Text::new(
+        format!(
+            "„{client}“ darf „{operation}“ ({class}) nicht ausführen. Recht in der Konfiguration \
+             unter [clients.{client}] eintragen lassen."
+        ),
+        format!(
+            "\"{client}\" may not run \"{operation}\" ({class}). The right is given in the \
+             configuration under [clients.{client}]."
+        ),
+    )
+}
+
+pub(super) fn not_your_call() -> Text {
+    Text::new(
+        "Nur eine Technikerin oder ein Techniker darf Aufrufe anderer steuern.",
+        "Only a technician may steer the calls of others.",
+    )
+}
+
+pub(super) fn take_over_denied() -> Text {
+    Text::new(
+        "Nur eine Technikerin oder ein Techniker darf eine Reservierung übernehmen.",
+        "Only a technician may take over a claim.",
+    )
+}
+
+pub(super) fn unknown_device(target: &Segment) -> Text {
+    Text::new(
+        format!("Es gibt kein Gerät und keine Rolle „{target}“."),
+        format!("There is no device and no role \"{target}\"."),
+    )
+}
+
+pub(super) fn request(error: &DecodeRequestError) -> Text {
+    let english = error.to_string();
+    match error {
+        DecodeRequestError::NoSuchOperation {
+            class,
+            operation,
+            known,
+        } => Text::new(
+            format!("„{operation}“ gibt es bei {class} nicht; möglich sind: {known}."),
+            english,
+        ),
+        DecodeRequestError::Params(_) => Text::new(
+            format!("Die Angaben des Aufrufs stimmen nicht: {english}"),
+            english,
+        ),
+    }
+}
+
+pub(super) fn conflict() -> Text {
+    Text::new(
+        "Unter dieser Aufrufkennung lief schon ein anderer Aufruf. Je Aufruf eine neue Kennung \
+         verwenden.",
+        "Another call ran under this call id. Use a new id for every call.",
+    )
+}
+
+pub(super) fn busy(device: &DeviceId) -> Text {
+    Text::new(
+        format!("Vor „{device}“ warten schon zu viele Aufrufe. Gleich noch einmal versuchen."),
+        format!("Too many calls wait for \"{device}\". Try again in a moment."),
+    )
+}
+
+pub(super) fn overloaded() -> Text {
+    Text::new(
+        "Das Gateway hat zu viele offene Aufrufe. Gleich noch einmal versuchen.",
+        "The gateway has too many open calls. Try again in a moment.",
+    )
+}
+
+pub(super) fn claimed(device: &DeviceId, holder: &ClientId) -> Text {
+    Text::new(
+        format!("„{device}“ ist für „{holder}“ reserviert."),
+        format!("\"{device}\" is claimed by \"{holder}\"."),
+    )
+}
+
+pub(super) fn no_such_claim(device: &DeviceId) -> Text {
+    Text::new(
+        format!("Die Reservierung von „{device}“ gilt nicht (mehr). Neu reservieren."),
+        format!("That claim on \"{device}\" does not hold (any more). Claim it anew."),
+    )
+}
+
+pub(super) fn unavailable(device: &DeviceId, reasons: &Text) -> Text {
+    Text::new(
+        format!("„{device}“ ist nicht einsatzbereit: {}", reasons.de),
+        format!("\"{device}\" is not ready: {}", reasons.en),
+    )
+}
+
+pub(super) fn starting() -> Text {
+    Text::new(
+        "Das Gerät wird gerade verbunden.",
+        "The device is being connected.",
+    )
+}
+
+pub(super) fn no_longer_kept() -> Text {
+    Text::new(
+        "Der Aufruf ist beendet; seine Antwort enthielt vertrauliche Inhalte und wird nicht mehr \
+         aufbewahrt.",
+        "The call has ended; its answer held confidential content and is no longer kept.",
+    )
+}
+
+pub(super) fn going_down() -> Text {
+    Text::new(
+        "Das Gateway wird gerade beendet. Nach dem Neustart noch einmal versuchen.",
+        "The gateway is going down. Try again after it has restarted.",
+    )
+}
+
+pub(super) fn cancelled_in_queue() -> Text {
+    Text::new(
+        "Abgebrochen, bevor das Gerät an der Reihe war.",
+        "Cancelled before it was the device's turn.",
+    )
+}
+
+pub(super) fn not_stored(error: &str) -> Text {
+    Text::new(
+        format!("Das Journal lässt sich nicht schreiben ({error}); es wurde nichts begonnen."),
+        format!("The journal cannot be written ({error}); nothing was started."),
+    )
+}
+
+pub(super) fn resolve_unsupported() -> Text {
+    Text::new(
+        "Diese Version führt noch kein dauerhaftes Journal; es gibt nichts aufzulösen.",
+        "This version keeps no durable journal yet; there is nothing to resolve.",
+    )
+}
+
+pub(super) fn no_such_operation(class: Class, operation: &Segment) -> Text {
+    Text::new(
+        format!("Bei {class} gibt es kein „{operation}“."),
+        format!("A {class} has no operation \"{operation}\"."),
+    )
+}

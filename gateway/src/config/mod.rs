@@ -1,0 +1,155 @@
+//! The configuration of `kofferd`: one TOML file, its drop-ins, the environment.
+//!
+//! Sources lie over each other in this order, each overriding single keys of those before:
+//! 1. the file (`/etc/koffer/kofferd.toml`, or `--config`),
+//! 2. `<file>.d/*.toml` in lexical order,
+//! 3. variables `KOFFER__SECTION__KEY`.
+//!
+//! **Every mistake is reported at once**, with file and line, key, and remedy, in German and
+//! English. The merged tree is read key by key ([`table`]) instead of being deserialised, which
+//! would stop at the first mistake. What may stand there is said once, in the `static` keys of
+//! each section; reader, messages and `docs/configuration.md` all come from them.
+
+mod clients;
+mod devices;
+mod endpoint;
+mod finding;
+mod form;
+mod gateway;
+mod key;
+mod layers;
+mod limits;
+mod log;
+mod mqtt;
+mod reference;
+mod roles;
+mod secret;
+mod suggestion;
+mod summary;
+mod table;
+#[cfg(test)]
+mod tests;
+mod toml_text;
+mod zvt;
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+use koffer_proto::{ClientId, DeviceId, Segment};
+
+pub use clients::{Allowed, ClientConfig};
+pub use devices::{DeviceConfig, DriverConfig};
+pub use endpoint::HostPort;
+pub use finding::{Finding, Mistakes, Origin};
+pub use gateway::GatewayConfig;
+pub use limits::Limits;
+pub use log::{LogConfig, LogTarget};
+pub use mqtt::{BrokerAddress, EmbeddedBroker, ExternalBroker, GATEWAY_USERNAME, MqttConfig};
+pub use reference::reference;
+pub use zvt::{Receipts, ZvtAddress, ZvtCharset, ZvtConfig};
+
+use finding::{Report, Reported};
+use key::Section;
+use layers::Layers;
+use table::Table;
+
+/// Where the configuration lies unless `--config` says otherwise.
+pub const DEFAULT_PATH: &str = "/etc/koffer/kofferd.toml";
+
+/// A configuration in which every value has been checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Where it was read from.
+    pub path: PathBuf,
+    /// The gateway itself.
+    pub gateway: GatewayConfig,
+    /// Its bounds.
+    pub limits: Limits,
+    /// Its log.
+    pub log: LogConfig,
+    /// The broker.
+    pub mqtt: MqttConfig,
+    /// Who may connect.
+    pub clients: BTreeMap<ClientId, ClientConfig>,
+    /// The devices.
+    pub devices: BTreeMap<DeviceId, DeviceConfig>,
+    /// Names that stand for the first of some devices that is ready; never a device's name.
+    pub roles: BTreeMap<Segment, Vec<DeviceId>>,
+}
+
+/// The sections, in the order of the reference.
+static SECTIONS: [&Section; 10] = [
+    &gateway::SECTION,
+    &limits::SECTION,
+    &log::SECTION,
+    &mqtt::SECTION,
+    &mqtt::EMBEDDED,
+    &mqtt::EXTERNAL,
+    &clients::SECTION,
+    &devices::SECTION,
+    &zvt::SECTION,
+    &roles::SECTION,
+];
+
+static ROOT: Section = Section {
+    path: "",
+    about: "",
+    keys: &[],
+    tables: &[
+        "gateway", "limits", "log", "mqtt", "clients", "devices", "roles",
+    ],
+};
+
+impl Config {
+    /// Reads the file at `path`, its drop-ins and what `environment` overrides.
+    ///
+    /// Returns the configuration with its warnings, or everything that is wrong with it.
+    /// `CREDENTIALS_DIRECTORY` is taken from `environment` too.
+    pub fn load(
+        path: &Path,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<(Self, Vec<Finding>), Mistakes> {
+        let environment: BTreeMap<_, _> = environment.into_iter().collect();
+        let report = Report::default();
+        let layers = Layers::read(path, &environment, &report);
+        let config = Self::read(path, &layers, &environment, &report);
+        report.finish(config)
+    }
+
+    fn read(
+        path: &Path,
+        layers: &Layers,
+        environment: &BTreeMap<OsString, OsString>,
+        report: &Report,
+    ) -> Result<Self, Reported> {
+        let root = Table::root(layers, report);
+        root.only(&ROOT);
+        let credentials = secret::credentials_folder(environment);
+        let gateway = gateway::read(&root);
+        let limits = limits::read(&root);
+        let log = log::read(&root);
+        let mqtt = root.table(mqtt::SECTION.path);
+        let broker = mqtt::broker(&mqtt);
+        let mqtt = mqtt::read(&mqtt, broker, credentials);
+        let clients = clients::read(&root, broker, credentials);
+        let devices = devices::read(&root, credentials);
+        let roles = roles::read(&root, &devices);
+        let devices: Result<Vec<DeviceConfig>, Reported> = devices.into_values().collect();
+        Ok(Self {
+            path: path.to_owned(),
+            gateway: gateway?,
+            limits: limits?,
+            log: log?,
+            mqtt: mqtt?,
+            clients: clients?,
+            devices: devices?
+                .into_iter()
+                .map(|device| (device.id.clone(), device))
+                .collect(),
+            roles: roles?,
+        })
+    }
+}

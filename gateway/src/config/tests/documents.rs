@@ -1,0 +1,78 @@
+//! The example and the reference say what the code does.
+
+use std::fs;
+
+use config::{FileFormat, Format};
+
+use super::{
+    super::{SECTIONS, key::Preset, reference},
+    Case, project,
+};
+
+const BEGIN: &str = "<!-- begin: keys -->\n";
+const END: &str = "<!-- end: keys -->";
+
+#[test]
+fn every_default_and_every_example_is_a_value_that_would_be_read() {
+    for key in SECTIONS.iter().flat_map(|section| section.keys) {
+        assert!(key.default_is_valid(), "{}", key.name());
+        let mut table = FileFormat::Toml.parse(None, key.example()).unwrap();
+        let name = if key.name() == "<role>" {
+            "forms-printer"
+        } else {
+            key.name()
+        };
+        let value = table.remove(name).unwrap();
+        assert!(key.example_is_valid(&value), "{}", key.example());
+    }
+}
+
+#[test]
+fn the_shipped_example_is_in_order_and_shows_every_key_with_its_default() {
+    let toml = fs::read_to_string(project().join("systemd/kofferd.toml")).unwrap();
+    let mut case = Case::new(&toml);
+    case.file("credentials/secrets_ws-1", "geheim\n", 0o400);
+    let folder = case.path("credentials").display().to_string();
+    case.env("CREDENTIALS_DIRECTORY", &folder);
+    case.file("kofferd.toml", &toml, 0o644);
+    assert_eq!(case.warnings(), [""; 0]);
+
+    let keys = SECTIONS.iter().flat_map(|section| section.keys);
+    for key in keys.filter(|key| key.name() != "<role>") {
+        let lines: Vec<_> = toml
+            .lines()
+            .filter_map(|line| {
+                line.trim_start_matches('#')
+                    .strip_prefix(key.name())?
+                    .strip_prefix(" = ")
+            })
+            .collect();
+        assert!(!lines.is_empty(), "{} is not shown", key.name());
+        if let Preset::Value(default) = key.preset()
+            && key.name() != "allow"
+        {
+            let shown = lines.iter().any(|line| line.trim_matches('"') == default);
+            assert!(
+                shown,
+                "{} is shown with {lines:?}, its default is {default}",
+                key.name()
+            );
+        }
+    }
+}
+
+#[test]
+fn configuration_md_lists_exactly_the_keys_of_the_code() {
+    let path = project().join("docs/configuration.md");
+    let document = fs::read_to_string(&path).unwrap();
+    let (before, rest) = document.split_once(BEGIN).unwrap();
+    let (written, after) = rest.split_once(END).unwrap();
+    if std::env::var_os("KOFFER_BLESS").is_some() {
+        fs::write(&path, format!("{before}{BEGIN}{}{END}{after}", reference())).unwrap();
+        return;
+    }
+    assert!(
+        written == reference(),
+        "docs/configuration.md is out of date: KOFFER_BLESS=1 cargo test -p koffer-gateway configuration_md"
+    );
+}

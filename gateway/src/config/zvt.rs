@@ -1,0 +1,309 @@
+//! `[devices.<name>]` with `driver = "zvt"`: a payment terminal.
+
+use std::{ffi::OsString, fmt, path::PathBuf, time::Duration};
+
+use koffer_proto::{Currency, Text};
+
+use super::{
+    endpoint::HostPort,
+    finding::{Reported, text},
+    form::{Choice, Millis, Parsed, Switch, Whole},
+    key::{Key, Preset, Section},
+    secret::{PasswordFile, Passwords},
+    table::Table,
+};
+use crate::Secret;
+
+/// ZVT over TCP listens here (PA00P016), where the configuration names no port.
+const DEFAULT_PORT: u16 = 20007;
+/// The speed of ZVT on a serial line (PA00P016), where the configuration names none.
+const DEFAULT_BAUD: u32 = 9600;
+/// The speeds that terminals offer.
+const BAUDS: [u32; 5] = [9600, 19200, 38400, 57600, 115_200];
+
+/// A payment terminal that speaks ZVT.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZvtConfig {
+    /// Where it is.
+    pub address: ZvtAddress,
+    /// Its ZVT password: six digits.
+    pub password: Secret,
+    /// The currency it books.
+    pub currency: Currency,
+    /// Who prints the receipts.
+    pub receipts: Receipts,
+    /// The character set to negotiate.
+    pub charset: ZvtCharset,
+    /// How long it may stay silent while a command runs (T4).
+    pub t4: Duration,
+    /// Whether it can reverse its last transaction only.
+    pub reverse_only_last: bool,
+    /// The service byte of 06 20, repeat receipt.
+    pub repeat_receipt_service_byte: u8,
+}
+
+/// Where a terminal is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ZvtAddress {
+    /// On the network.
+    Tcp(HostPort),
+    /// On a serial line, 8N2.
+    Serial {
+        /// The device node, better its stable link under /dev/koffer.
+        path: PathBuf,
+        /// The line's speed in baud.
+        baud: u32,
+    },
+}
+
+impl ZvtAddress {
+    /// What only one device can be connected to.
+    pub(super) fn port(&self) -> String {
+        match self {
+            Self::Tcp(address) => format!("tcp://{address}").to_lowercase(),
+            Self::Serial { path, .. } => format!("serial://{}", path.display()),
+        }
+    }
+}
+
+impl fmt::Display for ZvtAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "tcp://{address}"),
+            Self::Serial { path, baud } => write!(f, "serial://{}?baud={baud}", path.display()),
+        }
+    }
+}
+
+/// Who prints the receipts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Receipts {
+    /// They come to the app as lines.
+    App,
+    /// The terminal's own printer.
+    Terminal,
+}
+
+/// The character sets that can be asked for (PA00P015, tag 14).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the name of a standard")]
+pub enum ZvtCharset {
+    Cp437,
+    Ascii,
+    Latin1,
+    Latin2,
+    Latin9,
+    Utf8,
+    /// ZVT's own 7-bit set of old terminals; cannot be negotiated, only known.
+    Zvt7,
+}
+
+static ADDRESS: Key<Parsed<ZvtAddress>> = Key {
+    name: "address",
+    form: Parsed {
+        de: "tcp://host:port (ohne Angabe Port 20007) oder serial:///dev/…?baud=9600",
+        en: "tcp://host:port (port 20007 if left out), or serial:///dev/…?baud=9600",
+        parse: address,
+    },
+    preset: Preset::Required,
+    example: r#"address = "tcp://192.0.2.7:20007""#,
+    about: "Where the terminal is: `tcp://host:port` (20007 if left out; Feig uses 22000), or \
+            `serial:///dev/koffer/…?baud=9600` (9600, 19200, 38400, 57600 or 115200; 9600 if left out). \
+            ZVT is plain text: keep the terminal on a segment of its own.",
+};
+
+static PASSWORD: Key<Parsed<Secret>> = Key {
+    name: "password",
+    form: Parsed {
+        de: "ein Passwort aus sechs Ziffern in Anführungszeichen",
+        en: "a password of six digits in quotes",
+        parse: password,
+    },
+    preset: Preset::Value("000000"),
+    example: r#"password = "000000""#,
+    about: "The terminal's ZVT password, six digits in quotes. 000000 is what terminals are delivered with.",
+};
+
+static PASSWORD_FILE: Key<Parsed<PasswordFile>> = Key {
+    name: "password_file",
+    form: PasswordFile::FORM,
+    preset: Preset::Optional,
+    example: r#"password_file = "credential:ec-terminal""#,
+    about: "A file with that password on one line, where it is not the one of every manual.",
+};
+
+static CURRENCY: Key<Choice<Currency>> = Key {
+    name: "currency",
+    form: Choice(&[("EUR", Currency::EUR)]),
+    preset: Preset::Value("EUR"),
+    example: r#"currency = "EUR""#,
+    about: "The currency the terminal books. Euro only: amounts in another one are refused, not converted.",
+};
+
+static RECEIPTS: Key<Choice<Receipts>> = Key {
+    name: "receipts",
+    form: Choice(&[("app", Receipts::App), ("terminal", Receipts::Terminal)]),
+    preset: Preset::Value("app"),
+    example: r#"receipts = "app""#,
+    about: "Who prints the receipts: `app`, they come with the completion as lines; `terminal`, its own printer does.",
+};
+
+static CHARSET: Key<Choice<ZvtCharset>> = Key {
+    name: "charset",
+    form: Choice(&[
+        ("cp437", ZvtCharset::Cp437),
+        ("ascii", ZvtCharset::Ascii),
+        ("latin1", ZvtCharset::Latin1),
+        ("latin2", ZvtCharset::Latin2),
+        ("latin9", ZvtCharset::Latin9),
+        ("utf8", ZvtCharset::Utf8),
+        ("zvt7", ZvtCharset::Zvt7),
+    ]),
+    preset: Preset::Value("cp437"),
+    example: r#"charset = "cp437""#,
+    about: "The character set to ask for at registration; it holds only if the terminal confirms it, \
+            else CP437, which every terminal knows. `zvt7` is not asked for: old terminals simply have it.",
+};
+
+static T4: Key<Millis> = Key {
+    name: "t4_ms",
+    form: Millis {
+        min: 5_000,
+        max: 600_000,
+    },
+    preset: Preset::Value("180000"),
+    example: "t4_ms = 180000",
+    about: "How long the terminal may stay silent while a command runs (timer T4; 180 s in PA00P015). \
+            Raise it for terminals with a slow line to their host; shorter ends payments in doubt.",
+};
+
+static REVERSE_ONLY_LAST: Key<Switch> = Key {
+    name: "reverse_only_last",
+    form: Switch,
+    preset: Preset::Value("false"),
+    example: "reverse_only_last = true",
+    about: "Whether the terminal can reverse its last transaction only (PAX); others are then refused before anything is sent.",
+};
+
+static REPEAT_RECEIPT_SERVICE_BYTE: Key<Whole> = Key {
+    name: "repeat_receipt_service_byte",
+    form: Whole { min: 0, max: 255 },
+    preset: Preset::Value("3"),
+    example: "repeat_receipt_service_byte = 3",
+    about: "The service byte of 06 20 (repeat receipt), with which outcomes in doubt are looked up. \
+            Change it only where a terminal's manual says so.",
+};
+
+pub(super) static SECTION: Section = Section {
+    path: r#"devices.<name>, driver = "zvt""#,
+    about: "A payment terminal that speaks ZVT; class `payment`.",
+    keys: &[
+        &super::devices::DRIVER,
+        &ADDRESS,
+        &PASSWORD,
+        &PASSWORD_FILE,
+        &CURRENCY,
+        &RECEIPTS,
+        &CHARSET,
+        &T4,
+        &REVERSE_ONLY_LAST,
+        &REPEAT_RECEIPT_SERVICE_BYTE,
+    ],
+    tables: &[],
+};
+
+fn address(text: &str) -> Result<ZvtAddress, Text> {
+    let parsed = match text.split_once("://") {
+        Some(("tcp", rest)) => HostPort::parse(rest, Some(DEFAULT_PORT)).map(ZvtAddress::Tcp),
+        Some(("serial", rest)) => serial(rest),
+        _ => None,
+    };
+    parsed.ok_or_else(|| {
+        text!(
+            "»{text}« ist keine Adresse eines Terminals",
+            "\"{text}\" is no address of a terminal"
+        )
+    })
+}
+
+fn serial(rest: &str) -> Option<ZvtAddress> {
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let baud = match query {
+        "" => DEFAULT_BAUD,
+        query => query.strip_prefix("baud=")?.parse().ok()?,
+    };
+    (path.starts_with('/') && path.len() > 1 && BAUDS.contains(&baud)).then(|| ZvtAddress::Serial {
+        path: PathBuf::from(path),
+        baud,
+    })
+}
+
+fn password(text: &str) -> Result<Secret, Text> {
+    if text.len() == 6 && text.bytes().all(|b| b.is_ascii_digit()) {
+        Ok(Secret::new(text))
+    } else {
+        Err(text!(
+            "ein ZVT-Passwort hat genau sechs Ziffern",
+            "a ZVT password has exactly six digits"
+        ))
+    }
+}
+
+pub(super) fn read(
+    table: &Table<'_>,
+    name: &str,
+    credentials: Option<&OsString>,
+) -> Result<ZvtConfig, Reported> {
+    let passwords = Passwords {
+        inline: &PASSWORD,
+        file: &PASSWORD_FILE,
+        name,
+        credentials,
+    };
+    let address = table.get(&ADDRESS);
+    let password = passwords.read(table);
+    let currency = table.get(&CURRENCY);
+    let receipts = table.get(&RECEIPTS);
+    let charset = table.get(&CHARSET);
+    let t4 = table.get(&T4);
+    let reverse_only_last = table.get(&REVERSE_ONLY_LAST);
+    let service_byte = table.get(&REPEAT_RECEIPT_SERVICE_BYTE);
+    Ok(ZvtConfig {
+        address: address?,
+        // The key has a default, so there always is one.
+        password: password?.unwrap_or_else(|| Secret::new("000000")),
+        currency: currency?,
+        receipts: receipts?,
+        charset: charset?,
+        t4: t4?,
+        reverse_only_last: reverse_only_last?,
+        repeat_receipt_service_byte: u8::try_from(service_byte?).unwrap_or(u8::MAX),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_network_or_a_serial_line() {
+        for (text, expected) in [
+            ("tcp://127.0.0.1", Some("tcp://127.0.0.1:20007")),
+            ("tcp://[::1]:22000", Some("tcp://[::1]:22000")),
+            ("serial:///dev/ttyS0", Some("serial:///dev/ttyS0?baud=9600")),
+            (
+                "serial:///dev/ttyS0?baud=115200",
+                Some("serial:///dev/ttyS0?baud=115200"),
+            ),
+            ("serial:///dev/ttyS0?baud=300", None),
+            ("serial:///dev/ttyS0?parity=odd", None),
+            ("serial://ttyS0", None),
+            ("udp://127.0.0.1:1", None),
+            ("127.0.0.1:20007", None),
+            ("tcp://", None),
+        ] {
+            let shown = address(text).ok().map(|address| address.to_string());
+            assert_eq!(shown.as_deref(), expected, "{text}");
+        }
+    }
+}

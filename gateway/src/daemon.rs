@@ -1,0 +1,339 @@
+//! `kofferd` as a whole: broker, bus, devices and clerk, raised in this order and let go of in
+//! the reverse one.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use koffer_proto::{Class, GatewayStatus, Presence, Root};
+use tokio::{sync::mpsc, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Secret,
+    broker::InternalBroker,
+    bus::{Address, Bus, Message, OutboxBound, Qos, Settings, Subscription},
+    calls::{Clerk, Desk, Limits, Moment, Policy, Rights, Served, Setup, Startup, Vitals},
+    config::{BrokerAddress, Config, EmbeddedBroker, GATEWAY_USERNAME, MqttConfig},
+    documents::Documents,
+    drivers,
+    journal::{Journal, Volatile},
+    registry::{Supervised, supervise},
+};
+
+/// Topic and properties around a payload of full size.
+const FRAME_BYTES: usize = 64 * 1024;
+
+/// Calls that may be open at once. With each workstation's few and each device's queue this is
+/// never reached; it bounds what a client gone wild can make the gateway hold.
+const OPEN_CALLS: usize = 1024;
+
+/// What supervisors tell and the clerk has not heard; a supervisor that is faster waits.
+const NEWS: usize = 256;
+
+/// How long a driver has to bring a payment to rest once it is asked to stop.
+const STOP_GRACE: Duration = Duration::from_secs(25);
+
+/// How long the last messages have to reach the broker.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Why the daemon did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The embedded broker.
+    #[cfg(feature = "embedded-broker")]
+    #[error(transparent)]
+    Broker(#[from] crate::broker::embedded::StartError),
+    /// This build has no embedded broker.
+    #[error("this kofferd was built without the embedded broker; set [mqtt] broker = \"external\"")]
+    NoEmbeddedBroker,
+    /// The kernel gives no random numbers.
+    #[error("the kernel gives no random numbers: {0}")]
+    Random(#[from] getrandom::Error),
+    /// The boot id cannot be read.
+    #[error("/proc/sys/kernel/random/boot_id cannot be read: {0}")]
+    BootId(io::Error),
+}
+
+/// What the daemon tells whoever started it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Milestone {
+    /// The session with the broker is up: calls are taken.
+    Online,
+    /// Accepted calls are being answered; no new ones are taken.
+    Stopping,
+}
+
+/// Runs the gateway until `stop` is cancelled and every accepted call is answered.
+pub async fn run(
+    config: Config,
+    stop: CancellationToken,
+    mut tell: impl FnMut(Milestone),
+) -> Result<(), StartError> {
+    let started = Instant::now();
+    let root = Root::new(config.gateway.id.clone());
+    let mut documents = Documents::new(root.clone());
+    let online = presence(Presence::Online)?;
+    let offline = GatewayStatus {
+        status: Presence::Offline,
+        ..online.clone()
+    };
+    // The will first, so that what is retained for a new broker is `online`.
+    let will = documents.status(&offline);
+    let hello = documents.status(&online);
+
+    let (broker, settings) = connect(&config, &root, will.clone()).await?;
+    let (bus, incoming) = Bus::start(settings);
+
+    let journal: Arc<dyn Journal> = Arc::new(Volatile);
+    let reconnects = Arc::new(AtomicU64::new(0));
+    let (news, told) = mpsc::channel(NEWS);
+    let letting_go = CancellationToken::new();
+    let mut devices = BTreeMap::new();
+    let mut classes = Vec::new();
+    let mut supervisors = JoinSet::new();
+    for device in config.devices.values() {
+        let spec = drivers::spec(device);
+        classes.push((spec.id.clone(), spec.class));
+        let id = spec.id.clone();
+        let Supervised { jobs, task } = supervise(spec, news.clone(), letting_go.clone());
+        devices.insert(id, jobs);
+        supervisors.spawn(task);
+    }
+    drop(news);
+
+    tracing::info!(gateway = %config.gateway.id, devices = devices.len(), "started");
+    let now = Moment {
+        instant: Instant::now(),
+        wall: Timestamp::now(),
+    };
+    let desk = Desk::new(
+        Setup {
+            root,
+            policy: policy(&config),
+            limits: limits(&config),
+            devices: classes,
+            roles: config.roles.clone(),
+            effects: {
+                let journal = journal.clone();
+                Arc::new(move |no| journal.effects(no))
+            },
+            vitals: vitals(&config, started, &bus, &reconnects, &journal),
+        },
+        now,
+    );
+    publish(&bus, documents.gateway_description());
+    publish(&bus, hello);
+    let clerk = Clerk::new(Startup {
+        desk,
+        bus: bus.clone(),
+        incoming,
+        news: told,
+        devices,
+        journal,
+        documents,
+        health_interval: config.gateway.health_interval,
+        finish: config.gateway.shutdown_grace,
+        grace: STOP_GRACE,
+    });
+    let mut sessions = 0;
+    clerk
+        .serve(stop, |milestone| match milestone {
+            Served::Connected => {
+                reconnects.store(sessions, Ordering::Relaxed);
+                sessions += 1;
+                if sessions == 1 {
+                    tell(Milestone::Online);
+                }
+            }
+            Served::Stopping => tell(Milestone::Stopping),
+        })
+        .await;
+
+    letting_go.cancel();
+    while supervisors.join_next().await.is_some() {}
+    let closed = bus.close_with(will, FAREWELL).await;
+    if closed.unsent > 0 {
+        tracing::warn!(unsent = closed.unsent, "messages did not reach the broker");
+    }
+    if let Some(broker) = broker {
+        broker.stop().await;
+    }
+    Ok(())
+}
+
+fn presence(status: Presence) -> Result<GatewayStatus, StartError> {
+    let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    Ok(GatewayStatus {
+        status,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        boot_id: boot_id.map_err(StartError::BootId)?.trim().to_owned(),
+        started_at: Timestamp::now(),
+    })
+}
+
+/// The broker, where it is inside, and how to reach it.
+async fn connect(
+    config: &Config,
+    root: &Root,
+    will: Message,
+) -> Result<(Option<Box<dyn InternalBroker>>, Settings), StartError> {
+    let (broker, mut settings) = match &config.mqtt {
+        MqttConfig::Embedded(embedded) => {
+            let password = Secret::random()?;
+            let broker = embedded_broker(config, embedded, password.clone()).await?;
+            let address = broker.mqtt_address();
+            let address = Address::Tcp {
+                host: address.ip().to_string(),
+                port: address.port(),
+            };
+            let mut settings = Settings::new(address, GATEWAY_USERNAME);
+            settings.password = password;
+            (Some(broker), settings)
+        }
+        MqttConfig::External(external) => {
+            let address = match &external.address {
+                BrokerAddress::Tcp(at) => Address::Tcp {
+                    host: at.host.clone(),
+                    port: at.port,
+                },
+                BrokerAddress::Unix(path) => Address::Unix(path.clone()),
+            };
+            // Two gateways may share a broker, and must not take over each other's session.
+            let client_id = format!("{}-{}", external.username, config.gateway.id);
+            let mut settings = Settings::new(address, client_id);
+            settings.username.clone_from(&external.username);
+            settings.password = external.password.clone();
+            (None, settings)
+        }
+    };
+    settings.will = Some(will);
+    settings.subscriptions = vec![Subscription::to(root.calls(), Qos::AtLeastOnce)];
+    settings.max_packet_size = packet_size(config);
+    settings.outbox = OutboxBound {
+        messages: config.limits.outbox_messages,
+        bytes: config.limits.outbox_bytes,
+    };
+    Ok((broker, settings))
+}
+
+fn packet_size(config: &Config) -> u32 {
+    let bytes = config.limits.max_payload_bytes.saturating_add(FRAME_BYTES);
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+#[cfg(feature = "embedded-broker")]
+async fn embedded_broker(
+    config: &Config,
+    embedded: &EmbeddedBroker,
+    own: Secret,
+) -> Result<Box<dyn InternalBroker>, StartError> {
+    use crate::{
+        broker::{
+            embedded::{self, Client, Password},
+            rules::Role,
+        },
+        calls::ClientRole,
+    };
+    let clients = config.clients.iter().filter_map(|(name, client)| {
+        Some(Client {
+            name: name.to_string(),
+            role: match client.role {
+                ClientRole::Workstation | ClientRole::Technician => Role::Workstation,
+                ClientRole::Monitor => Role::Monitor,
+            },
+            password: Password::Clear(client.password.clone()?),
+        })
+    });
+    let gateway = Client {
+        name: GATEWAY_USERNAME.to_owned(),
+        role: Role::Gateway,
+        password: Password::Clear(own),
+    };
+    let clients = clients.chain([gateway]).collect();
+    let mut settings = embedded::Settings::new(config.gateway.id.to_string(), clients);
+    settings.listen = embedded.listen;
+    settings.websocket = embedded.websocket;
+    settings.max_packet_size = packet_size(config);
+    Ok(Box::new(embedded::start(settings).await?))
+}
+
+#[cfg(not(feature = "embedded-broker"))]
+async fn embedded_broker(
+    _: &Config,
+    _: &EmbeddedBroker,
+    _: Secret,
+) -> Result<Box<dyn InternalBroker>, StartError> {
+    Err(StartError::NoEmbeddedBroker)
+}
+
+fn policy(config: &Config) -> Policy {
+    Policy::new(config.clients.iter().map(|(name, client)| {
+        let classes = Class::ALL
+            .iter()
+            .copied()
+            .filter(|class| client.allow.permits(*class));
+        (
+            name.clone(),
+            Rights {
+                role: client.role,
+                classes: classes.collect(),
+            },
+        )
+    }))
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        max_payload: config.limits.max_payload_bytes,
+        queue_per_device: config.limits.queue_per_device,
+        open_calls: OPEN_CALLS,
+        kept_calls: config.limits.calls_kept,
+        confidential_kept: config.limits.confidential_kept,
+    }
+}
+
+fn vitals(
+    config: &Config,
+    started: Instant,
+    bus: &Bus,
+    reconnects: &Arc<AtomicU64>,
+    journal: &Arc<dyn Journal>,
+) -> Box<dyn Fn() -> Vitals + Send> {
+    let broker = match config.mqtt {
+        MqttConfig::Embedded(_) => "embedded",
+        MqttConfig::External(_) => "external",
+    };
+    let (bus, reconnects, journal) = (bus.clone(), reconnects.clone(), journal.clone());
+    Box::new(move || Vitals {
+        uptime: started.elapsed(),
+        rss_bytes: resident_bytes().unwrap_or_default(),
+        outbox: bus.depth().outbox_messages as u64,
+        broker_reconnects: reconnects.load(Ordering::Relaxed),
+        broker,
+        journal_bytes: journal.bytes_on_disk(),
+        uplink: None,
+    })
+}
+
+/// Resident memory of this process (proc(5), statm: the second number, in pages).
+fn resident_bytes() -> Option<u64> {
+    let statm = fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = statm.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok()??;
+    Some(pages * u64::try_from(page).ok()?)
+}
+
+fn publish(bus: &Bus, message: Message) {
+    // The outbox is empty: it is the first thing that is put in.
+    if let Err(error) = bus.publish(message) {
+        tracing::error!(%error, "the gateway cannot announce itself");
+    }
+}

@@ -1,0 +1,28 @@
+//! Devices by id, each with an actor of its own under a supervisor.
+
+mod description;
+mod supervisor;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use koffer_drivers::Driver;
+use koffer_proto::{Class, Connection, DeviceId};
+
+pub use supervisor::{Supervised, supervise};
+
+/// How a device is driven: everything a supervisor needs to begin a new life of it.
+#[derive(Clone)]
+pub struct DeviceSpec {
+    /// Its name.
+    pub id: DeviceId,
+    /// Its class.
+    pub class: Class,
+    /// The driver's name, e.g. `zvt`.
+    pub driver: &'static str,
+    /// How it is connected.
+    pub connection: Connection,
+    /// Makes the driver of a new life.
+    pub make: Arc<dyn Fn() -> Box<dyn Driver> + Send + Sync>,
+}

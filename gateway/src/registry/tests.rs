@@ -1,0 +1,324 @@
+//! Supervision, tried with drivers that fail in every way, in paused time.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use koffer_drivers::{Call, Contact, Driver, Fault, Finished, Opened, Reports, Stop};
+use koffer_proto::{
+    Class, Connection, DeviceId, Effect, Failure, Outcome, Request, Response, Status,
+    class::{
+        any_device::{self, ResetParams},
+        payment,
+    },
+};
+use tokio::{sync::mpsc, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::{
+    calls::{CallNo, Condition, News, Start},
+    journal::{Journal, Volatile},
+};
+
+/// How a call goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Way {
+    Well,
+    StopsWhenAsked,
+    PanicsBeforeTheEffect,
+    PanicsAfterTheEffectBegan,
+    HangsBeforeTheEffect,
+    HangsAfterTheEffectBegan,
+    LosesContact,
+    CannotOpen,
+}
+
+struct Unruly {
+    way: Way,
+    opened: Arc<AtomicU32>,
+    closed: Arc<AtomicU32>,
+}
+
+#[async_trait]
+impl Driver for Unruly {
+    async fn open(&mut self) -> Result<Opened, Fault> {
+        let count = self.opened.fetch_add(1, Ordering::SeqCst);
+        if self.way == Way::CannotOpen && count < 3 {
+            return Err(Fault::new("no-answer", "", ""));
+        }
+        Ok(Opened::default())
+    }
+
+    async fn run(&mut self, _: Request, call: &mut Call) -> Finished {
+        let begun = matches!(
+            self.way,
+            Way::PanicsAfterTheEffectBegan | Way::HangsAfterTheEffectBegan
+        );
+        if begun {
+            call.effect_may_begin().await.unwrap();
+        }
+        match self.way {
+            Way::PanicsBeforeTheEffect | Way::PanicsAfterTheEffectBegan => panic!("as planned"),
+            Way::HangsBeforeTheEffect | Way::HangsAfterTheEffectBegan => {
+                std::future::pending::<()>().await;
+            }
+            Way::StopsWhenAsked => {
+                let status = match call.stopped().await {
+                    Stop::Cancelled => Status::Cancelled,
+                    Stop::Deadline | Stop::Shutdown => Status::TimedOut,
+                };
+                let outcome = Outcome::Failed(Failure::unfinished(status, Effect::None, ""));
+                return Finished {
+                    outcome,
+                    contact: Contact::Kept,
+                };
+            }
+            Way::Well | Way::LosesContact | Way::CannotOpen => {}
+        }
+        let contact = if self.way == Way::LosesContact {
+            Contact::Lost(Fault::new("connection-lost", "", ""))
+        } else {
+            Contact::Kept
+        };
+        let response = payment::Response::Status(payment::TerminalStatus {
+            terminal: None,
+            ready: true,
+            code: "00".to_owned(),
+            message: String::new(),
+        });
+        Finished {
+            outcome: Outcome::Ok(response.into()),
+            contact,
+        }
+    }
+
+    async fn watch(&mut self, _: &Reports) -> Fault {
+        std::future::pending().await
+    }
+
+    async fn close(&mut self) {
+        self.closed.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// A supervised unruly device and what is told of it.
+struct Bench {
+    supervised: Supervised,
+    news: mpsc::Receiver<(DeviceId, News)>,
+    stop: CancellationToken,
+    opened: Arc<AtomicU32>,
+    closed: Arc<AtomicU32>,
+    calls: u64,
+}
+
+impl Bench {
+    fn new(way: Way) -> Self {
+        let (opened, closed) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+        let made = (opened.clone(), closed.clone());
+        let spec = DeviceSpec {
+            id: "till-1".parse().unwrap(),
+            class: Class::Payment,
+            driver: "unruly",
+            connection: Connection::Internal,
+            make: Arc::new(move || {
+                Box::new(Unruly {
+                    way,
+                    opened: made.0.clone(),
+                    closed: made.1.clone(),
+                })
+            }),
+        };
+        let (tell, news) = mpsc::channel(64);
+        let stop = CancellationToken::new();
+        let supervised = supervise(spec, tell, stop.clone());
+        Self {
+            supervised,
+            news,
+            stop,
+            opened,
+            closed,
+            calls: 0,
+        }
+    }
+
+    async fn call(&mut self, request: impl Into<Request>) -> koffer_drivers::Steering {
+        self.calls += 1;
+        let (call, control) = koffer_drivers::call(
+            "a".parse().unwrap(),
+            "ws-1".parse().unwrap(),
+            koffer_proto::Lang::En,
+            Instant::now() + Duration::from_secs(10),
+            Volatile.effects(CallNo(self.calls)),
+        );
+        let steering = control.steering();
+        let device = "till-1".parse().unwrap();
+        let start = Start {
+            no: CallNo(self.calls),
+            device,
+            request: request.into(),
+            call,
+            control,
+        };
+        assert!(self.supervised.jobs.send(start).await.is_ok());
+        steering
+    }
+
+    async fn pay(&mut self) -> koffer_drivers::Steering {
+        let amount = koffer_proto::Amount::euro_cents(5).unwrap();
+        self.call(payment::PayParams {
+            amount,
+            reference: None,
+        })
+        .await
+    }
+
+    /// The keyword of the next condition: `usable`, `starting`, or that of the fault.
+    async fn condition(&mut self) -> String {
+        loop {
+            if let News::Condition(condition) = self.news.recv().await.unwrap().1 {
+                return match condition {
+                    Condition::Usable(_) => "usable".to_owned(),
+                    Condition::Starting => "starting".to_owned(),
+                    Condition::Fault(reason) | Condition::Absent(reason) => reason.keyword,
+                };
+            }
+        }
+    }
+
+    async fn outcome(&mut self) -> Outcome<Response> {
+        loop {
+            if let News::Finished(no, outcome) = self.news.recv().await.unwrap().1 {
+                assert_eq!(no, CallNo(self.calls));
+                return outcome;
+            }
+        }
+    }
+
+    async fn failure(&mut self) -> (Status, Effect) {
+        match self.outcome().await {
+            Outcome::Failed(failure) => (failure.status(), failure.effect()),
+            Outcome::Ok(_) => (Status::Ok, Effect::Done),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_driver_panics_or_hangs_is_answered_with_its_effect() {
+    for (way, expected, keyword) in [
+        (
+            Way::PanicsBeforeTheEffect,
+            (Status::DeviceFault, Effect::None),
+            "driver-crashed",
+        ),
+        (
+            Way::PanicsAfterTheEffectBegan,
+            (Status::OutcomeUnknown, Effect::Unknown),
+            "driver-crashed",
+        ),
+        (
+            Way::HangsBeforeTheEffect,
+            (Status::TimedOut, Effect::None),
+            "driver-crashed",
+        ),
+        (
+            Way::HangsAfterTheEffectBegan,
+            (Status::OutcomeUnknown, Effect::Unknown),
+            "driver-crashed",
+        ),
+        (Way::Well, (Status::Ok, Effect::Done), ""),
+    ] {
+        let mut bench = Bench::new(way);
+        assert_eq!(bench.condition().await, "usable");
+        bench.pay().await;
+        if !keyword.is_empty() {
+            assert_eq!(bench.condition().await, keyword, "{way:?}");
+        }
+        assert_eq!(bench.failure().await, expected, "{way:?}");
+        if !keyword.is_empty() {
+            assert_eq!(bench.condition().await, keyword, "{way:?}");
+            assert_eq!(
+                bench.condition().await,
+                "usable",
+                "{way:?}: it comes back by itself"
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_driver_that_crashes_again_and_again_is_given_up_until_a_reset() {
+    let mut bench = Bench::new(Way::PanicsBeforeTheEffect);
+    for _ in 0..5 {
+        assert_eq!(bench.condition().await, "usable");
+        bench.pay().await;
+        assert_eq!(bench.failure().await, (Status::DeviceFault, Effect::None));
+        let _ = bench.condition().await;
+    }
+    assert_eq!(bench.opened.load(Ordering::SeqCst), 5);
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    assert_eq!(
+        bench.opened.load(Ordering::SeqCst),
+        5,
+        "nobody tries any more"
+    );
+    bench.call(ResetParams {}).await;
+    assert_eq!(bench.condition().await, "usable");
+    assert!(matches!(
+        bench.outcome().await,
+        Outcome::Ok(Response::AnyDevice(any_device::Response::Reset(_)))
+    ));
+    assert_eq!(bench.opened.load(Ordering::SeqCst), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lost_contact_is_made_again_however_often() {
+    let mut bench = Bench::new(Way::LosesContact);
+    for _ in 0..20 {
+        assert_eq!(bench.condition().await, "usable");
+        bench.pay().await;
+        assert_eq!(bench.condition().await, "connection-lost");
+        assert_eq!(bench.failure().await, (Status::Ok, Effect::Done));
+        assert_eq!(bench.condition().await, "connection-lost");
+    }
+    assert_eq!(
+        bench.closed.load(Ordering::SeqCst),
+        20,
+        "each life let go of its port"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_is_not_there_is_tried_until_it_is() {
+    let mut bench = Bench::new(Way::CannotOpen);
+    for _ in 0..3 {
+        assert_eq!(bench.condition().await, "no-answer");
+    }
+    assert_eq!(bench.condition().await, "usable");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_past_its_deadline_is_the_drivers_to_end() {
+    let mut bench = Bench::new(Way::StopsWhenAsked);
+    assert_eq!(bench.condition().await, "usable");
+    let begun = Instant::now();
+    bench.pay().await;
+    assert_eq!(bench.failure().await, (Status::TimedOut, Effect::None));
+    assert_eq!(begun.elapsed().as_secs(), 10);
+    bench.pay().await.stop(Stop::Cancelled);
+    assert_eq!(bench.failure().await, (Status::Cancelled, Effect::None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_end_the_device_is_let_go_of() {
+    let mut bench = Bench::new(Way::Well);
+    assert_eq!(bench.condition().await, "usable");
+    bench.stop.cancel();
+    bench.supervised.task.await.unwrap();
+    assert_eq!(bench.closed.load(Ordering::SeqCst), 1);
+}

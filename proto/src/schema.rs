@@ -1,1 +1,0 @@
-//! Everything that is generated from these types.

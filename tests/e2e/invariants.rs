@@ -1,0 +1,100 @@
+//! Architecture invariants that a look at the tree can hold (ARCHITECTURE.md).
+
+#![expect(clippy::expect_used, reason = "helpers of a test fail the test")]
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The names under `[dependencies]` of a crate.
+fn dependencies(folder: &str) -> BTreeSet<String> {
+    let manifest = root().join(folder).join("Cargo.toml");
+    let text = fs::read_to_string(manifest).expect("a manifest");
+    let manifest: toml::Table = text.parse().expect("a TOML manifest");
+    let table = manifest["dependencies"].as_table().expect("a table");
+    table.keys().cloned().collect()
+}
+
+#[test]
+fn the_contract_depends_on_no_runtime_and_does_no_io() {
+    let allowed = [
+        "base64",
+        "ciborium",
+        "jiff",
+        "schemars",
+        "serde",
+        "serde_json",
+        "serde_path_to_error",
+        "sha2",
+        "thiserror",
+    ];
+    let unexpected: Vec<_> = dependencies("proto")
+        .into_iter()
+        .filter(|name| !allowed.contains(&name.as_str()))
+        .collect();
+    assert!(unexpected.is_empty(), "{unexpected:?}");
+}
+
+#[test]
+fn a_driver_never_sees_mqtt_or_json() {
+    let drivers = dependencies("drivers");
+    for forbidden in [
+        "rumqttc",
+        "mqtt5",
+        "serde_json",
+        "ciborium",
+        "koffer-gateway",
+    ] {
+        assert!(!drivers.contains(forbidden), "{forbidden}");
+    }
+}
+
+#[test]
+fn every_dependency_has_its_reason() {
+    let reasons = fs::read_to_string(root().join("docs/dependencies.md")).expect("the page");
+    let mut missing = BTreeSet::new();
+    for folder in ["proto", "drivers", "gateway", "hw-fixtures", "tests"] {
+        for name in dependencies(folder) {
+            let own = name.starts_with("koffer-");
+            if !own && !reasons.contains(&format!("`{name}`")) {
+                missing.insert(name);
+            }
+        }
+    }
+    assert!(
+        missing.is_empty(),
+        "no line in docs/dependencies.md: {missing:?}"
+    );
+}
+
+#[test]
+fn no_todo_stands_in_the_code() {
+    let mut found = Vec::new();
+    let mut folders: Vec<_> = ["proto", "drivers", "gateway", "hw-fixtures", "tests/src"]
+        .map(|f| root().join(f))
+        .into();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).expect("a source file");
+                let marks = ["TODO", "FIXME", "XXX:"];
+                if marks.iter().any(|mark| text.contains(mark)) {
+                    found.push(path);
+                }
+            }
+        }
+    }
+    assert!(
+        found.is_empty(),
+        "put it into docs/known-gaps.md: {found:?}"
+    );
+}
