@@ -27,10 +27,14 @@ pub(crate) fn spec(device: &DeviceConfig) -> DeviceSpec {
 
 fn zvt_config(config: &ZvtConfig) -> zvt::ZvtConfig {
     let endpoint = match &config.address {
-        ZvtAddress::Tcp(at) => zvt::Endpoint::Tcp { host: at.host.clone(), port: at.port },
-        ZvtAddress::Serial { path, baud } => {
-            zvt::Endpoint::Serial { path: path.to_string_lossy().into_owned(), baud: *baud }
-        }
+        ZvtAddress::Tcp(at) => zvt::Endpoint::Tcp {
+            host: at.host.clone(),
+            port: at.port,
+        },
+        ZvtAddress::Serial { path, baud } => zvt::Endpoint::Serial {
+            path: path.to_string_lossy().into_owned(),
+            baud: *baud,
+        },
     };
     let receipts = match config.receipts {
         Receipts::App => zvt::ReceiptsTo::ToApp,

@@ -27,10 +27,18 @@ async fn one_hung_terminal_holds_up_nobody_elses_calls() {
     for device in ["till-1", "till-2", "hung"] {
         watcher.until_state(device, &["ready"]).await;
         let control = &office.terminal(device).control;
-        control.set(json!({"cardholder": quick})).await.expect("a quick cardholder");
+        control
+            .set(json!({"cardholder": quick}))
+            .await
+            .expect("a quick cardholder");
     }
     let silent = Fault::new(Kind::Silence).at(Step::Command).times(0);
-    office.terminal("hung").control.faults(&[silent]).await.expect("a fault");
+    office
+        .terminal("hung")
+        .control
+        .faults(&[silent])
+        .await
+        .expect("a fault");
 
     let office = Arc::new(office);
     let mut clerks = tokio::task::JoinSet::new();
@@ -63,10 +71,12 @@ async fn one_hung_terminal_holds_up_nobody_elses_calls() {
                 }
                 statuses
             };
-            let (first, second, hung) =
-                tokio::join!(steady("till-1"), steady("till-2"), impatient);
+            let (first, second, hung) = tokio::join!(steady("till-1"), steady("till-2"), impatient);
             let completions = clerk.completions();
-            assert!(completions.values().all(|c| c.len() == 1), "exactly one completion each");
+            assert!(
+                completions.values().all(|c| c.len() == 1),
+                "exactly one completion each"
+            );
             (first, second, hung, completions.len())
         });
     }
@@ -83,16 +93,40 @@ async fn one_hung_terminal_holds_up_nobody_elses_calls() {
     }
     assert_eq!(calls, 1000);
     println!("the hung terminal's {} calls: {hung:?}", 8 * HUNG);
-    let allowed =
-        ["busy", "timed-out", "expired", "unavailable", "outcome-unknown", "device-fault"];
-    assert!(hung.keys().all(|status| allowed.contains(&status.as_str())), "{hung:?}");
+    let allowed = [
+        "busy",
+        "timed-out",
+        "expired",
+        "unavailable",
+        "outcome-unknown",
+        "device-fault",
+    ];
+    assert!(
+        hung.keys().all(|status| allowed.contains(&status.as_str())),
+        "{hung:?}"
+    );
     assert!(hung.contains_key("busy"), "{hung:?}");
     for device in ["till-1", "till-2"] {
-        let ledger = office.terminal(device).control.ledger().await.expect("a ledger");
+        let ledger = office
+            .terminal(device)
+            .control
+            .ledger()
+            .await
+            .expect("a ledger");
         assert_eq!(ledger.list(Event::Booked).len(), 8 * HEALTHY, "{device}");
     }
-    let ledger = office.terminal("hung").control.ledger().await.expect("a ledger");
+    let ledger = office
+        .terminal("hung")
+        .control
+        .ledger()
+        .await
+        .expect("a ledger");
     assert!(ledger.list(Event::Booked).is_empty());
-    office.terminal("hung").control.faults(&[]).await.expect("healthy again");
+    office
+        .terminal("hung")
+        .control
+        .faults(&[])
+        .await
+        .expect("healthy again");
     watcher.until_state("hung", &["ready"]).await;
 }

@@ -20,13 +20,22 @@ async fn office(broker: Broker) -> Office {
 }
 
 /// A call as a person makes it with `mosquitto_rr`.
-async fn rr(user: &User, client: &str, path: &str, id: &str, payload: &str, more: &[&str]) -> Output {
+async fn rr(
+    user: &User,
+    client: &str,
+    path: &str,
+    id: &str,
+    payload: &str,
+    more: &[&str],
+) -> Output {
     let topic = format!("{ROOT}/call/{client}/{path}");
     let reply = format!("{ROOT}/reply/{client}/till");
     let correlation = ["-D", "publish", "correlation-data", id];
     let expiry = ["-D", "publish", "message-expiry-interval", "30"];
     let kind = ["-D", "publish", "content-type", "application/json"];
-    let mut args = vec!["-q", "1", "-t", &topic, "-e", &reply, "-m", payload, "-W", "25"];
+    let mut args = vec![
+        "-q", "1", "-t", &topic, "-e", &reply, "-m", payload, "-W", "25",
+    ];
     args.extend(correlation.iter().chain(&expiry).chain(&kind).chain(more));
     user.run("mosquitto_rr", &args).await
 }
@@ -38,8 +47,17 @@ fn answer(output: &Output) -> Value {
 }
 
 async fn booked(office: &Office) -> Vec<i64> {
-    let ledger = office.terminal("ec-terminal").control.ledger().await.expect("a ledger");
-    ledger.list(Event::Booked).iter().map(|entry| entry.cents).collect()
+    let ledger = office
+        .terminal("ec-terminal")
+        .control
+        .ledger()
+        .await
+        .expect("a ledger");
+    ledger
+        .list(Event::Booked)
+        .iter()
+        .map(|entry| entry.cents)
+        .collect()
 }
 
 #[tokio::test]
@@ -53,7 +71,9 @@ async fn mosquittos_clients_alone_pay_follow_and_list() {
         let mut states = user.subscribe(&[&filter], &["-F", "%t %p"]);
         states.until("\"state\":\"ready\"").await;
         let described = format!("{ROOT}/dev/ec-terminal");
-        let description = user.run("mosquitto_sub", &["-t", &described, "-C", "1", "-W", "10"]).await;
+        let description = user
+            .run("mosquitto_sub", &["-t", &described, "-C", "1", "-W", "10"])
+            .await;
         let description = answer(&description);
         assert_eq!(description["class"], "payment", "{broker:?}");
         assert_eq!(description["operations"]["pay"]["effect"], "once");
@@ -76,11 +96,17 @@ async fn mosquittos_clients_alone_pay_follow_and_list() {
             .iter()
             .map(|receipt| receipt["copy"].as_str().expect("a copy"))
             .collect();
-        assert!(copies.contains(&"customer") && copies.contains(&"merchant"), "{copies:?}");
+        assert!(
+            copies.contains(&"customer") && copies.contains(&"merchant"),
+            "{copies:?}"
+        );
         let pan = result["pan"].as_str().expect("a masked PAN");
         assert!(pan.starts_with("****"), "{pan}");
         let texts = follower.until("\"event\":\"receipt\"").await;
-        assert!(texts.iter().any(|line| line.contains("insert-card")), "{texts:?}");
+        assert!(
+            texts.iter().any(|line| line.contains("insert-card")),
+            "{texts:?}"
+        );
         assert_eq!(booked(&office).await, [3780]);
 
         // The same call again is the same payment.
@@ -95,7 +121,11 @@ async fn mosquittos_clients_alone_pay_follow_and_list() {
 async fn what_a_workstation_must_not_do_does_not_happen() {
     for broker in BROKERS {
         let office = office(broker).await;
-        office.workstation("ws-2").await.until_state("ec-terminal", &["ready"]).await;
+        office
+            .workstation("ws-2")
+            .await
+            .until_state("ec-terminal", &["ready"])
+            .await;
         let (one, two) = (office.user("ws-1"), office.user("ws-2"));
 
         // A retained call: refused, cleared, and not run.
@@ -121,14 +151,23 @@ async fn what_a_workstation_must_not_do_does_not_happen() {
         one.run("mosquitto_pub", &misdirected).await;
 
         // Under another's name: the broker withholds it.
-        let forged = one.publish(&format!("{ROOT}/call/ws-2/ec-terminal/pay"), PAYMENT, &[]).await;
+        let forged = one
+            .publish(&format!("{ROOT}/call/ws-2/ec-terminal/pay"), PAYMENT, &[])
+            .await;
         assert!(forged.is_err(), "{broker:?}");
 
         // A will under another's name, left by a client that dies.
         let will = format!("{ROOT}/call/ws-2/ec-terminal/pay");
         let dying = one.subscribe(
             &[&status],
-            &["--will-topic", &will, "--will-payload", PAYMENT, "--will-qos", "1"],
+            &[
+                "--will-topic",
+                &will,
+                "--will-payload",
+                PAYMENT,
+                "--will-qos",
+                "1",
+            ],
         );
         dying.kill().await;
 
@@ -142,7 +181,10 @@ async fn what_a_workstation_must_not_do_does_not_happen() {
         // Rights are the second wall.
         let user = office.user("ws-printing");
         let denied = answer(&rr(&user, "ws-printing", "ec-terminal/pay", "d1", PAYMENT, &[]).await);
-        assert_eq!((&denied["status"], &denied["effect"]), (&json!("denied"), &json!("none")));
+        assert_eq!(
+            (&denied["status"], &denied["effect"]),
+            (&json!("denied"), &json!("none"))
+        );
         office.close().await;
     }
 }
@@ -155,23 +197,34 @@ async fn a_payment_is_cancelled_while_the_card_is_awaited_and_not_after() {
         clerk.until_state("ec-terminal", &["ready"]).await;
         let control = &office.terminal("ec-terminal").control;
 
-        let nobody = Cardholder { comes: false, ..Cardholder::default() };
+        let nobody = Cardholder {
+            comes: false,
+            ..Cardholder::default()
+        };
         control.next(&[nobody]).await.expect("a cardholder");
         let params = json!({"amount": {"cents": 500, "currency": "EUR"}});
         let mut pending = clerk.call("ec-terminal", "pay", &params, 60).await;
         pending.progress(|p| p["code"] == "insert-card").await;
         let cancel = json!({"call": pending.id});
         let verdict = clerk.ask("gateway", "cancel", &cancel, 30).await;
-        assert_eq!(verdict["result"]["verdict"], "cancelled", "{broker:?}: {verdict}");
+        assert_eq!(
+            verdict["result"]["verdict"], "cancelled",
+            "{broker:?}: {verdict}"
+        );
         let ended = pending.completion().await;
-        assert_eq!((&ended["status"], &ended["effect"]), (&json!("cancelled"), &json!("none")));
+        assert_eq!(
+            (&ended["status"], &ended["effect"]),
+            (&json!("cancelled"), &json!("none"))
+        );
         assert!(booked(&office).await.is_empty());
 
         clerk.until_state("ec-terminal", &["ready"]).await;
         let paid = clerk.ask("ec-terminal", "pay", &params, 60).await;
         assert_eq!(paid["status"], "ok", "{broker:?}: {paid}");
         assert_eq!(booked(&office).await, [500]);
-        let late = clerk.ask("gateway", "cancel", &json!({"call": "nobody-knows"}), 30).await;
+        let late = clerk
+            .ask("gateway", "cancel", &json!({"call": "nobody-knows"}), 30)
+            .await;
         assert_eq!(late["result"]["verdict"], "unknown");
         office.close().await;
     }
@@ -182,26 +235,41 @@ async fn a_payment_outlives_its_broker() {
     let mut office = office(Broker::Mosquitto).await;
     let clerk = office.workstation("ws-1").await;
     clerk.until_state("ec-terminal", &["ready"]).await;
-    let slow = Cardholder { inserts_after_ms: 1_500, ..Cardholder::default() };
+    let slow = Cardholder {
+        inserts_after_ms: 1_500,
+        ..Cardholder::default()
+    };
     let control = office.terminal("ec-terminal").control.clone();
     control.next(&[slow]).await.expect("a cardholder");
     let params = json!({"amount": {"cents": 700, "currency": "EUR"}});
-    let mut pending = clerk.call_as("lost-1", "ec-terminal", "pay", &params, 60).await;
+    let mut pending = clerk
+        .call_as("lost-1", "ec-terminal", "pay", &params, 60)
+        .await;
     pending.progress(|p| p["code"] == "insert-card").await;
     drop(clerk);
     let broker = office.mosquitto.as_mut().expect("mosquitto");
     broker.kill();
     broker.restart();
-    let until = Until { phase: Some(Phase::Idle), entries: Some(2), ..Until::default() };
+    let until = Until {
+        phase: Some(Phase::Idle),
+        entries: Some(2),
+        ..Until::default()
+    };
     control.wait(until).await.expect("the terminal finishes");
 
     // The workstation comes back and asks with the same call id.
     let clerk = office.workstation("ws-1").await;
-    let mut asked = clerk.call_as("lost-1", "ec-terminal", "pay", &params, 60).await;
+    let mut asked = clerk
+        .call_as("lost-1", "ec-terminal", "pay", &params, 60)
+        .await;
     assert_eq!(asked.completion().await["status"], "ok");
     assert_eq!(booked(&office).await, [700]);
     let state = clerk.until_state("ec-terminal", &["ready"]).await;
-    assert_eq!(state["reasons"], json!([]), "retained documents are there again");
+    assert_eq!(
+        state["reasons"],
+        json!([]),
+        "retained documents are there again"
+    );
     office.close().await;
 }
 
@@ -212,7 +280,10 @@ async fn shutdown_answers_what_runs_and_what_waits() {
         let clerk = office.workstation("ws-1").await;
         clerk.until_state("ec-terminal", &["ready"]).await;
         let control = &office.terminal("ec-terminal").control;
-        let nobody = Cardholder { comes: false, ..Cardholder::default() };
+        let nobody = Cardholder {
+            comes: false,
+            ..Cardholder::default()
+        };
         control.next(&[nobody]).await.expect("a cardholder");
         let params = json!({"amount": {"cents": 500, "currency": "EUR"}});
         let mut running = clerk.call("ec-terminal", "pay", &params, 300).await;
@@ -248,10 +319,16 @@ async fn the_day_of_a_till() {
         assert_eq!(reversed["status"], "ok", "{reversed}");
 
         let control = &office.terminal("ec-terminal").control;
-        let broke = Cardholder { host_result: 0x51, ..Cardholder::default() };
+        let broke = Cardholder {
+            host_result: 0x51,
+            ..Cardholder::default()
+        };
         control.next(&[broke]).await.expect("a cardholder");
         let declined = clerk.ask("ec-terminal", "pay", &euro(99), 60).await;
-        assert_eq!((&declined["status"], &declined["effect"]), (&json!("declined"), &json!("none")));
+        assert_eq!(
+            (&declined["status"], &declined["effect"]),
+            (&json!("declined"), &json!("none"))
+        );
         let message = declined["message"].as_str().expect("a sentence");
         assert!(!message.is_empty());
 
@@ -292,10 +369,16 @@ async fn a_role_works_on_when_one_terminal_fails() {
     let dies = Fault::new(Kind::Restart { down_ms: 60_000 }).at(Step::Booked);
     control.faults(&[dies]).await.expect("a fault");
     let second = clerk.ask("any-till", "pay", &params, 20).await;
-    assert_eq!((&second["device"], &second["effect"]), (&json!("till-1"), &json!("unknown")));
+    assert_eq!(
+        (&second["device"], &second["effect"]),
+        (&json!("till-1"), &json!("unknown"))
+    );
     clerk.until_state("till-1", &["fault"]).await;
     let third = clerk.ask("any-till", "pay", &params, 60).await;
-    assert_eq!((&third["device"], &third["status"]), (&json!("till-2"), &json!("ok")));
+    assert_eq!(
+        (&third["device"], &third["status"]),
+        (&json!("till-2"), &json!("ok"))
+    );
     office.close().await;
 }
 

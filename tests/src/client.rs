@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use rumqttc::NetworkOptions;
 use rumqttc::v5::{
     AsyncClient, Event, MqttOptions,
     mqttbytes::{
@@ -59,8 +60,10 @@ impl Workstation {
             .set_credentials(name, password)
             .set_keep_alive(Duration::from_secs(30))
             .set_max_packet_size(Some(40 * 1024 * 1024));
+        let mut network = NetworkOptions::new();
+        network.set_tcp_nodelay(true);
+        options.set_network_options(network);
         let (mqtt, mut line) = AsyncClient::new(options, 64);
-        line.network_options.set_tcp_nodelay(true);
         for filter in [format!("{ROOT}/reply/{name}/#"), format!("{ROOT}/dev/#")] {
             mqtt.subscribe(filter, QoS::AtLeastOnce)
                 .await
@@ -229,9 +232,8 @@ impl Pending {
     /// # Panics
     /// When none comes within a minute.
     pub async fn progress(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
-        let seen = self
-            .answers
-            .wait_for(|answers| answers.progress.iter().any(&wanted));
+        let mut answers = self.answers.clone();
+        let seen = answers.wait_for(|answers| answers.progress.iter().any(&wanted));
         match tokio::time::timeout(Duration::from_mins(1), seen).await {
             Ok(Ok(answers)) => answers
                 .progress

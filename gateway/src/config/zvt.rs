@@ -7,7 +7,7 @@ use koffer_proto::{Currency, Text};
 use super::{
     endpoint::HostPort,
     finding::{Reported, text},
-    form::{Choice, Millis, Parsed, Switch, Whole},
+    form::{Choice, Millis, Parsed, Switch},
     key::{Key, Preset, Section},
     secret::{PasswordFile, Passwords},
     table::Table,

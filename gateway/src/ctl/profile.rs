@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::args::Options;
 use super::texts;
 use super::trouble::Trouble;
-use crate::bus::{Address, Secret};
+use crate::{Secret, bus::Address};
 
 /// MQTT without TLS (IANA).
 const DEFAULT_PORT: u16 = 1883;

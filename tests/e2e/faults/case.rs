@@ -3,7 +3,7 @@
 use std::fmt;
 
 use koffer_fixtures::zvt::{
-    ByteCounts, Bytes, Cardholder, Event, Fault, Kind, Ledger, Step, TerminalControl, Until, Phase,
+    ByteCounts, Bytes, Cardholder, Event, Fault, Kind, Ledger, Phase, Step, TerminalControl, Until,
 };
 use koffer_tests::{client::Workstation, office::Office};
 use serde_json::{Value, json};
@@ -88,10 +88,19 @@ impl Operation {
     /// The messages of the terminal, in their order.
     pub fn steps(self) -> &'static [Step] {
         match self {
-            Self::Pay => &[Step::Acknowledgement, Step::Intermediate, Step::Result, Step::Print, Step::Completion],
-            Self::Reverse | Self::EndOfDay => {
-                &[Step::Acknowledgement, Step::Result, Step::Print, Step::Completion]
-            }
+            Self::Pay => &[
+                Step::Acknowledgement,
+                Step::Intermediate,
+                Step::Result,
+                Step::Print,
+                Step::Completion,
+            ],
+            Self::Reverse | Self::EndOfDay => &[
+                Step::Acknowledgement,
+                Step::Result,
+                Step::Print,
+                Step::Completion,
+            ],
         }
     }
 
@@ -129,11 +138,16 @@ impl Bench {
             removes_after_ms: 0,
             ..Cardholder::default()
         };
-        let settings = json!({"cardholder": hurried, "ack_timeout_ms": 300, "frame_ack_timeout_ms": 150});
+        let settings =
+            json!({"cardholder": hurried, "ack_timeout_ms": 300, "frame_ack_timeout_ms": 150});
         control.set(settings).await.expect("a hurried cardholder");
         let clerk = office.workstation("ws-1").await;
         clerk.until_state(device, &["ready"]).await;
-        Self { clerk, control, device: device.to_owned() }
+        Self {
+            clerk,
+            control,
+            device: device.to_owned(),
+        }
     }
 
     /// Makes what the operation needs, and its parameters.
@@ -143,12 +157,20 @@ impl Bench {
             Operation::Pay => payment,
             Operation::Reverse => {
                 let paid = self.clerk.ask(&self.device, "pay", &payment, 30).await;
-                assert_eq!(paid["status"], "ok", "{}: a healthy payment: {paid}", self.device);
+                assert_eq!(
+                    paid["status"], "ok",
+                    "{}: a healthy payment: {paid}",
+                    self.device
+                );
                 json!({"receipt": paid["result"]["receipt"]})
             }
             Operation::EndOfDay => {
                 let paid = self.clerk.ask(&self.device, "pay", &payment, 30).await;
-                assert_eq!(paid["status"], "ok", "{}: a healthy payment: {paid}", self.device);
+                assert_eq!(
+                    paid["status"], "ok",
+                    "{}: a healthy payment: {paid}",
+                    self.device
+                );
                 json!({})
             }
         }
@@ -157,7 +179,10 @@ impl Bench {
     /// How many bytes the operation has, undisturbed.
     pub async fn bytes_of(&self, operation: Operation) -> Bytes {
         let params = self.prepare(operation).await;
-        let done = self.clerk.ask(&self.device, operation.name(), &params, 30).await;
+        let done = self
+            .clerk
+            .ask(&self.device, operation.name(), &params, 30)
+            .await;
         assert_eq!(done["status"], "ok", "{done}");
         let ByteCounts { last, .. } = self.control.bytes().await.expect("counts");
         last.expect("an exchange").1
@@ -166,22 +191,39 @@ impl Bench {
     /// Runs the case, and waits until the device is ready again.
     pub async fn run(&self, case: &Case) -> Observed {
         let params = self.prepare(case.operation).await;
-        self.clerk.until_state(&self.device, &["ready", "degraded"]).await;
+        self.clerk
+            .until_state(&self.device, &["ready", "degraded"])
+            .await;
         let before = self.control.ledger().await.expect("a ledger");
-        self.control.faults(std::slice::from_ref(&case.fault)).await.expect("a fault");
+        self.control
+            .faults(std::slice::from_ref(&case.fault))
+            .await
+            .expect("a fault");
         let name = case.operation.name();
-        let completion = self.clerk.ask(&self.device, name, &params, case.expiry).await;
+        let completion = self
+            .clerk
+            .ask(&self.device, name, &params, case.expiry)
+            .await;
         let report = self.control.happened().await.expect("a report");
         self.control.faults(&[]).await.expect("a healthy terminal");
-        self.clerk.until_state(&self.device, &["ready", "degraded"]).await;
+        self.clerk
+            .until_state(&self.device, &["ready", "degraded"])
+            .await;
         // What the terminal does by itself after a missing acknowledgement is done by then.
-        let idle = Until { phase: Some(Phase::Idle), ..Until::default() };
+        let idle = Until {
+            phase: Some(Phase::Idle),
+            ..Until::default()
+        };
         self.control.wait(idle).await.expect("an idle terminal");
         let after = self.control.ledger().await.expect("a ledger");
         let word = |key: &str| completion[key].as_str().unwrap_or_default().to_owned();
         Observed {
             status: word("status"),
-            effect: if completion["status"] == "ok" { "done".to_owned() } else { word("effect") },
+            effect: if completion["status"] == "ok" {
+                "done".to_owned()
+            } else {
+                word("effect")
+            },
             stands: case.operation.stands(&before, &after),
             happened: !report.consumed.is_empty(),
             completion: completion.clone(),
@@ -191,7 +233,10 @@ impl Bench {
     /// No call had more than one completion.
     pub fn finish(&self) {
         let completions = self.clerk.completions();
-        let wrong: Vec<_> = completions.iter().filter(|(_, seen)| seen.len() != 1).collect();
+        let wrong: Vec<_> = completions
+            .iter()
+            .filter(|(_, seen)| seen.len() != 1)
+            .collect();
         assert!(wrong.is_empty(), "{wrong:?}");
     }
 }

@@ -69,9 +69,10 @@ async fn cases(transport: Transport, office: &Office) -> Vec<Case> {
     let mut cases = Vec::new();
     for operation in OPERATIONS {
         let bytes = measure.bytes_of(operation).await;
-        for (direction, count) in
-            [(Direction::Sent, bytes.sent), (Direction::Received, bytes.received)]
-        {
+        for (direction, count) in [
+            (Direction::Sent, bytes.sent),
+            (Direction::Received, bytes.received),
+        ] {
             for how in [How::Close, How::Reset] {
                 // A reset differs from a close for TCP only, and there only in the error.
                 let every = if how == How::Close { 1 } else { 16 };
@@ -93,37 +94,100 @@ async fn cases(transport: Transport, office: &Office) -> Vec<Case> {
             }
         }
         let mut other = |what: &'static str, fault: Fault, expiry: u32| {
-            cases.push(Case { transport, operation, what, fault: operation.during(fault), expiry });
+            cases.push(Case {
+                transport,
+                operation,
+                what,
+                fault: operation.during(fault),
+                expiry,
+            });
         };
         let steps = operation.steps();
         for step in steps {
             other("silence", Fault::new(Kind::Silence).at(*step), 3);
-            let garbage = Kind::Garbage { bytes: 40, seed: 7, instead: false };
-            other("garbage before the message", Fault::new(garbage).at(*step), 20);
-            let garbage = Kind::Garbage { bytes: 40, seed: 11, instead: true };
-            other("garbage instead of the message", Fault::new(garbage).at(*step), 20);
+            let garbage = Kind::Garbage {
+                bytes: 40,
+                seed: 7,
+                instead: false,
+            };
+            other(
+                "garbage before the message",
+                Fault::new(garbage).at(*step),
+                20,
+            );
+            let garbage = Kind::Garbage {
+                bytes: 40,
+                seed: 11,
+                instead: true,
+            };
+            other(
+                "garbage instead of the message",
+                Fault::new(garbage).at(*step),
+                20,
+            );
             for bytes in [0, 1, 2, 5] {
-                other("message truncated", Fault::new(Kind::Truncate { bytes }).at(*step), 20);
+                other(
+                    "message truncated",
+                    Fault::new(Kind::Truncate { bytes }).at(*step),
+                    20,
+                );
             }
-            other("message sent twice", Fault::new(Kind::Duplicate).at(*step), 20);
+            other(
+                "message sent twice",
+                Fault::new(Kind::Duplicate).at(*step),
+                20,
+            );
             let restart = Kind::Restart { down_ms: 300 };
             other("terminal restarted", Fault::new(restart).at(*step), 20);
-            other("cable pulled", Fault::new(Kind::Drop(How::Unplug)).at(*step), 3);
-            other("answered late", Fault::new(Kind::Delay { ms: 700 }).at(*step), 20);
+            other(
+                "cable pulled",
+                Fault::new(Kind::Drop(How::Unplug)).at(*step),
+                3,
+            );
+            other(
+                "answered late",
+                Fault::new(Kind::Delay { ms: 700 }).at(*step),
+                20,
+            );
             let command = Kind::WrongAnswer(Wrong::Command);
-            other("another message in its place", Fault::new(command).at(*step), 20);
+            other(
+                "another message in its place",
+                Fault::new(command).at(*step),
+                20,
+            );
             if transport == Transport::Serial {
-                other("wrong checksum once", Fault::new(Kind::BadCrc).at(*step), 20);
-                other("wrong checksum for ever", Fault::new(Kind::BadCrc).at(*step).times(0), 20);
+                other(
+                    "wrong checksum once",
+                    Fault::new(Kind::BadCrc).at(*step),
+                    20,
+                );
+                other(
+                    "wrong checksum for ever",
+                    Fault::new(Kind::BadCrc).at(*step).times(0),
+                    20,
+                );
             }
         }
         other("busy three times", Fault::new(Kind::Busy).times(3), 20);
         other("busy for ever", Fault::new(Kind::Busy).times(0), 3);
         other("not understood", Fault::new(Kind::Nack { code: 0x83 }), 20);
-        other("completion late", Fault::new(Kind::LateCompletion { ms: 1_500 }), 20);
+        other(
+            "completion late",
+            Fault::new(Kind::LateCompletion { ms: 1_500 }),
+            20,
+        );
         if operation.is_booked_singly() {
-            other("restarted after booking", Fault::new(Kind::Restart { down_ms: 300 }), 20);
-            for wrong in [Wrong::Amount, Wrong::TerminalId, Wrong::NoResult, Wrong::UnknownField] {
+            other(
+                "restarted after booking",
+                Fault::new(Kind::Restart { down_ms: 300 }),
+                20,
+            );
+            for wrong in [
+                Wrong::Amount,
+                Wrong::TerminalId,
+                Wrong::NoResult,
+                Wrong::UnknownField,
+            ] {
                 let fault = Fault::new(Kind::WrongAnswer(wrong));
                 other(table::wrong(wrong), fault.at(Step::Result), 20);
             }
@@ -131,7 +195,11 @@ async fn cases(transport: Transport, office: &Office) -> Vec<Case> {
         if transport == Transport::Serial {
             other("frame lost once", Fault::new(Kind::LoseFrame), 20);
             other("frame refused once", Fault::new(Kind::NakFrame), 20);
-            other("frame refused for ever", Fault::new(Kind::NakFrame).times(0), 20);
+            other(
+                "frame refused for ever",
+                Fault::new(Kind::NakFrame).times(0),
+                20,
+            );
         }
     }
     cases

@@ -48,9 +48,13 @@ pub fn wrong(wrong: Wrong) -> &'static str {
 
 impl Table {
     pub fn note(&mut self, case: &Case, observed: &Observed) {
-        let row = self.rows.entry((case.operation, case.transport, case.what)).or_default();
+        let row = self
+            .rows
+            .entry((case.operation, case.transport, case.what))
+            .or_default();
         row.runs += 1;
-        row.outcomes.insert((observed.status.clone(), observed.effect.clone()));
+        row.outcomes
+            .insert((observed.status.clone(), observed.effect.clone()));
         let agrees = match observed.effect.as_str() {
             "none" => observed.stands == 0,
             "done" => observed.stands == 1,
@@ -76,7 +80,11 @@ impl Table {
         }
         let (few, all) = (self.disagreements.iter().take(20), self.disagreements.len());
         let few: Vec<_> = few.map(String::as_str).collect();
-        assert!(few.is_empty(), "{all} runs disagree with the ledger:\n{}", few.join("\n"));
+        assert!(
+            few.is_empty(),
+            "{all} runs disagree with the ledger:\n{}",
+            few.join("\n")
+        );
         let shipped = fs::read_to_string(&shipped).unwrap_or_default();
         let rows = |page: &str| -> BTreeSet<String> {
             let mut section = "";
@@ -123,10 +131,18 @@ impl Table {
                 .outcomes
                 .iter()
                 .map(|(status, effect)| {
-                    if status == "ok" { "`ok`".to_owned() } else { format!("`{status}` ({effect})") }
+                    if status == "ok" {
+                        "`ok`".to_owned()
+                    } else {
+                        format!("`{status}` ({effect})")
+                    }
                 })
                 .collect();
-            page += &format!("| {transport} | {what} | {} | {} |\n", seen.runs, outcomes.join(", "));
+            page += &format!(
+                "| {transport} | {what} | {} | {} |\n",
+                seen.runs,
+                outcomes.join(", ")
+            );
         }
         page
     }

@@ -337,9 +337,9 @@ impl Transaction {
 
     fn lost(&mut self, broken: Broken) -> Vec<Action> {
         let ending = match (self.phase, broken) {
-            (Phase::Accepted | Phase::Armed, broken) => Ending::NothingSent(broken),
-            // Every writing of the command was answered with NAK: it was never accepted.
-            (Phase::Sent, broken @ Broken::NotAccepted) => Ending::NothingSent(broken),
+            // Or every writing of the command was answered with NAK: it was never accepted.
+            (Phase::Accepted | Phase::Armed, broken)
+            | (Phase::Sent, broken @ Broken::NotAccepted) => Ending::NothingSent(broken),
             (_, broken) => Ending::Unknown(Loss::Line(broken)),
         };
         self.end(ending);
@@ -424,14 +424,14 @@ impl Transaction {
 
     fn received(&mut self, now: Duration, apdu: Apdu) -> Vec<Action> {
         match self.phase {
-            Phase::Sent => self.first_answer(now, apdu),
+            Phase::Sent => self.first_answer(now, &apdu),
             _ if self.is_running() => self.message(now, apdu),
             _ => Vec::new(),
         }
     }
 
     /// The answer to the command itself.
-    fn first_answer(&mut self, now: Duration, apdu: Apdu) -> Vec<Action> {
+    fn first_answer(&mut self, now: Duration, apdu: &Apdu) -> Vec<Action> {
         match Command::decode(apdu.clone()) {
             Ok(command) if command.is_positive() => {
                 self.phase = Phase::Acked;
@@ -451,7 +451,7 @@ impl Transaction {
                 Vec::new()
             }
             // A leftover of an earlier command, on a line that does not know connections.
-            _ => leftover(&apdu),
+            _ => leftover(apdu),
         }
     }
 
@@ -471,9 +471,10 @@ impl Transaction {
             } => {
                 let status = IntermediateStatus(code);
                 if self.phase != Phase::Receipts {
-                    self.phase = match status.is_past_the_card() {
-                        true => Phase::Host,
-                        false => Phase::Card,
+                    self.phase = if status.is_past_the_card() {
+                        Phase::Host
+                    } else {
+                        Phase::Card
                     };
                 }
                 self.alive(now);
@@ -611,16 +612,16 @@ impl Transaction {
             // That it is over stands in the control field; why, in the first byte.
             (control::COMPLETION, _) if unknown_field => {
                 let mut actions = self.completion(Completion::Fields(Fields::default()));
-                actions
-                    .first_mut()
-                    .map(|first| *first = answer(&nack(code)));
+                if let Some(first) = actions.first_mut() {
+                    *first = answer(&nack(code));
+                }
                 actions
             }
             (control::ABORT, Some(result)) if unknown_field => {
                 let mut actions = self.aborted(ResultCode(result));
-                actions
-                    .first_mut()
-                    .map(|first| *first = answer(&nack(code)));
+                if let Some(first) = actions.first_mut() {
+                    *first = answer(&nack(code));
+                }
                 actions
             }
             (control::COMPLETION | control::ABORT, _) => {
