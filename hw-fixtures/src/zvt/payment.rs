@@ -312,6 +312,9 @@ impl Machine {
             original_trace: Some(reserved.trace),
             ..Draft::default()
         };
+        if cents == 0 {
+            return self.follow_up(Event::Released, reserved.cents, draft).await;
+        }
         self.follow_up(Event::Booked, cents, draft).await
     }
 

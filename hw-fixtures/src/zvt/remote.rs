@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::cardholder::Cardholder;
-use super::fault::{Consumed, Fault};
+use super::fault::Fault;
+use super::fault_list::Consumed;
 use super::ledger::{Entry, Ledger};
 use super::shared::{ByteCounts, Phase, Shared, Status};
 use crate::control::{ControlClient, ControlError, Controlled, Endpoint, Refusal};

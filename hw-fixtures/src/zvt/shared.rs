@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::cardholder::Cardholder;
-use super::fault::{Bytes, CommandName, FaultList, Kind, Step};
+use super::fault::{CommandName, Kind, Step};
+use super::fault_list::{Bytes, FaultList};
 use super::profile::Profile;
 
 /// Where the terminal is.
