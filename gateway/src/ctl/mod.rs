@@ -57,7 +57,10 @@ pub fn main() -> ExitCode {
             runtime.block_on(run(args.command, &args.options, &profile, &screen))
         })
         .unwrap_or_else(|trouble| {
-            screen.note(&trouble.text());
+            match &trouble {
+                Trouble::NoCompletion(text) => screen.alarm(text),
+                trouble => screen.note(&trouble.text()),
+            }
             trouble.exit()
         });
     ExitCode::from(exit.code())

@@ -152,6 +152,9 @@ pub(super) fn parse_address(text: &str) -> Result<Address, String> {
             Ok(Address::Unix(path.into()))
         };
     }
+    if text.contains(['/', ' ']) {
+        return Err(FORM.to_owned());
+    }
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (host, port) = rest.split_once(']').ok_or(FORM)?;
@@ -163,7 +166,7 @@ pub(super) fn parse_address(text: &str) -> Result<Address, String> {
             None => (text, None),
         },
     };
-    if host.is_empty() || host.contains(char::is_whitespace) || host.contains('/') {
+    if host.is_empty() {
         return Err(FORM.to_owned());
     }
     let port = match port {
