@@ -1,8 +1,6 @@
 //! A thousand calls from eight workstations over three terminals, one of which hangs: the others
 //! finish theirs, the hung one answers within bounds, and no call is without its completion.
 
-#![expect(clippy::expect_used, reason = "helpers of a test fail the test")]
-
 use std::{collections::BTreeMap, sync::Arc};
 
 use koffer_fixtures::zvt::{Cardholder, Event, Fault, Kind, Step};

@@ -1,7 +1,11 @@
 //! One payment, end to end: mosquitto's clients, the daemon, a simulated terminal and its ledger,
 //! on the embedded broker and on mosquitto with the shipped configuration.
 
-#![expect(clippy::expect_used, reason = "helpers of a test fail the test")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of a test fail the test"
+)]
 
 use std::{process::Output, time::Duration};
 
@@ -38,6 +42,17 @@ async fn rr(
     ];
     args.extend(correlation.iter().chain(&expiry).chain(&kind).chain(more));
     user.run("mosquitto_rr", &args).await
+}
+
+/// What makes a publish a call.
+fn properties<'a>(reply: &'a str, id: &'a str) -> Vec<&'a str> {
+    [
+        ["-D", "publish", "response-topic", reply],
+        ["-D", "publish", "correlation-data", id],
+        ["-D", "publish", "message-expiry-interval", "30"],
+        ["-D", "publish", "content-type", "application/json"],
+    ]
+    .concat()
 }
 
 fn answer(output: &Output) -> Value {
@@ -129,25 +144,27 @@ async fn what_a_workstation_must_not_do_does_not_happen() {
         let (one, two) = (office.user("ws-1"), office.user("ws-2"));
 
         // A retained call: refused, cleared, and not run.
-        let retained = rr(&one, "ws-1", "ec-terminal/pay", "r1", PAYMENT, &["-r"]).await;
-        let refused = answer(&retained);
+        let topic = format!("{ROOT}/call/ws-1/ec-terminal/pay");
+        let own = format!("{ROOT}/reply/ws-1/till");
+        let status = format!("{ROOT}/status");
+        let mut reader = one.subscribe(&[&own, &status], &["-F", "%p"]);
+        reader.until("online").await;
+        let retained = properties(&own, "r1");
+        let mut args = vec!["-r", "-q", "1", "-t", &topic, "-m", PAYMENT];
+        args.extend(&retained);
+        one.run("mosquitto_pub", &args).await;
+        let refused = reader.line().await.expect("an answer");
+        let refused: Value = serde_json::from_str(&refused).expect("JSON");
         assert_eq!(refused["status"], "bad-request", "{broker:?}");
         assert_eq!(refused["detail"]["field"], "retain");
 
         // A response topic of somebody else: answered nowhere.
         let elsewhere = format!("{ROOT}/reply/ws-2/till");
-        let status = format!("{ROOT}/status");
         let mut spy = two.subscribe(&[&elsewhere, &status], &["-F", "%t %p"]);
         spy.until("online").await;
-        let topic = format!("{ROOT}/call/ws-1/ec-terminal/pay");
         let mut misdirected = vec!["-q", "1", "-t", &topic, "-m", PAYMENT];
-        let properties = [
-            ["-D", "publish", "response-topic", &elsewhere],
-            ["-D", "publish", "correlation-data", "x1"],
-            ["-D", "publish", "message-expiry-interval", "30"],
-            ["-D", "publish", "content-type", "application/json"],
-        ];
-        misdirected.extend(properties.iter().flatten());
+        let misleading = properties(&elsewhere, "x1");
+        misdirected.extend(&misleading);
         one.run("mosquitto_pub", &misdirected).await;
 
         // Under another's name: the broker withholds it.

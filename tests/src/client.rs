@@ -35,6 +35,8 @@ pub struct Answers {
 /// A connected workstation.
 pub struct Workstation {
     name: String,
+    /// Its own for each connection, so that call ids never meet.
+    client_id: String,
     mqtt: AsyncClient,
     calls: Arc<Mutex<HashMap<String, watch::Sender<Answers>>>>,
     states: watch::Receiver<HashMap<String, Value>>,
@@ -55,7 +57,8 @@ impl Workstation {
     /// # Panics
     /// When the broker does not let it.
     pub async fn connect(port: u16, name: &str, password: &str) -> Self {
-        let mut options = MqttOptions::new(format!("{name}-{}", rumqttc_id()), "127.0.0.1", port);
+        let client_id = format!("{name}-{}", connection());
+        let mut options = MqttOptions::new(client_id.clone(), "127.0.0.1", port);
         options
             .set_credentials(name, password)
             .set_keep_alive(Duration::from_secs(30))
@@ -91,6 +94,7 @@ impl Workstation {
             .expect("the pump runs");
         Self {
             name: name.to_owned(),
+            client_id,
             mqtt,
             calls,
             states,
@@ -110,7 +114,11 @@ impl Workstation {
         params: &Value,
         expiry: u32,
     ) -> Pending {
-        let id = format!("{}-{}", self.name, self.ids.fetch_add(1, Ordering::Relaxed));
+        let id = format!(
+            "{}-{}",
+            self.client_id,
+            self.ids.fetch_add(1, Ordering::Relaxed)
+        );
         self.call_as(&id, target, operation, params, expiry).await
     }
 
@@ -184,7 +192,7 @@ impl Workstation {
         match tokio::time::timeout(Duration::from_mins(1), shows).await {
             Ok(Ok(states)) => states[device].clone(),
             Ok(Err(_)) => panic!("the pump is gone"),
-            Err(_) => panic!(
+            Err(_elapsed) => panic!(
                 "{device} does not become {wanted:?}: {:?}",
                 self.states.borrow()
             ),
@@ -290,7 +298,7 @@ fn take(
 }
 
 /// A client id of its own for each connection.
-fn rumqttc_id() -> u64 {
+fn connection() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }

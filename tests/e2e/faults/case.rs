@@ -89,18 +89,15 @@ impl Operation {
     pub fn steps(self) -> &'static [Step] {
         match self {
             Self::Pay => &[
-                Step::Acknowledgement,
-                Step::Intermediate,
+                Step::Ack,
+                Step::Status,
                 Step::Result,
-                Step::Print,
+                Step::Receipt,
                 Step::Completion,
             ],
-            Self::Reverse | Self::EndOfDay => &[
-                Step::Acknowledgement,
-                Step::Result,
-                Step::Print,
-                Step::Completion,
-            ],
+            Self::Reverse | Self::EndOfDay => {
+                &[Step::Ack, Step::Result, Step::Receipt, Step::Completion]
+            }
         }
     }
 
