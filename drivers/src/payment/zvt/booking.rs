@@ -27,9 +27,7 @@ pub(super) fn transaction(
         trace: trace(fields).unwrap_or_default(),
         terminal: terminal_name(fields, terminal),
         amount: cents(fields).map(|cents| Amount { cents, currency }),
-        card: card
-            .map(|name| trimmed(&name))
-            .filter(|name| !name.is_empty()),
+        card: card.as_deref().map(trimmed).filter(|name| !name.is_empty()),
         pan: fields
             .pan()
             .map(|pan| pan.to_string())
@@ -153,7 +151,7 @@ mod tests {
     #[test]
     fn a_04_0f_becomes_a_transaction_without_a_card_number() {
         let fields = fields(
-            "040F 48 27 00 04 000000003780 49 0978 0B 001077 0C 154501 0D 1122 29 68000123 \
+            "040F 50 27 00 04 000000003780 49 0978 0B 001077 0C 154501 0D 1122 29 68000123 \
              87 0231 22 F0F8 6726000000004711 3B 3132333400000000 \
              2A 313630303430303820202020202020 8B F1F0 6769726F63617264 2000",
         );
@@ -172,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_trace_of_more_than_six_digits_is_read_from_the_container() {
-        let fields = fields("040F 0E 27 00 0B 000000 06 07 1F2B 04 01234567");
+        let fields = fields("040F 0F 27 00 0B 000000 06 07 1F2B 04 01234567");
         assert_eq!(trace(&fields), Some(1_234_567));
     }
 }

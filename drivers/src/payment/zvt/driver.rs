@@ -2,19 +2,20 @@
 
 use async_trait::async_trait;
 use koffer_proto::{
-    Capabilities, Connection, Identity, Outcome, PaymentCapabilities, Reason, Request, Response,
+    Capabilities, Identity, Outcome, PaymentCapabilities, Reason, Request, Response,
     class::{any_device, payment},
 };
 use tokio::time::{sleep, timeout};
 
 use super::{
-    Endpoint, ReceiptsTo, ZvtConfig,
+    ReceiptsTo, ZvtConfig,
     codec::{bcd::TerminalId, result::Class},
     exchange::Audience,
-    link::Dial,
+    link::{Broken, Dial},
     outcome::{self, Halt},
     session::{Condition, Session, Trouble},
     timing,
+    transaction::Loss,
 };
 use crate::{Call, Contact, Driver, Fault, Finished, Opened, Report, Reports, Stop};
 
@@ -75,9 +76,11 @@ impl Zvt {
                     return Ok(session);
                 }
                 Err(Trouble::Busy) if matches!(audience, Audience::Call(_)) => timing::BUSY_PAUSE,
-                Err(Trouble::Busy | Trouble::Unreachable(_) | Trouble::Line(_))
-                    if tries < timing::CONNECT_TRIES =>
-                {
+                Err(
+                    Trouble::Busy
+                    | Trouble::Unreachable(_)
+                    | Trouble::Line(Loss::Line(Broken::Closed | Broken::Io(_))),
+                ) if tries < timing::CONNECT_TRIES => {
                     tries += 1;
                     timing::CONNECT_PAUSE
                 }
@@ -87,10 +90,15 @@ impl Zvt {
         }
     }
 
-    /// Keeps what a session brought for the next call.
+    /// Keeps the session for the next command, if its line is clean.
     fn put_back(&mut self, session: Session) {
-        if session.usable && self.config.keeps_connection() {
-            self.session = Some(session);
+        self.session = Some(session).filter(|session| session.usable);
+    }
+
+    /// The end of a call or a look: what is not to be kept is closed.
+    fn let_go(&mut self) {
+        if !self.config.keeps_connection() {
+            self.session = None;
         }
     }
 
@@ -129,6 +137,7 @@ impl Zvt {
         let condition = session.enquire(&self.config, Audience::Nobody).await?;
         self.note(&session, &condition);
         self.put_back(session);
+        self.let_go();
         Ok(())
     }
 
@@ -159,21 +168,26 @@ impl Zvt {
     }
 
     async fn answer(&mut self, request: Request, call: &Call) -> Result<Response, Halt> {
-        use any_device::Request as Any;
-        use payment::Request as Pay;
+        use any_device::{Request as Any, Response as AnyResponse};
+        use payment::{Request as Pay, Response as Paid};
         Ok(match request {
-            Request::Payment(Pay::Pay(params)) => self.pay(&params, call).await?.into(),
-            Request::Payment(Pay::Reverse(params)) => self.reverse(&params, call).await?.into(),
-            Request::Payment(Pay::Refund(params)) => self.refund(&params, call).await?.into(),
-            Request::Payment(Pay::EndOfDay(_)) => self.end_of_day(call).await?.into(),
-            Request::Payment(Pay::Receipt(_)) => self.receipt(call).await?.into(),
-            Request::Payment(Pay::Status(_)) => self.status(call).await?.into(),
-            Request::Payment(Pay::Diagnose(_)) => self.diagnose(call).await?.into(),
-            Request::AnyDevice(Any::SelfTest(params)) => {
-                self.self_test(params.level, call).await?.into()
+            Request::Payment(request) => match request {
+                Pay::Pay(params) => Paid::Pay(self.pay(&params, call).await?),
+                Pay::Reverse(params) => Paid::Reverse(self.reverse(&params, call).await?),
+                Pay::Refund(params) => Paid::Refund(self.refund(&params, call).await?),
+                Pay::EndOfDay(_) => Paid::EndOfDay(self.end_of_day(call).await?),
+                Pay::Receipt(_) => Paid::Receipt(self.receipt(call).await?),
+                Pay::Status(_) => Paid::Status(self.status(call).await?),
+                Pay::Diagnose(_) => Paid::Diagnose(self.diagnose(call).await?),
             }
-            Request::AnyDevice(Any::Identify(_)) => self.identify(call).await?.into(),
-            Request::AnyDevice(Any::Reset(_)) => self.reset(call).await?.into(),
+            .into(),
+            Request::AnyDevice(Any::SelfTest(params)) => {
+                AnyResponse::SelfTest(self.self_test(params.level, call).await?).into()
+            }
+            Request::AnyDevice(Any::Identify(_)) => {
+                AnyResponse::Identify(self.identify(call).await?).into()
+            }
+            Request::AnyDevice(Any::Reset(_)) => AnyResponse::Reset(self.reset(call).await?).into(),
             other => return Err(service::unsupported(&other, call.lang)),
         })
     }
@@ -193,7 +207,7 @@ impl Driver for Zvt {
     async fn open(&mut self) -> Result<Opened, Fault> {
         self.session = None;
         let looked = timeout(timing::OPEN, self.look()).await;
-        let silent = || Trouble::Line(super::transaction::Loss::Silence);
+        let silent = || Trouble::Line(Loss::Silence);
         if let Err(trouble) = looked.unwrap_or_else(|_| Err(silent())) {
             let fault = trouble.fault().or_else(|| silent().fault());
             return Err(fault.unwrap_or_else(|| unreachable!("silence is a fault")));
@@ -210,7 +224,9 @@ impl Driver for Zvt {
     }
 
     async fn run(&mut self, request: Request, call: &mut Call) -> Finished {
-        match self.answer(request, call).await {
+        let answer = self.answer(request, call).await;
+        self.let_go();
+        match answer {
             Ok(response) => Finished {
                 outcome: Outcome::Ok(response),
                 contact: Contact::Kept,
@@ -241,15 +257,5 @@ impl Driver for Zvt {
     async fn close(&mut self) {
         // The terminal needs no farewell: it is registered anew with every connection.
         self.session = None;
-    }
-}
-
-/// How the terminal of this configuration is connected.
-pub fn connection(config: &ZvtConfig) -> Connection {
-    match &config.endpoint {
-        Endpoint::Tcp { host, port } => Connection::Tcp {
-            address: format!("{host}:{port}"),
-        },
-        Endpoint::Serial { path, .. } => Connection::Serial { path: path.clone() },
     }
 }

@@ -162,7 +162,7 @@ impl Runner<'_> {
                 self.after_sending(sent)
             }
             Action::Arm(evidence) => match self.audience {
-                Audience::Call(call) => Some(Self::store(call.arm(evidence)).await),
+                Audience::Call(call) => Some(self.store(call.arm(evidence)).await),
                 Audience::Nobody => Some(Event::NotStored),
             },
             Action::Begin => {
@@ -171,12 +171,12 @@ impl Runner<'_> {
                     return Some(Event::Stop(stop));
                 }
                 match self.audience {
-                    Audience::Call(call) => Some(Self::store(call.effect_may_begin()).await),
+                    Audience::Call(call) => Some(self.store(call.effect_may_begin()).await),
                     Audience::Nobody => Some(Event::NotStored),
                 }
             }
             Action::Store(evidence) => match self.audience {
-                Audience::Call(call) => Some(Self::store(call.milestone(evidence)).await),
+                Audience::Call(call) => Some(self.store(call.milestone(evidence)).await),
                 Audience::Nobody => Some(Event::NotStored),
             },
             Action::Show(status, lines) => {
@@ -201,7 +201,7 @@ impl Runner<'_> {
         Some(Event::Lost(broken))
     }
 
-    async fn store(storing: impl Future<Output = Result<(), NotStored>>) -> Event {
+    async fn store(&self, storing: impl Future<Output = Result<(), NotStored>>) -> Event {
         match timeout(timing::STORE, storing).await {
             Ok(Ok(())) => Event::Stored,
             Ok(Err(error)) => {

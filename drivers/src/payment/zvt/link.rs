@@ -68,9 +68,9 @@ impl From<io::Error> for Broken {
 }
 
 /// A stream of bytes in both directions.
-pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
-impl<W: AsyncRead + AsyncWrite + Send + Unpin> Wire for W {}
+impl<W: AsyncRead + AsyncWrite + Send + Sync + Unpin> Wire for W {}
 
 /// How APDUs are laid on the line.
 enum Framing {

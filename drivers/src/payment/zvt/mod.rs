@@ -16,5 +16,20 @@ mod session;
 mod timing;
 mod transaction;
 
+#[cfg(test)]
+mod tests;
+
+use koffer_proto::Connection;
+
 pub use config::{ConnectionUse, Endpoint, Profile, ReceiptsTo, TerminalPassword, ZvtConfig};
-pub use driver::{connection, driver};
+pub use driver::driver;
+
+/// How a terminal of this configuration is connected.
+pub fn connection(config: &ZvtConfig) -> Connection {
+    match &config.endpoint {
+        endpoint @ Endpoint::Tcp { .. } => Connection::Tcp {
+            address: endpoint.to_string(),
+        },
+        Endpoint::Serial { path, .. } => Connection::Serial { path: path.clone() },
+    }
+}

@@ -187,16 +187,6 @@ pub(super) fn failure(
     })
 }
 
-/// The end of a call whose command has no result, and what that says of the device.
-pub(super) fn halted(ended: &Ended, once: bool, lang: Lang, evidence: Option<&Response>) -> Halt {
-    let failure = failure(ended, once, lang, evidence).unwrap_or_else(|| {
-        // A completion that does not hold what was asked for.
-        line_failure(&Loss::Unexpected, lang)
-    });
-    let fault = (!ended.line_is_clean()).then(|| fault_of(ended));
-    Halt { failure, fault }
-}
-
 fn silent(lang: Lang) -> Failure {
     let message = pick(
         lang,

@@ -130,8 +130,11 @@ impl Session {
             self.usable = false;
             return Err(Trouble::Line(Loss::Unexpected));
         };
-        let software = completion.software().filter(|text| !text.trim().is_empty());
-        Ok(Condition { status, software })
+        let software = completion.software();
+        Ok(Condition {
+            status,
+            software: software.filter(|text| !text.trim().is_empty()),
+        })
     }
 
     /// Resolves when the idle line ended, or brought what nobody asked for: that belongs to an

@@ -1,118 +1,179 @@
-//! What has to be so before money moves: a terminal that is registered, idle and set up.
+//! Before money moves: is the terminal ready, and if not, what makes it so?
 
-use jiff::Zoned;
+use koffer_proto::ProgressEvent;
 
-use super::{
-    super::{
-        codec::{bcd::Bcd, bmp::Bmp, command::Command, fields::Fields, result::Class},
+use super::{Zvt, rest};
+use crate::{
+    Call,
+    payment::zvt::{
+        codec::{
+            bcd::Bcd,
+            bmp::Bmp,
+            command::Command,
+            fields::Fields,
+            result::{Class, TerminalStatus},
+        },
         exchange::Audience,
         outcome::{self, Halt},
-        session::{self, Session, Trouble},
+        session::{self, Condition, Session, Trouble},
         timing,
-        transaction::{Ending, Kind},
+        transaction::Ending,
     },
-    Zvt, rest,
 };
-use crate::Call;
 
-/// What the terminal is to be ready for.
+/// What the terminal must be ready for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// Money is to move.
+    /// To book.
     Booking,
-    /// The day is to be closed, which a terminal may be waiting for.
+    /// To close the business day, which is what it may be waiting for.
     Closing,
 }
 
-/// What was done about it already: each remedy is tried once per call.
+/// Remedies already tried for this call: each is tried once, then the clerk is told.
 #[derive(Debug, Default)]
-struct Tried {
-    initialisation: bool,
-    diagnosis: bool,
-    time: bool,
+struct Tried(Vec<Class>);
+
+impl Tried {
+    fn first_time(&mut self, class: Class) -> bool {
+        let first = !self.0.contains(&class);
+        self.0.push(class);
+        first
+    }
 }
 
 impl Zvt {
-    /// A session whose terminal can take a command: waits while it is busy, within the call's
-    /// deadline, and does once what the terminal asks for and no person has to decide.
-    pub(super) async fn ready(&mut self, call: &Call, purpose: Purpose) -> Result<Session, Halt> {
-        let halt = |trouble: Trouble| trouble.halt(call.lang);
+    /// A session with a terminal that is ready. Waits while it is busy; initialises it, has it
+    /// diagnose itself or sets its clock where it asks for that. Nothing here moves money.
+    pub(super) async fn ready(
+        &mut self,
+        purpose: Purpose,
+        call: &Call,
+    ) -> Result<(Session, Condition), Halt> {
         let audience = Audience::Call(call);
         let mut tried = Tried::default();
+        let mut shown = false;
         loop {
-            let mut session = self.contact(audience).await.map_err(halt)?;
-            let enquired = session.enquire(&self.config, audience).await;
-            let condition = enquired.map_err(halt)?;
-            self.note(&session, &condition);
+            let (mut session, condition) = self.contact_and_enquire(call).await?;
             let class = condition.status.class();
-            let remedy = match class {
-                Class::Approved => return Ok(session),
-                Class::NeedsEndOfDay if purpose == Purpose::Closing => return Ok(session),
-                Class::Busy => {
+            match class {
+                Class::Approved => return Ok((session, condition)),
+                Class::NeedsEndOfDay if purpose == Purpose::Closing => {
+                    return Ok((session, condition));
+                }
+                Class::Busy | Class::NeedsCardRemoved => {
+                    if !std::mem::replace(&mut shown, true) {
+                        show(condition.status, audience).await;
+                    }
                     self.put_back(session);
-                    rest(audience, timing::BUSY_PAUSE)
-                        .await
-                        .map_err(Trouble::Stopped)
-                        .map_err(halt)?;
+                    if let Err(stop) = rest(audience, timing::BUSY_PAUSE).await {
+                        return Err(Trouble::Stopped(stop).halt(call.lang));
+                    }
                     continue;
                 }
-                Class::NeedsInitialisation if !tried.initialisation => {
-                    tried.initialisation = true;
-                    Command::Initialisation(self.config.password.field(), Fields::default())
-                }
-                Class::NeedsDiagnosis if !tried.diagnosis => {
-                    tried.diagnosis = true;
-                    session::diagnosis()
-                }
-                Class::NeedsTime if !tried.time => {
-                    tried.time = true;
-                    self.set_clock()
-                }
-                Class::NeedsRegistration => {
-                    // It lost power since: the next contact registers it anew.
-                    continue;
-                }
-                _ => {
-                    return Err(Halt::refused(outcome::not_ready(
-                        condition.status,
-                        call.lang,
-                    )));
-                }
+                // A new session registers.
+                Class::NeedsRegistration if tried.first_time(class) => continue,
+                _ => {}
+            }
+            let remedy = remedy(class, &self.config).filter(|_| tried.first_time(class));
+            let Some(command) = remedy else {
+                self.put_back(session);
+                let failure = outcome::not_ready(condition.status, call.lang);
+                return Err(Halt::refused(failure));
             };
-            self.remedy(&mut session, &remedy, call).await?;
+            self.apply(&mut session, &command, audience).await?;
             self.put_back(session);
         }
     }
 
-    /// Runs a command that clears a terminal's state. A refusal is no end: the next enquiry tells
-    /// what is left.
-    async fn remedy(
+    /// Contact, and how the terminal is. A kept line that turns out to be dead is dialled anew,
+    /// once: nothing but a question was lost with it.
+    pub(super) async fn contact_and_enquire(
+        &mut self,
+        call: &Call,
+    ) -> Result<(Session, Condition), Halt> {
+        let audience = Audience::Call(call);
+        let kept = self.session.is_some();
+        let first = self.enquire_once(audience).await;
+        let result = match first {
+            Err(Trouble::Line(_)) if kept => self.enquire_once(audience).await,
+            result => result,
+        };
+        result.map_err(|trouble| trouble.halt(call.lang))
+    }
+
+    async fn enquire_once(
+        &mut self,
+        audience: Audience<'_>,
+    ) -> Result<(Session, Condition), Trouble> {
+        let mut session = self.contact(audience).await?;
+        let condition = session.enquire(&self.config, audience).await?;
+        self.note(&session, &condition);
+        Ok((session, condition))
+    }
+
+    async fn apply(
         &mut self,
         session: &mut Session,
         command: &Command,
-        call: &Call,
+        audience: Audience<'_>,
     ) -> Result<(), Halt> {
-        tracing::info!(control = %command.control(), "the terminal asks for it");
-        let kind = Kind::Harmless {
-            repeats_result: false,
-        };
-        let halt = |trouble: Trouble| trouble.halt(call.lang);
-        let plan = session.plan(command, &self.config, kind).map_err(halt)?;
-        let done = session.exchange(plan, Audience::Call(call)).await;
-        match done.ended.ending {
-            Ending::Completed | Ending::Nack(_) | Ending::Aborted(_) => Ok(()),
-            _ => Err(outcome::halted(&done.ended, false, call.lang, None)),
+        let lang = audience.lang();
+        let plan = session.harmless(command, &self.config);
+        let plan = plan.map_err(|trouble| trouble.halt(lang))?;
+        let done = session.exchange(plan, audience).await;
+        if let Ending::Nack(_) | Ending::Aborted(_) = done.ended.ending {
+            // It did not help; what the terminal says next tells the clerk why.
+            let stopped = audience.is_stopped().await;
+            return match stopped {
+                Some(stop) => Err(Trouble::Stopped(stop).halt(lang)),
+                None => Ok(()),
+            };
+        }
+        match outcome::failure(&done.ended, false, lang, None) {
+            None => Ok(()),
+            Some(failure) => Err(Halt {
+                failure,
+                fault: Some(outcome::fault_of(&done.ended)),
+            }),
         }
     }
+}
 
-    /// 06 91 with this machine's local time.
-    fn set_clock(&self) -> Command {
-        let now = Zoned::now();
-        let two = |number: i8| u64::try_from(number).unwrap_or_default();
-        let date = Bcd::from_value(two(now.month()) * 100 + two(now.day()));
-        let time = two(now.hour()) * 10_000 + two(now.minute()) * 100 + two(now.second());
-        let time = Bcd::from_value(time).map(Bmp::Time);
-        let fields = Fields(date.map(Bmp::Date).into_iter().chain(time).collect());
-        Command::SetDateAndTime(self.config.password.field(), fields)
+async fn show(status: TerminalStatus, audience: Audience<'_>) {
+    let keyword = match status.class() {
+        Class::NeedsCardRemoved => "remove-card",
+        _ => "please-wait",
+    };
+    let lang = audience.lang();
+    let event = ProgressEvent::TerminalText {
+        code: keyword.to_owned(),
+        text: format!(
+            "{}. {}",
+            outcome::worded(lang, status.meaning()),
+            outcome::worded(lang, status.class().advice())
+        ),
+    };
+    audience.progress(event).await;
+}
+
+/// The command that clears the state, where the driver may send it by itself. A closing it does
+/// not start: that is the town's decision.
+fn remedy(class: Class, config: &crate::payment::zvt::ZvtConfig) -> Option<Command> {
+    let password = config.password.field();
+    match class {
+        Class::NeedsInitialisation => Some(Command::Initialisation(password, Fields::default())),
+        Class::NeedsDiagnosis => Some(session::diagnosis()),
+        Class::NeedsTime => {
+            let now = jiff::Zoned::now();
+            let digits = |format: &str| now.strftime(format).to_string().parse().ok();
+            let date = digits("%y%m%d").and_then(Bcd::from_value)?;
+            let time = digits("%H%M%S").and_then(Bcd::from_value)?;
+            let fields = Fields::default()
+                .with(Bmp::FullDate(date))
+                .with(Bmp::Time(time));
+            Some(Command::SetDateAndTime(password, fields))
+        }
+        _ => None,
     }
 }

@@ -100,7 +100,7 @@ impl Link {
         loop {
             self.write(&bytes).await?;
             let failed = match self.await_answer().await? {
-                // Whatever the peer says instead tells more than its missing ACK.
+                // Whatever the peer says in place of its ACK tells more than the ACK would.
                 Heard::Accepted | Heard::OtherFrame => return Ok(()),
                 Heard::Silence if repeat == Repeat::OnNak => return Ok(()),
                 Heard::Silence => Broken::Unacknowledged,

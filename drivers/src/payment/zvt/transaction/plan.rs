@@ -63,33 +63,31 @@ pub(in super::super) struct Once {
     pub(in super::super) needs_result: bool,
 }
 
-impl Once {
-    /// What a 04 0F says, for the journal: numbers and amounts, nothing of the card.
-    pub(super) fn evidence(fields: &Fields) -> Evidence {
-        let mut facts = BTreeMap::new();
-        let mut note = |key, value: Option<String>| {
-            if let Some(value) = value {
-                facts.insert(key, value);
-            }
-        };
-        note("result", fields.result().map(|code| format!("{code:02x}")));
-        note("terminal", fields.terminal_id().map(|id| id.to_string()));
-        note("receipt", fields.receipt().map(|number| number.to_string()));
-        note("trace", fields.trace().map(|number| number.to_string()));
-        note(
-            "original-trace",
-            fields.original_trace().map(|number| number.to_string()),
-        );
-        note(
-            "cents",
-            fields.amount().map(|amount| amount.minor().to_string()),
-        );
-        note("currency", fields.currency().map(|code| code.to_string()));
-        note("date", fields.date().map(|date| date.to_string()));
-        note("time", fields.time().map(|time| time.to_string()));
-        Evidence {
-            step: "status-information",
-            facts,
+/// What a 04 0F says, for the journal: numbers and amounts, nothing of the card.
+pub(super) fn evidence(fields: &Fields) -> Evidence {
+    let mut facts = BTreeMap::new();
+    let mut note = |key, value: Option<String>| {
+        if let Some(value) = value {
+            facts.insert(key, value);
         }
+    };
+    note("result", fields.result().map(|code| format!("{code:02x}")));
+    note("terminal", fields.terminal_id().map(|id| id.to_string()));
+    note("receipt", fields.receipt().map(|number| number.to_string()));
+    note("trace", fields.trace().map(|number| number.to_string()));
+    note(
+        "original-trace",
+        fields.original_trace().map(|number| number.to_string()),
+    );
+    note(
+        "cents",
+        fields.amount().map(|amount| amount.minor().to_string()),
+    );
+    note("currency", fields.currency().map(|code| code.to_string()));
+    note("date", fields.date().map(|date| date.to_string()));
+    note("time", fields.time().map(|time| time.to_string()));
+    Evidence {
+        step: "status-information",
+        facts,
     }
 }
