@@ -11,6 +11,10 @@ use serde_json::json;
 const HEALTHY: usize = 58;
 const HUNG: usize = 9;
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "one day of eight clerks, told in order"
+)]
 #[tokio::test(flavor = "multi_thread")]
 async fn one_hung_terminal_holds_up_nobody_elses_calls() {
     let office = Office::open(Broker::Embedded, &["till-1", "till-2", "hung"], quick_tcp).await;

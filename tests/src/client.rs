@@ -189,14 +189,14 @@ impl Workstation {
                 .and_then(|state| state["state"].as_str())
                 .is_some_and(|state| wanted.contains(&state))
         });
-        match tokio::time::timeout(Duration::from_mins(1), shows).await {
-            Ok(Ok(states)) => states[device].clone(),
-            Ok(Err(_)) => panic!("the pump is gone"),
-            Err(_elapsed) => panic!(
+        let shown = tokio::time::timeout(Duration::from_mins(1), shows).await;
+        let Ok(Ok(states)) = shown else {
+            panic!(
                 "{device} does not become {wanted:?}: {:?}",
                 self.states.borrow()
-            ),
-        }
+            );
+        };
+        states[device].clone()
     }
 
     /// The device's state as last published.

@@ -2,51 +2,53 @@
 
 use std::fmt;
 
+use koffer_drivers::payment::zvt::codec::apdu::Control;
 use koffer_fixtures::zvt::{
-    ByteCounts, Bytes, Cardholder, Event, Fault, Kind, Ledger, Phase, Step, TerminalControl, Until,
+    Bytes, Cardholder, CommandName, Event, Fault, Kind, Ledger, Phase, Step, TerminalControl, Until,
 };
 use koffer_tests::{client::Workstation, office::Office};
 use serde_json::{Value, json};
 
 /// How the terminal is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Transport {
+pub(crate) enum Transport {
     Tcp,
     Serial,
 }
 
 /// What is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Operation {
+pub(crate) enum Operation {
     Pay,
     Reverse,
     EndOfDay,
 }
 
-pub const OPERATIONS: [Operation; 3] = [Operation::Pay, Operation::Reverse, Operation::EndOfDay];
+pub(crate) const OPERATIONS: [Operation; 3] =
+    [Operation::Pay, Operation::Reverse, Operation::EndOfDay];
 
 /// One faulty call.
 #[derive(Debug, Clone)]
-pub struct Case {
-    pub transport: Transport,
-    pub operation: Operation,
+pub(crate) struct Case {
+    pub(crate) transport: Transport,
+    pub(crate) operation: Operation,
     /// The row of the table.
-    pub what: &'static str,
-    pub fault: Fault,
+    pub(crate) what: &'static str,
+    pub(crate) fault: Fault,
     /// The call's deadline, in seconds.
-    pub expiry: u32,
+    pub(crate) expiry: u32,
 }
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Observed {
-    pub status: String,
-    pub effect: String,
+pub(crate) struct Observed {
+    pub(crate) status: String,
+    pub(crate) effect: String,
     /// How often the effect stands in the ledger.
-    pub stands: usize,
+    pub(crate) stands: usize,
     /// Whether the fault happened at all.
-    pub happened: bool,
-    pub completion: Value,
+    pub(crate) happened: bool,
+    pub(crate) completion: Value,
 }
 
 impl fmt::Display for Transport {
@@ -59,7 +61,7 @@ impl fmt::Display for Transport {
 }
 
 impl Operation {
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Pay => "pay",
             Self::Reverse => "reverse",
@@ -76,17 +78,17 @@ impl Operation {
     }
 
     /// The fault while this operation's command runs.
-    pub fn fault(self, kind: Kind) -> Fault {
+    pub(crate) fn fault(self, kind: Kind) -> Fault {
         self.during(Fault::new(kind))
     }
 
-    pub fn during(self, fault: Fault) -> Fault {
+    pub(crate) fn during(self, fault: Fault) -> Fault {
         let (class, instruction) = self.control();
         fault.during(class, instruction)
     }
 
     /// The messages of the terminal, in their order.
-    pub fn steps(self) -> &'static [Step] {
+    pub(crate) fn steps(self) -> &'static [Step] {
         match self {
             Self::Pay => &[
                 Step::Ack,
@@ -102,7 +104,7 @@ impl Operation {
     }
 
     /// Whether the effect is one booking.
-    pub fn is_booked_singly(self) -> bool {
+    pub(crate) fn is_booked_singly(self) -> bool {
         self != Self::EndOfDay
     }
 
@@ -119,14 +121,14 @@ impl Operation {
 }
 
 /// One terminal and one workstation that works with nothing else.
-pub struct Bench {
+pub(crate) struct Bench {
     clerk: Workstation,
     control: TerminalControl,
     device: String,
 }
 
 impl Bench {
-    pub async fn new(office: &Office, device: &str) -> Self {
+    pub(crate) async fn new(office: &Office, device: &str) -> Self {
         let control = office.terminal(device).control.clone();
         let hurried = Cardholder {
             inserts_after_ms: 0,
@@ -174,19 +176,21 @@ impl Bench {
     }
 
     /// How many bytes the operation has, undisturbed.
-    pub async fn bytes_of(&self, operation: Operation) -> Bytes {
+    pub(crate) async fn bytes_of(&self, operation: Operation) -> Bytes {
         let params = self.prepare(operation).await;
         let done = self
             .clerk
             .ask(&self.device, operation.name(), &params, 30)
             .await;
         assert_eq!(done["status"], "ok", "{done}");
-        let ByteCounts { last, .. } = self.control.bytes().await.expect("counts");
-        last.expect("an exchange").1
+        let (class, instruction) = operation.control();
+        let command = CommandName(Control(class, instruction)).to_string();
+        let counts = self.control.bytes().await.expect("counts");
+        counts.by_command[&command]
     }
 
     /// Runs the case, and waits until the device is ready again.
-    pub async fn run(&self, case: &Case) -> Observed {
+    pub(crate) async fn run(&self, case: &Case) -> Observed {
         let params = self.prepare(case.operation).await;
         self.clerk
             .until_state(&self.device, &["ready", "degraded"])
@@ -228,7 +232,7 @@ impl Bench {
     }
 
     /// No call had more than one completion.
-    pub fn finish(&self) {
+    pub(crate) fn finish(&self) {
         let completions = self.clerk.completions();
         let wrong: Vec<_> = completions
             .iter()

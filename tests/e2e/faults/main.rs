@@ -19,14 +19,14 @@ use std::{
     },
 };
 
-use case::{Bench, Case, OPERATIONS, Transport};
+use case::{Bench, Case, OPERATIONS, Operation, Transport};
 use koffer_fixtures::zvt::{Cut, Direction, Fault, How, Kind, Per, Step, Wrong};
 use koffer_tests::office::{Broker, Office, quick_serial, quick_tcp};
 use table::Table;
 use tokio::task::JoinSet;
 
 /// Terminals that are tried at the same time.
-const TERMINALS: usize = 12;
+const TERMINALS: usize = 24;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_fault_ends_in_one_completion_that_agrees_with_the_ledger() {
@@ -69,31 +69,14 @@ async fn cases(transport: Transport, office: &Office) -> Vec<Case> {
     let mut cases = Vec::new();
     for operation in OPERATIONS {
         let bytes = measure.bytes_of(operation).await;
-        for (direction, count) in [
-            (Direction::Sent, bytes.sent),
-            (Direction::Received, bytes.received),
-        ] {
-            for how in [How::Close, How::Reset] {
-                // A reset differs from a close for TCP only, and there only in the error.
-                let every = if how == How::Close { 1 } else { 16 };
-                if how == How::Reset && transport == Transport::Serial {
-                    continue;
-                }
-                cases.extend((0..count).step_by(every).map(|byte| Case {
-                    transport,
-                    operation,
-                    what: table::cut(direction, how),
-                    fault: operation.fault(Kind::Cut(Cut {
-                        byte,
-                        of: direction,
-                        per: Per::Transaction,
-                        how,
-                    })),
-                    expiry: 20,
-                }));
-            }
-        }
-        let mut other = |what: &'static str, fault: Fault, expiry: u32| {
+        cases.extend(cuts(transport, operation, Direction::Sent, bytes.sent));
+        cases.extend(cuts(
+            transport,
+            operation,
+            Direction::Received,
+            bytes.received,
+        ));
+        for (what, fault, expiry) in at_each_step(transport, operation) {
             cases.push(Case {
                 transport,
                 operation,
@@ -101,106 +84,134 @@ async fn cases(transport: Transport, office: &Office) -> Vec<Case> {
                 fault: operation.during(fault),
                 expiry,
             });
-        };
-        let steps = operation.steps();
-        for step in steps {
-            other("silence", Fault::new(Kind::Silence).at(*step), 3);
-            let garbage = Kind::Garbage {
-                bytes: 40,
-                seed: 7,
-                instead: false,
-            };
-            other(
-                "garbage before the message",
-                Fault::new(garbage).at(*step),
-                20,
-            );
-            let garbage = Kind::Garbage {
-                bytes: 40,
-                seed: 11,
-                instead: true,
-            };
-            other(
-                "garbage instead of the message",
-                Fault::new(garbage).at(*step),
-                20,
-            );
-            for bytes in [0, 1, 2, 5] {
-                other(
-                    "message truncated",
-                    Fault::new(Kind::Truncate { bytes }).at(*step),
-                    20,
-                );
-            }
-            other(
-                "message sent twice",
-                Fault::new(Kind::Duplicate).at(*step),
-                20,
-            );
-            let restart = Kind::Restart { down_ms: 300 };
-            other("terminal restarted", Fault::new(restart).at(*step), 20);
-            other(
-                "cable pulled",
-                Fault::new(Kind::Drop(How::Unplug)).at(*step),
-                3,
-            );
-            other(
-                "answered late",
-                Fault::new(Kind::Delay { ms: 700 }).at(*step),
-                20,
-            );
-            let command = Kind::WrongAnswer(Wrong::Command);
-            other(
-                "another message in its place",
-                Fault::new(command).at(*step),
-                20,
-            );
-            if transport == Transport::Serial {
-                other(
-                    "wrong checksum once",
-                    Fault::new(Kind::BadCrc).at(*step),
-                    20,
-                );
-                other(
-                    "wrong checksum for ever",
-                    Fault::new(Kind::BadCrc).at(*step).times(0),
-                    20,
-                );
-            }
         }
-        other("busy three times", Fault::new(Kind::Busy).times(3), 20);
-        other("busy for ever", Fault::new(Kind::Busy).times(0), 3);
-        other("not understood", Fault::new(Kind::Nack { code: 0x83 }), 20);
-        other(
-            "completion late",
-            Fault::new(Kind::LateCompletion { ms: 1_500 }),
-            20,
-        );
-        if operation.is_booked_singly() {
-            other(
-                "restarted after booking",
-                Fault::new(Kind::Restart { down_ms: 300 }),
-                20,
-            );
-            for wrong in [
-                Wrong::Amount,
-                Wrong::TerminalId,
-                Wrong::NoResult,
-                Wrong::UnknownField,
-            ] {
-                let fault = Fault::new(Kind::WrongAnswer(wrong));
-                other(table::wrong(wrong), fault.at(Step::Result), 20);
-            }
-        }
-        if transport == Transport::Serial {
-            other("frame lost once", Fault::new(Kind::LoseFrame), 20);
-            other("frame refused once", Fault::new(Kind::NakFrame), 20);
-            other(
-                "frame refused for ever",
-                Fault::new(Kind::NakFrame).times(0),
-                20,
-            );
+        for (what, fault, expiry) in at_its_own_step(transport, operation) {
+            cases.push(Case {
+                transport,
+                operation,
+                what,
+                fault: operation.during(fault),
+                expiry,
+            });
         }
     }
     cases
+}
+
+/// The peer cut at every byte.
+fn cuts(
+    transport: Transport,
+    operation: Operation,
+    direction: Direction,
+    count: u64,
+) -> impl Iterator<Item = Case> {
+    // A reset differs from a close for TCP only, and there only in the error.
+    let hows: &[(How, usize)] = match transport {
+        Transport::Tcp => &[(How::Close, 1), (How::Reset, 16)],
+        Transport::Serial => &[(How::Close, 1)],
+    };
+    hows.iter().flat_map(move |(how, every)| {
+        (0..count).step_by(*every).map(move |byte| Case {
+            transport,
+            operation,
+            what: table::cut(direction, *how),
+            fault: operation.fault(Kind::Cut(Cut {
+                byte,
+                of: direction,
+                per: Per::Transaction,
+                how: *how,
+            })),
+            expiry: PATIENT,
+        })
+    })
+}
+
+/// A deadline that is never reached, and one that is, where the terminal says nothing any more.
+const PATIENT: u32 = 20;
+const HURRIED: u32 = 3;
+
+type Row = (&'static str, Fault, u32);
+
+/// What is tried at each of the terminal's messages.
+fn at_each_step(transport: Transport, operation: Operation) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for step in operation.steps() {
+        let mut at = |what, kind, expiry| rows.push((what, Fault::new(kind).at(*step), expiry));
+        at("silence", Kind::Silence, HURRIED);
+        let before = Kind::Garbage {
+            bytes: 40,
+            seed: 7,
+            instead: false,
+        };
+        at("garbage before the message", before, PATIENT);
+        let instead = Kind::Garbage {
+            bytes: 40,
+            seed: 11,
+            instead: true,
+        };
+        at("garbage instead of the message", instead, PATIENT);
+        for bytes in [0, 1, 2, 5] {
+            at("message truncated", Kind::Truncate { bytes }, PATIENT);
+        }
+        at("message sent twice", Kind::Duplicate, PATIENT);
+        at(
+            "terminal restarted",
+            Kind::Restart { down_ms: 300 },
+            PATIENT,
+        );
+        at("cable pulled", Kind::Drop(How::Unplug), HURRIED);
+        at("answered late", Kind::Delay { ms: 700 }, PATIENT);
+        at(
+            "another message in its place",
+            Kind::WrongAnswer(Wrong::Command),
+            PATIENT,
+        );
+        if transport == Transport::Serial {
+            at("wrong checksum once", Kind::BadCrc, PATIENT);
+            let for_ever = Fault::new(Kind::BadCrc).at(*step).times(0);
+            rows.push(("wrong checksum for ever", for_ever, PATIENT));
+        }
+    }
+    rows
+}
+
+/// What has one place where it happens.
+fn at_its_own_step(transport: Transport, operation: Operation) -> Vec<Row> {
+    let mut rows = vec![
+        ("busy three times", Fault::new(Kind::Busy).times(3), PATIENT),
+        ("busy for ever", Fault::new(Kind::Busy).times(0), HURRIED),
+        (
+            "not understood",
+            Fault::new(Kind::Nack { code: 0x83 }),
+            PATIENT,
+        ),
+        (
+            "completion late",
+            Fault::new(Kind::LateCompletion { ms: 1_500 }),
+            PATIENT,
+        ),
+    ];
+    if operation.is_booked_singly() {
+        let restart = Kind::Restart { down_ms: 300 };
+        rows.push(("restarted after booking", Fault::new(restart), PATIENT));
+        for wrong in [
+            Wrong::Amount,
+            Wrong::TerminalId,
+            Wrong::NoResult,
+            Wrong::UnknownField,
+        ] {
+            let fault = Fault::new(Kind::WrongAnswer(wrong)).at(Step::Result);
+            rows.push((table::wrong(wrong), fault, PATIENT));
+        }
+    }
+    if transport == Transport::Serial {
+        rows.push(("frame lost once", Fault::new(Kind::LoseFrame), PATIENT));
+        rows.push(("frame refused once", Fault::new(Kind::NakFrame), PATIENT));
+        rows.push((
+            "frame refused for ever",
+            Fault::new(Kind::NakFrame).times(0),
+            PATIENT,
+        ));
+    }
+    rows
 }

@@ -2,7 +2,9 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env, fs,
+    env,
+    fmt::Write as _,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -14,7 +16,7 @@ type Row = (Operation, Transport, &'static str);
 
 /// What was seen, by row.
 #[derive(Default)]
-pub struct Table {
+pub(crate) struct Table {
     rows: BTreeMap<Row, Seen>,
     disagreements: Vec<String>,
 }
@@ -26,7 +28,7 @@ struct Seen {
 }
 
 /// The row of cuts.
-pub fn cut(direction: Direction, how: How) -> &'static str {
+pub(crate) fn cut(direction: Direction, how: How) -> &'static str {
     match (direction, how) {
         (Direction::Sent, How::Reset) => "reset, every 16th byte from the terminal",
         (Direction::Received, How::Reset) => "reset, every 16th byte to the terminal",
@@ -36,7 +38,7 @@ pub fn cut(direction: Direction, how: How) -> &'static str {
 }
 
 /// The row of a wrong answer.
-pub fn wrong(wrong: Wrong) -> &'static str {
+pub(crate) fn wrong(wrong: Wrong) -> &'static str {
     match wrong {
         Wrong::Amount => "result with another amount",
         Wrong::TerminalId => "result of another terminal",
@@ -47,7 +49,7 @@ pub fn wrong(wrong: Wrong) -> &'static str {
 }
 
 impl Table {
-    pub fn note(&mut self, case: &Case, observed: &Observed) {
+    pub(crate) fn note(&mut self, case: &Case, observed: &Observed) {
         let row = self
             .rows
             .entry((case.operation, case.transport, case.what))
@@ -68,7 +70,7 @@ impl Table {
 
     /// Writes the table; fails where an outcome disagrees with the ledger, where a fault never
     /// happened, or where the page in the repository has other rows.
-    pub fn check(&self) {
+    pub(crate) fn check(&self) {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let page = self.page();
         let shipped = root.join("docs/faults.md");
@@ -121,7 +123,8 @@ impl Table {
         let mut last = None;
         for ((operation, transport, what), seen) in &self.rows {
             if last != Some(operation) {
-                page += &format!(
+                let _ = write!(
+                    page,
                     "\n## {}\n\n| line | fault | calls | completions |\n|---|---|---|---|\n",
                     operation.name()
                 );
@@ -138,10 +141,11 @@ impl Table {
                     }
                 })
                 .collect();
-            page += &format!(
-                "| {transport} | {what} | {} | {} |\n",
-                seen.runs,
-                outcomes.join(", ")
+            let outcomes = outcomes.join(", ");
+            let _ = writeln!(
+                page,
+                "| {transport} | {what} | {} | {outcomes} |",
+                seen.runs
             );
         }
         page

@@ -21,7 +21,7 @@ pub(super) const FRAME_REPEATS: u32 = 2;
 pub(super) const T3: Duration = Duration::from_secs(5);
 
 /// To the terminal's next message; 04 FF may set another.
-pub(super) const T4: Duration = Duration::from_secs(180);
+pub(super) const T4: Duration = Duration::from_mins(3);
 
 /// TCP: from one piece of an APDU to the next. T1 would be wrong there: TCP cuts a message
 /// anywhere and a lost packet alone costs more than 200 ms. A stream that stands still inside an
@@ -38,7 +38,7 @@ pub(super) const ABORT_SILENCE: Duration = Duration::from_secs(15);
 
 /// From the wish to stop to the end of the call, whatever the terminal sends: a host answers or
 /// gives up within 60 s. Without this limit a terminal that says "please wait" holds a call for ever.
-pub(super) const SETTLE: Duration = Duration::from_secs(60);
+pub(super) const SETTLE: Duration = Duration::from_mins(1);
 
 /// A registration or a status enquiry from beginning to end: the terminal answers from memory.
 pub(super) const SHORT_COMMAND: Duration = Duration::from_secs(10);
