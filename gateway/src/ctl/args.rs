@@ -78,7 +78,7 @@ pub(super) struct Options {
     #[arg(long, global = true, value_name = "DURATION", value_parser = typed::parse_duration)]
     pub(super) timeout: Option<Duration>,
     /// How long to wait for the completion beyond that
-    #[arg(long, global = true, value_name = "DURATION", default_value = "30s",
+    #[arg(long, global = true, value_name = "DURATION", default_value = "90s",
           value_parser = typed::parse_duration)]
     pub(super) grace: Duration,
     /// Token of a claim on the device
