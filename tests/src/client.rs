@@ -189,8 +189,8 @@ impl Workstation {
                 .and_then(|state| state["state"].as_str())
                 .is_some_and(|state| wanted.contains(&state))
         });
-        let shown = tokio::time::timeout(Duration::from_mins(1), shows).await;
-        let Ok(Ok(states)) = shown else {
+        let reached = tokio::time::timeout(Duration::from_mins(1), shows).await;
+        let Ok(Ok(states)) = reached else {
             panic!(
                 "{device} does not become {wanted:?}: {:?}",
                 self.states.borrow()
