@@ -151,8 +151,7 @@ impl Witness {
                         assert_ne!(*bytes, UNKNOWN_FIELD, "acknowledged what nobody can read");
                         assert_ne!(*bytes, NEGATIVE, "acknowledged a contradiction");
                     }
-                    Trigger::Message(_) => {}
-                    Trigger::Other => {}
+                    Trigger::Message(_) | Trigger::Other => {}
                 },
                 _ => {}
             }
