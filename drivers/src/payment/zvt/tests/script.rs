@@ -136,6 +136,13 @@ pub(super) struct Lines {
     next: Mutex<VecDeque<Link>>,
 }
 
+impl Lines {
+    /// The line that is handed out next.
+    pub(super) fn push_front(&self, link: Link) {
+        self.next.lock().unwrap().push_front(link);
+    }
+}
+
 #[async_trait]
 impl Dial for Arc<Lines> {
     async fn dial(&self) -> Result<Link, Broken> {
