@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The call's own ten minutes, what is left to settle, and the short commands before it.
-const LONGEST: Duration = Duration::from_secs(600 + 60 + 60);
+const LONGEST: Duration = Duration::from_mins(12);
 
 /// What the terminal does: bytes, and the milliseconds before them.
 type Piece = (Vec<u8>, u64);

@@ -242,7 +242,7 @@ pub(super) fn a_call(journal: Recorder) -> (Call, CallControl) {
         "7d1f0c7e".parse().unwrap(),
         "ws-1".parse().unwrap(),
         Lang::De,
-        Instant::now() + Duration::from_secs(600),
+        Instant::now() + Duration::from_mins(10),
         Box::new(journal),
     )
 }
