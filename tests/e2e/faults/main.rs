@@ -26,7 +26,7 @@ use table::Table;
 use tokio::task::JoinSet;
 
 /// Terminals that are tried at the same time.
-const TERMINALS: usize = 16;
+const TERMINALS: usize = 24;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_fault_ends_in_one_completion_that_agrees_with_the_ledger() {
