@@ -139,6 +139,16 @@ impl Batch {
         Ok(())
     }
 
+    /// Whether no command is running.
+    pub(super) fn is_between(&self) -> bool {
+        matches!(self.state, State::Between)
+    }
+
+    /// Whether no command will follow.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.state, State::Stopped) || self.responses.len() == self.commands.len()
+    }
+
     /// How many commands have their answer.
     pub(super) fn completed(&self) -> usize {
         self.responses.len()

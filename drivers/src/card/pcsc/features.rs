@@ -275,9 +275,8 @@ impl PaceOutput {
             id_icc: Vec::new(),
         };
         match output.fill(rest) {
-            Some(()) => Ok(output),
             None if output.result == PaceResult::Established => Err(CutOutput),
-            None => Ok(output),
+            Some(()) | None => Ok(output),
         }
     }
 

@@ -5,10 +5,11 @@ use crate::card::iso7816::{Command, tlv};
 /// Whether the command would carry a PIN in the clear: VERIFY, CHANGE REFERENCE DATA and RESET
 /// RETRY COUNTER (20, 24, 2C and their BER-TLV twins) with data, also inside an ENVELOPE.
 /// Data under secure messaging is not in the clear; without data VERIFY only asks for the tries.
-pub fn carries_plain_pin(command: &Command) -> bool {
+pub(super) fn carries_plain_pin(command: &Command) -> bool {
     match command.ins {
         0x20 | 0x21 | 0x24 | 0x25 | 0x2C | 0x2D => {
-            !command.data.is_empty() && !(command.is_secured() && is_secured_data(&command.data))
+            let secured = command.is_secured() && is_secured_data(&command.data);
+            !(command.data.is_empty() || secured)
         }
         0xC2 | 0xC3 => Command::parse(&command.data)
             .is_ok_and(|inner| !matches!(inner.ins, 0xC2 | 0xC3) && carries_plain_pin(&inner)),
