@@ -199,6 +199,11 @@ impl FakePcscd {
         });
     }
 
+    /// What was to go wrong and did not will not any more.
+    pub fn disarm(&self, reader: &str) {
+        self.with(reader, |reader| reader.troubles.clear());
+    }
+
     /// Lets go of what hangs.
     pub fn release(&self) {
         self.shared.lock().hanging = false;

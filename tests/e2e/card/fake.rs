@@ -25,7 +25,8 @@ use koffer_proto::{
 use tokio::time::timeout;
 
 use crate::runner::{
-    AID, Bench, PATIENCE, alone, batch, connect, content, read, socket, transmitted, write,
+    AID, Bench, PATIENCE, alone, batch, connect, content, read, repeated, socket, transmitted,
+    write,
 };
 
 const READER: &str = "Koffer Pad 00 00";
@@ -176,9 +177,7 @@ fn trouble_at_any_command_of_a_batch_is_an_unknown_outcome_and_nothing_twice() {
                 let executed = |chip: &mut Chip| chip.executed();
                 let before = service.with_chip(READER, executed).unwrap();
                 service.arm(READER, at, trouble);
-                let ended = bench
-                    .ask(batch(&vec![(SELECT, &[] as &[&str]); count]))
-                    .await;
+                let ended = bench.ask(repeated(SELECT, count)).await;
                 assert_eq!(
                     ended.failed().0,
                     Status::OutcomeUnknown,
@@ -232,6 +231,7 @@ fn trouble_at_any_command_of_a_write_is_told_as_the_card_holds_it() {
                     Effect::Unknown => panic!("the same card can be asked: {ended:?}"),
                 }
                 seen.push(effect);
+                service.disarm(READER);
                 // Whole again, and whatever did not happen will not.
                 service.insert(READER, chip(&holds));
             }
@@ -261,7 +261,7 @@ fn what_cannot_be_stored_is_not_sent() {
             let executed = |chip: &mut Chip| chip.executed();
             let before = service.with_chip(READER, executed).unwrap();
             bench.journal_fails_at = Some(fails_at);
-            let ended = bench.ask(batch(&[(SELECT, &[]); 4])).await;
+            let ended = bench.ask(repeated(SELECT, 4)).await;
             let sent = service.with_chip(READER, executed).unwrap() - before;
             let effect = if sent == 0 {
                 Effect::None
@@ -288,9 +288,7 @@ fn a_reader_that_hangs_is_left_alone_until_it_comes_back() {
         stuck.until_connected().await;
         service.arm(READER, 1, Trouble::Hangs);
         let limit = Duration::from_millis(500);
-        let ended = stuck
-            .ask_within(batch(&[(SELECT, &[]); 3]), limit, |_| {})
-            .await;
+        let ended = stuck.ask_within(repeated(SELECT, 3), limit, |_| {}).await;
         assert_eq!(
             ended.failed(),
             (Status::OutcomeUnknown, Effect::Unknown, "reader-stuck")
@@ -359,9 +357,16 @@ fn pins_are_typed_on_the_pad_and_never_pass_the_gateway() {
             pin: pin(PinFormat::Iso9564Format2),
         };
         service.at_pad(READER, typed(&["123456", "111111", "222222"]));
-        assert_eq!(bench.ask(change()).await.failed().2, "pins-differ");
+        assert_eq!(
+            bench
+                .ask_within(change(), PATIENCE * 2, |_| {})
+                .await
+                .failed()
+                .2,
+            "pins-differ"
+        );
         service.at_pad(READER, typed(&["123456", "87654321", "87654321"]));
-        bench.ask(change()).await.ok();
+        bench.ask_within(change(), PATIENCE * 2, |_| {}).await.ok();
         let now = service.with_chip(READER, |chip| chip.pin().to_owned());
         assert_eq!(now.as_deref(), Some("87654321"));
         for control in service.take_controls(READER) {

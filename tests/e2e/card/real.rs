@@ -12,7 +12,7 @@ use koffer_proto::{Effect, EventKind, ProgressEvent, Status, class::card_termina
 
 use crate::runner::{
     AID, Bench, PATIENCE, alone, batch, connect, content, disconnect, other_program, read,
-    transmitted, write,
+    repeated, transmitted, until_present, write,
 };
 
 const SLOT: [&str; 2] = ["Virtual PCD 00 00", "Virtual PCD 00 01"];
@@ -87,6 +87,7 @@ fn any_card_is_read_and_written_and_holds_what_was_sent() {
             assert_eq!(content(bench.ask(read("0101")).await.ok()), holds);
             bench.close().await;
             card.remove();
+            until_present(SLOT[0], false).await;
         }
     });
 }
@@ -205,6 +206,7 @@ fn a_card_pulled_at_any_command_of_a_write_is_told_as_it_is() {
                 seen.push(effect);
                 assert_eq!(ended.contact, Contact::Kept, "the reader is well");
                 card.remove();
+                until_present(SLOT[0], false).await;
                 card.insert(pcscd.ports()[0]).unwrap();
             }
         }
@@ -224,7 +226,7 @@ fn a_killed_pcscd_comes_back_without_help() {
         for _ in 0..2 {
             bench.until_connected().await;
             pcscd.kill();
-            let fault = bench.watch().await.unwrap_err();
+            let fault = bench.lost().await;
             assert_eq!(fault.reason.keyword, "pcscd-unreachable");
             assert_eq!(bench.try_open().await.unwrap_err(), fault);
             card.remove();
@@ -406,7 +408,7 @@ fn a_batch_that_is_cancelled_says_how_far_it_came() {
         let select: &[u8] = &[0, 0xA4, 0, 0x0C, 2, 1, 1];
         card.arm(1, Done::Already, Mishap::Slow(Duration::from_millis(600)));
         let ended = bench
-            .ask_within(batch(&[(select, &[]); 5]), PATIENCE, |steering| {
+            .ask_within(repeated(select, 5), PATIENCE, |steering| {
                 tokio::spawn(async move {
                     tokio::time::sleep(Duration::from_millis(300)).await;
                     steering.stop(Stop::Cancelled);

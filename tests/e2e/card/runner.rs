@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use koffer_drivers::{
     Call, Contact, Driver, Effects, Evidence, Fault, NotStored, Opened, Report, Steering, Told,
     call,
-    card::pcsc::{PcscConfig, driver},
+    card::pcsc::{Monitor, PcscConfig, driver},
 };
 use koffer_fixtures::card::pcscd::Pcscd;
 use koffer_proto::{
@@ -51,6 +51,7 @@ pub fn alone<F: Future<Output = ()>>(body: impl FnOnce(PathBuf) -> F) {
     let home = tempfile::tempdir().unwrap();
     let outcome = Command::new(env::current_exe().unwrap())
         .args(["--exact", &test, "--nocapture", "--test-threads=1"])
+        .env("RUST_BACKTRACE", "0")
         .env(HOME, home.path())
         .env("PCSCLITE_CSOCK_NAME", Pcscd::socket(home.path()))
         .output()
@@ -184,7 +185,7 @@ impl Bench {
         };
         let stored = record.stored.clone();
         let (mut call, mut control): (Call, _) = call(
-            CallId::try_from(format!("call-{id}").into_bytes()).unwrap(),
+            CallId::new(format!("call-{id}")).unwrap(),
             "ws-1".parse().unwrap(),
             Lang::En,
             Instant::now() + limit,
@@ -220,6 +221,15 @@ impl Bench {
             }
         };
         timeout(PATIENCE, watching).await.unwrap()
+    }
+
+    /// Watches until contact is lost, whatever is reported before.
+    pub async fn lost(&mut self) -> Fault {
+        loop {
+            if let Err(fault) = self.watch().await {
+                return fault;
+            }
+        }
     }
 
     pub async fn close(mut self) {
@@ -316,6 +326,11 @@ pub fn content(response: Response) -> Vec<u8> {
     }
 }
 
+/// The same command so many times.
+pub fn repeated(apdu: &[u8], times: usize) -> TransmitParams {
+    batch(&vec![(apdu, &[] as &[&str]); times])
+}
+
 pub fn transmitted(response: Response) -> card::Transmitted {
     match response {
         Response::CardTerminal(card::Response::Transmit(transmitted)) => transmitted,
@@ -335,6 +350,17 @@ pub fn other_program(program: &str, arguments: &[&str]) -> Result<String, String
     } else {
         Err(text)
     }
+}
+
+/// Waits until the service sees a card in the reader, or none.
+pub async fn until_present(reader: &str, present: bool) {
+    let monitor = Monitor::shared();
+    let mut sight = monitor.sight();
+    let seen = sight.wait_for(|sight| {
+        let card = sight.readers.get(reader);
+        card.is_some_and(|card| card.present == present)
+    });
+    timeout(PATIENCE, seen).await.unwrap().unwrap();
 }
 
 /// The folder's socket.

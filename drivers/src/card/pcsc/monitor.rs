@@ -212,6 +212,8 @@ fn seen(states: &[ReaderState]) -> Sight {
     let readers = states
         .iter()
         .filter(|state| state.name() != PNP_NOTIFICATION())
+        // It went while it was watched; the next list has it no more.
+        .filter(|state| !state.event_state().contains(State::UNKNOWN))
         .map(|state| {
             let flags = state.event_state();
             let presence = CardPresence {
