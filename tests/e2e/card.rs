@@ -4,6 +4,12 @@
 //! libpcsclite reads its socket's name once per process, so every test runs in a process of its
 //! own, with its own pcscd, socket and ports: any number of them at a time.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of a test fail the test"
+)]
+
 #[path = "card/fake.rs"]
 mod fake;
 #[path = "card/real.rs"]

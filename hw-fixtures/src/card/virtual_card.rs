@@ -112,6 +112,11 @@ impl VirtualCard {
         });
     }
 
+    /// Whether what was armed has not happened yet.
+    pub fn is_armed(&self) -> bool {
+        lock(&self.state).armed.is_some()
+    }
+
     /// Whether what was armed has not happened; it will not any more.
     pub fn disarm(&self) -> bool {
         lock(&self.state).armed.take().is_some()

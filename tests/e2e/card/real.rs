@@ -240,19 +240,27 @@ fn a_killed_pcscd_comes_back_without_help() {
         // Killed while the card writes: nobody knows, and nobody tries again.
         let new = pattern(9, 700);
         card.take_log();
-        card.arm(4, Done::Already, Mishap::Slow(Duration::from_millis(700)));
-        let killer = tokio::task::spawn_blocking(move || {
-            std::thread::sleep(Duration::from_millis(350));
+        // Two selections, one read; then the update.
+        card.arm(3, Done::Already, Mishap::Slow(Duration::from_millis(500)));
+        let killer = async {
+            while card.is_armed() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
             pcscd.kill();
-            pcscd
-        });
-        let ended = bench.ask(write("0101", 0, &new)).await;
-        let log = card.take_log();
-        if log.iter().any(|header| header[1] == 0xD6) {
-            assert_ne!(ended.failed().1, Effect::None, "{log:02x?}");
-        }
+        };
+        let (ended, ()) = tokio::join!(bench.ask(write("0101", 0, &new)), killer);
+        assert_eq!(
+            ended.failed(),
+            (Status::OutcomeUnknown, Effect::Unknown, "pcscd-unreachable")
+        );
+        assert_eq!(card.file(ID), new);
+        let updates = card
+            .take_log()
+            .iter()
+            .filter(|header| header[1] == 0xD6)
+            .count();
+        assert_eq!(updates, 1, "nothing twice");
         assert!(matches!(ended.contact, Contact::Lost(_)));
-        let mut pcscd = killer.await.unwrap();
         card.remove();
         pcscd.restart().unwrap();
         card.insert(pcscd.ports()[0]).unwrap();

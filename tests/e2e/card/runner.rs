@@ -31,13 +31,13 @@ use koffer_proto::{
 use tokio::{sync::mpsc, time::Instant, time::timeout};
 
 /// The application of every test card.
-pub const AID: [u8; 6] = [0xA0, 0, 0, 0, 0x77, 1];
+pub(crate) const AID: [u8; 6] = [0xA0, 0, 0, 0, 0x77, 1];
 /// More than any step takes.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 const HOME: &str = "KOFFER_CARD_TEST_HOME";
 
 /// Runs the test in a process of its own that finds its pcscd in a folder of its own.
-pub fn alone<F: Future<Output = ()>>(body: impl FnOnce(PathBuf) -> F) {
+pub(crate) fn alone<F: Future<Output = ()>>(body: impl FnOnce(PathBuf) -> F) {
     if let Some(home) = env::var_os(HOME) {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -65,32 +65,32 @@ pub fn alone<F: Future<Output = ()>>(body: impl FnOnce(PathBuf) -> F) {
 }
 
 /// A driver under supervision.
-pub struct Bench {
+pub(crate) struct Bench {
     reader: String,
     driver: Box<dyn Driver>,
     /// When set, the record cannot be stored from this entry on.
-    pub journal_fails_at: Option<usize>,
+    pub(crate) journal_fails_at: Option<usize>,
 }
 
 /// A call that ended.
 #[derive(Debug)]
-pub struct Done {
-    pub outcome: Outcome<Response>,
-    pub contact: Contact,
-    pub told: Vec<Told>,
+pub(crate) struct Done {
+    pub(crate) outcome: Outcome<Response>,
+    pub(crate) contact: Contact,
+    pub(crate) told: Vec<Told>,
     /// What was stored, in order: `armed`, `started`, milestones by their facts.
-    pub stored: Vec<String>,
+    pub(crate) stored: Vec<String>,
 }
 
 impl Done {
-    pub fn ok(self) -> Response {
+    pub(crate) fn ok(self) -> Response {
         match self.outcome {
             Outcome::Ok(response) => response,
             Outcome::Failed(failure) => panic!("{failure:?}"),
         }
     }
 
-    pub fn failure(&self) -> &Failure {
+    pub(crate) fn failure(&self) -> &Failure {
         match &self.outcome {
             Outcome::Failed(failure) => failure,
             Outcome::Ok(response) => panic!("{response:?}"),
@@ -98,7 +98,7 @@ impl Done {
     }
 
     /// Status, effect and cause of a failure.
-    pub fn failed(&self) -> (Status, Effect, &str) {
+    pub(crate) fn failed(&self) -> (Status, Effect, &str) {
         let failure = self.failure();
         let cause = failure.detail.cause.as_deref().unwrap_or("");
         (failure.status(), failure.effect(), cause)
@@ -107,13 +107,13 @@ impl Done {
 
 impl Bench {
     /// Opens the reader; waits until it is there.
-    pub async fn open(reader: &str) -> Self {
+    pub(crate) async fn open(reader: &str) -> Self {
         let mut bench = Self::closed(reader);
         bench.reopen().await;
         bench
     }
 
-    pub fn closed(reader: &str) -> Self {
+    pub(crate) fn closed(reader: &str) -> Self {
         let config = PcscConfig {
             reader: reader.parse().unwrap(),
         };
@@ -124,12 +124,12 @@ impl Bench {
         }
     }
 
-    pub async fn try_open(&mut self) -> Result<Opened, Fault> {
+    pub(crate) async fn try_open(&mut self) -> Result<Opened, Fault> {
         timeout(PATIENCE, self.driver.open()).await.unwrap()
     }
 
     /// A new life, as often as it takes.
-    pub async fn reopen(&mut self) -> Opened {
+    pub(crate) async fn reopen(&mut self) -> Opened {
         let began = Instant::now();
         loop {
             let journal = self.journal_fails_at;
@@ -144,7 +144,7 @@ impl Bench {
     }
 
     /// Opens it, and waits until it sees a card.
-    pub async fn open_with_card(reader: &str) -> Self {
+    pub(crate) async fn open_with_card(reader: &str) -> Self {
         let mut bench = Self::open(reader).await;
         bench.until_connected().await;
         bench.ask(disconnect(Disposition::Reset)).await.ok();
@@ -152,14 +152,14 @@ impl Bench {
     }
 
     /// Connects as soon as there is a card to connect to.
-    pub async fn until_connected(&mut self) {
+    pub(crate) async fn until_connected(&mut self) {
         let began = Instant::now();
         loop {
             let done = self.ask(connect()).await;
             match &done.outcome {
                 Outcome::Ok(_) => return,
                 _ if began.elapsed() > PATIENCE => panic!("{done:?}"),
-                _ => tokio::time::sleep(Duration::from_millis(20)).await,
+                Outcome::Failed(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             }
             if matches!(done.contact, Contact::Lost(_)) {
                 self.reopen().await;
@@ -167,11 +167,11 @@ impl Bench {
         }
     }
 
-    pub async fn ask(&mut self, request: impl Into<Request>) -> Done {
+    pub(crate) async fn ask(&mut self, request: impl Into<Request>) -> Done {
         self.ask_within(request, PATIENCE, |_| {}).await
     }
 
-    pub async fn ask_within(
+    pub(crate) async fn ask_within(
         &mut self,
         request: impl Into<Request>,
         limit: Duration,
@@ -211,7 +211,7 @@ impl Bench {
     }
 
     /// Watches until something is reported, or contact is lost.
-    pub async fn watch(&mut self) -> Result<Report, Fault> {
+    pub(crate) async fn watch(&mut self) -> Result<Report, Fault> {
         let (reports, mut reported) = mpsc::channel(1);
         let watching = async {
             tokio::select! {
@@ -224,7 +224,7 @@ impl Bench {
     }
 
     /// Watches until contact is lost, whatever is reported before.
-    pub async fn lost(&mut self) -> Fault {
+    pub(crate) async fn lost(&mut self) -> Fault {
         loop {
             if let Err(fault) = self.watch().await {
                 return fault;
@@ -232,7 +232,7 @@ impl Bench {
         }
     }
 
-    pub async fn close(mut self) {
+    pub(crate) async fn close(mut self) {
         self.driver.close().await;
     }
 }
@@ -273,22 +273,22 @@ impl Effects for Record {
     }
 }
 
-pub fn connect() -> ConnectParams {
+pub(crate) fn connect() -> ConnectParams {
     ConnectParams { protocol: None }
 }
 
-pub fn disconnect(disposition: Disposition) -> DisconnectParams {
+pub(crate) fn disconnect(disposition: Disposition) -> DisconnectParams {
     DisconnectParams { disposition }
 }
 
-pub fn file(path: &str) -> FileAddress {
+pub(crate) fn file(path: &str) -> FileAddress {
     FileAddress {
         application: Some(Blob::from(AID.to_vec())),
         path: FilePath::try_from(path.to_owned()).unwrap(),
     }
 }
 
-pub fn read(path: &str) -> ReadParams {
+pub(crate) fn read(path: &str) -> ReadParams {
     ReadParams {
         file: file(path),
         offset: None,
@@ -296,7 +296,7 @@ pub fn read(path: &str) -> ReadParams {
     }
 }
 
-pub fn write(path: &str, offset: u64, content: &[u8]) -> WriteParams {
+pub(crate) fn write(path: &str, offset: u64, content: &[u8]) -> WriteParams {
     WriteParams {
         file: file(path),
         offset: Some(FileOffset::try_from(offset).unwrap()),
@@ -305,7 +305,7 @@ pub fn write(path: &str, offset: u64, content: &[u8]) -> WriteParams {
 }
 
 /// A batch; each command with what it accepts beside 9000.
-pub fn batch(commands: &[(&[u8], &[&str])]) -> TransmitParams {
+pub(crate) fn batch(commands: &[(&[u8], &[&str])]) -> TransmitParams {
     let pattern = |text: &&str| StatusWordPattern::try_from((*text).to_owned()).unwrap();
     TransmitParams {
         commands: commands
@@ -319,7 +319,7 @@ pub fn batch(commands: &[(&[u8], &[&str])]) -> TransmitParams {
 }
 
 /// The bytes of a file that was read.
-pub fn content(response: Response) -> Vec<u8> {
+pub(crate) fn content(response: Response) -> Vec<u8> {
     match response {
         Response::CardTerminal(card::Response::Read(read)) => read.content.into_vec(),
         other => panic!("{other:?}"),
@@ -327,11 +327,11 @@ pub fn content(response: Response) -> Vec<u8> {
 }
 
 /// The same command so many times.
-pub fn repeated(apdu: &[u8], times: usize) -> TransmitParams {
+pub(crate) fn repeated(apdu: &[u8], times: usize) -> TransmitParams {
     batch(&vec![(apdu, &[] as &[&str]); times])
 }
 
-pub fn transmitted(response: Response) -> card::Transmitted {
+pub(crate) fn transmitted(response: Response) -> card::Transmitted {
     match response {
         Response::CardTerminal(card::Response::Transmit(transmitted)) => transmitted,
         other => panic!("{other:?}"),
@@ -339,7 +339,7 @@ pub fn transmitted(response: Response) -> card::Transmitted {
 }
 
 /// The output of an independent client; `Err` where it failed.
-pub fn other_program(program: &str, arguments: &[&str]) -> Result<String, String> {
+pub(crate) fn other_program(program: &str, arguments: &[&str]) -> Result<String, String> {
     let outcome = Command::new(program).args(arguments).output();
     let outcome =
         outcome.unwrap_or_else(|error| panic!("{program}: {error}; install opensc and pcsc-tools"));
@@ -353,7 +353,7 @@ pub fn other_program(program: &str, arguments: &[&str]) -> Result<String, String
 }
 
 /// Waits until the service sees a card in the reader, or none.
-pub async fn until_present(reader: &str, present: bool) {
+pub(crate) async fn until_present(reader: &str, present: bool) {
     let monitor = Monitor::shared();
     let mut sight = monitor.sight();
     let seen = sight.wait_for(|sight| {
@@ -364,7 +364,7 @@ pub async fn until_present(reader: &str, present: bool) {
 }
 
 /// The folder's socket.
-pub fn socket(home: &Path) -> PathBuf {
+pub(crate) fn socket(home: &Path) -> PathBuf {
     let socket = Pcscd::socket(home);
     std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
     socket

@@ -32,7 +32,7 @@ impl Pcsc {
         if self.session().is_some() {
             return Ok((self.held_card(call).await?, false));
         }
-        let taken = self.take_card(Protocols::ANY).await;
+        let taken = self.take_card(Protocols::ANY, call).await;
         taken.map_err(|loss| loss.without_effect(call.lang))?;
         let session = self.session().cloned();
         session
@@ -172,7 +172,7 @@ impl Pcsc {
         }
         let same_card = matches!(loss, Loss::Reset | Loss::Malformed | Loss::Other(_))
             && self
-                .take_card(Protocols::ANY)
+                .take_card(Protocols::ANY, call)
                 .await
                 .is_ok_and(|powered| powered.changes == session.changes);
         if same_card {

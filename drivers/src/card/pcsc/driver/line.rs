@@ -106,7 +106,8 @@ impl Pcsc {
     }
 }
 
-async fn bounded<T>(
+/// Waits for an answer; once the call should end for a reason that `hurries`, only a little longer.
+pub(super) async fn bounded<T>(
     answer: impl Future<Output = Result<T, Unanswered>>,
     call: &Call,
     hurries: impl Fn(Stop) -> bool,

@@ -131,7 +131,7 @@ impl Pcsc {
         if level == SelfTestLevel::Interactive {
             self.wait_for_card(call).await;
         }
-        match self.take_card(Protocols::ANY).await {
+        match self.take_card(Protocols::ANY, call).await {
             Ok(_) => {
                 let _ = self.give_card_back(Disposition::ResetCard, call).await;
                 (

@@ -6,7 +6,10 @@ use koffer_proto::class::card_terminal::{
 };
 use pcsc::{Disposition, Protocol, Protocols};
 
-use super::{Halt, Loss, Pcsc, Session, line::stop_now};
+use super::{
+    Halt, Loss, Pcsc, Session,
+    line::{bounded, stop_now},
+};
 use crate::{
     Call,
     card::{
@@ -17,12 +20,17 @@ use crate::{
 
 impl Pcsc {
     /// Takes the card exclusively; anew where it was held.
-    pub(super) async fn take_card(&mut self, protocols: Protocols) -> Result<Powered, Loss> {
+    pub(super) async fn take_card(
+        &mut self,
+        protocols: Protocols,
+        call: &Call,
+    ) -> Result<Powered, Loss> {
         self.session = None;
         let Some(reader) = &self.reader else {
             return Err(Loss::Reader);
         };
-        let powered = reader.worker.connect(protocols, timing::CONNECT).await;
+        let powered = reader.worker.connect(protocols, timing::CONNECT);
+        let powered = bounded(powered, call, |_| true).await;
         let powered = powered.map_err(|unanswered| self.lost(unanswered))?;
         self.session = Some(Session {
             card: CardCapabilities::of_atr(&powered.atr),
@@ -46,7 +54,7 @@ impl Pcsc {
             Some(CardProtocol::T1) => Protocols::T1,
         };
         let powered = self
-            .take_card(protocols)
+            .take_card(protocols, call)
             .await
             .map_err(|loss| loss.without_effect(call.lang))?;
         Ok(Connected {
