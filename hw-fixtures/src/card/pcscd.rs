@@ -16,7 +16,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::unistd::geteuid;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::{Pid, geteuid},
+};
 
 const DRIVER: &str = "/usr/lib/pcsc/drivers/serial/libifdvpcd.so";
 const STARTS_WITHIN: Duration = Duration::from_secs(10);
@@ -92,6 +95,18 @@ impl Pcscd {
         }
     }
 
+    /// Stops it where it is, without a word to anybody; or lets it go on.
+    pub fn freeze(&self, frozen: bool) -> io::Result<()> {
+        let signal = if frozen {
+            Signal::SIGSTOP
+        } else {
+            Signal::SIGCONT
+        };
+        let child = self.child.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
+        kill(Pid::from_raw(pid), signal).map_err(Into::into)
+    }
+
     /// Kills it without a chance to say anything; nothing where it does not run.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
@@ -107,17 +122,21 @@ impl Drop for Pcscd {
     }
 }
 
-/// Two ports, one behind the other, as vpcd wants them.
+/// Two ports, one behind the other, as vpcd wants them. Not from the range that the kernel hands
+/// out: a connection that lingers there would be in the way of a restart. Each process begins
+/// elsewhere, so that two do not find the same.
 fn free_ports() -> io::Result<[u16; 2]> {
-    for _ in 0..100 {
-        let first = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let port = first.local_addr()?.port();
-        let Some(next) = port.checked_add(1) else {
-            continue;
-        };
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, next)).is_ok() {
-            return Ok([port, next]);
-        }
-    }
-    Err(io::ErrorKind::AddrInUse.into())
+    const FIRST: u32 = 21_000;
+    const PAIRS: u32 = 5_000;
+    (0..PAIRS)
+        .filter_map(|turn| {
+            let pair = (std::process::id().wrapping_mul(7) + turn) % PAIRS;
+            let port = u16::try_from(FIRST + pair * 2).ok()?;
+            Some([port, port + 1])
+        })
+        .find(|ports| {
+            let free = |port: &u16| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok();
+            ports.iter().all(free)
+        })
+        .ok_or_else(|| io::ErrorKind::AddrInUse.into())
 }

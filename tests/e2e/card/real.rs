@@ -271,6 +271,29 @@ fn a_killed_pcscd_comes_back_without_help() {
 }
 
 #[test]
+fn a_frozen_pcscd_is_noticed_and_blocks_nobody() {
+    alone(async |home| {
+        let pcscd = Pcscd::start(&home).unwrap();
+        let mut card = VirtualCard::new(chip(&pattern(1, 32)));
+        card.insert(pcscd.ports()[0]).unwrap();
+        let mut bench = Bench::open_with_card(SLOT[0]).await;
+        bench.until_connected().await;
+        pcscd.freeze(true).unwrap();
+        assert_eq!(bench.lost().await.reason.keyword, "pcscd-unreachable");
+        let began = Instant::now();
+        let limit = Duration::from_secs(1);
+        let ended = bench.ask_within(read("0101"), limit, |_| {}).await;
+        assert_eq!(ended.failed().1, Effect::None);
+        assert!(began.elapsed() < Duration::from_secs(6));
+        bench.try_open().await.unwrap_err();
+        pcscd.freeze(false).unwrap();
+        bench.reopen().await;
+        bench.until_connected().await;
+        assert_eq!(content(bench.ask(read("0101")).await.ok()), card.file(ID));
+    });
+}
+
+#[test]
 fn other_programs_see_the_same_card_and_cannot_disturb_a_session() {
     alone(async |home| {
         let pcscd = Pcscd::start(&home).unwrap();

@@ -92,6 +92,9 @@ impl Pcsc {
 
     async fn attach(&mut self) -> Result<CardPresence, Loss> {
         let monitor = self.monitor.get_or_insert_with(Monitor::shared).clone();
+        if monitor.is_silent() {
+            return Err(Loss::Service);
+        }
         let (name, presence) = self.find(&monitor).await?;
         if monitor.is_stuck(&name) {
             return Err(Loss::Hung);

@@ -289,15 +289,16 @@ impl Desk {
 
     fn check(&mut self) -> Result<(), Error> {
         let card = self.card.as_ref().ok_or(Error::InvalidHandle)?;
-        let outcome = card.status2_owned().map(|_| ());
+        // One question to the service; asking for the lengths first would make it two.
+        let (mut names, mut atr) = ([0; 256], [0; pcsc::MAX_ATR_SIZE]);
+        let outcome = card.status2(&mut names, &mut atr).map(|_| ());
         self.note(outcome)
     }
 
     fn transmit(&mut self, apdu: &[u8]) -> Result<Vec<u8>, Error> {
         let card = self.card.as_ref().ok_or(Error::InvalidHandle)?;
         let outcome = card.transmit(apdu, &mut self.buffer).map(<[u8]>::to_vec);
-        // Answers may hold personal data: none is left in the buffer.
-        self.buffer.fill(0);
+        self.wipe(&outcome);
         self.note(outcome)
     }
 
@@ -306,8 +307,14 @@ impl Desk {
         let outcome = card
             .control(code.into(), input, &mut self.buffer)
             .map(<[u8]>::to_vec);
-        self.buffer.fill(0);
+        self.wipe(&outcome);
         self.note(outcome)
+    }
+
+    /// Answers may hold personal data: none is left in the buffer.
+    fn wipe(&mut self, outcome: &Result<Vec<u8>, Error>) {
+        let used = outcome.as_ref().map_or(self.buffer.len(), Vec::len);
+        self.buffer[..used].fill(0);
     }
 
     /// Forgets a context that died with the service.
