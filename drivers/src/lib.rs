@@ -5,6 +5,7 @@
 //! or an encoding of the contract.
 
 mod call;
+pub mod card;
 mod driver;
 pub mod payment;
 

@@ -3,6 +3,7 @@
 //!
 //! A simulator shares the codec of its protocol with the driver, never the driver's decisions.
 
+pub mod card;
 pub mod case;
 pub mod control;
 pub mod zvt;

@@ -1,0 +1,4 @@
+//! Chip card terminals.
+
+pub mod iso7816;
+pub mod pcsc;

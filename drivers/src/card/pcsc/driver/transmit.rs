@@ -1,0 +1,139 @@
+//! `transmit`: a pipe for batches. Nothing is executed twice, nothing is tried again; a break in
+//! the middle is an unknown outcome that says how many commands are through.
+
+use koffer_proto::{
+    Detail, Effect, Failure, Lang, ProgressEvent, Status,
+    class::card_terminal::{TransmitParams, Transmitted},
+};
+
+use super::{Halt, Loss, Pcsc, line::stop_now};
+use crate::{
+    Call, Evidence,
+    card::pcsc::{
+        batch::{Batch, Refused},
+        endings,
+    },
+};
+
+impl Pcsc {
+    pub(super) async fn transmit(
+        &mut self,
+        params: &TransmitParams,
+        call: &Call,
+    ) -> Result<Transmitted, Halt> {
+        let mut batch =
+            Batch::plan(&params.commands).map_err(|refused| refusal(refused, call.lang))?;
+        self.held_card(call).await?;
+        if let Some(stop) = stop_now(call).await {
+            return Err(endings::stopped(stop, call.lang).into());
+        }
+        let stored = async {
+            call.arm(evidence("batch", "apdus", batch.total())).await?;
+            call.effect_may_begin().await
+        };
+        stored.await.map_err(|_| {
+            Failure::without_effect(Status::DeviceFault, endings::not_stored(call.lang))
+                .with(endings::caused("journal-failed"))
+        })?;
+        loop {
+            if batch.is_between() {
+                self.may_go_on(&batch, call).await?;
+            }
+            let Some(sending) = batch.next() else { break };
+            let (index, through) = (sending.index, batch.completed());
+            let outcome = match self.send(sending.apdu, call).await {
+                Ok(bytes) => batch.received(&bytes).map_err(|_| {
+                    self.let_go_of_card();
+                    Loss::Malformed
+                }),
+                Err(loss) => Err(loss),
+            };
+            outcome.map_err(|loss| broken_off(loss, index, call.lang))?;
+            if batch.completed() > through {
+                call.progress(ProgressEvent::Advanced {
+                    completed: batch.completed() as u64,
+                    total: batch.total() as u64,
+                })
+                .await;
+            }
+        }
+        Ok(batch.into_result())
+    }
+
+    /// Whether the next command of the batch may begin: the call goes on, and what is through is
+    /// stored.
+    async fn may_go_on(&mut self, batch: &Batch, call: &Call) -> Result<(), Halt> {
+        let through = batch.completed();
+        if through == 0 || batch.is_over() {
+            return Ok(());
+        }
+        if let Some(stop) = stop_now(call).await {
+            let message = endings::pick(
+                call.lang,
+                format!("Angehalten nach {through} Befehlen. Weitere wurden nicht gesendet."),
+                format!("Stopped after {through} commands. No more were sent."),
+            );
+            let status = endings::stop_status(stop);
+            return Err(partial(status, message, endings::stop_cause(stop), through).into());
+        }
+        let stored = call.milestone(evidence("apdu", "completed", through)).await;
+        stored.map_err(|_| {
+            let message = endings::not_stored(call.lang);
+            partial(Status::DeviceFault, message, "journal-failed", through).into()
+        })
+    }
+}
+
+fn evidence(step: &'static str, fact: &'static str, count: usize) -> Evidence {
+    Evidence {
+        step,
+        facts: [(fact, count.to_string())].into(),
+    }
+}
+
+fn partial(status: Status, message: String, cause: &str, through: usize) -> Failure {
+    Failure::unfinished(status, Effect::Partial, message).with(Detail {
+        completed: Some(through as u64),
+        ..endings::caused(cause)
+    })
+}
+
+fn broken_off(loss: Loss, through: usize, lang: Lang) -> Halt {
+    let message = endings::pick(
+        lang,
+        format!(
+            "{} {through} Befehle sind ausgeführt; ob der nächste ausgeführt wurde, ist nicht bekannt. Wiederholen Sie ihn nicht: prüfen Sie die Karte.",
+            loss.text().de
+        ),
+        format!(
+            "{} {through} commands are done; whether the next was done is not known. Do not repeat it: look at the card.",
+            loss.text().en
+        ),
+    );
+    let failure = Failure::outcome_unknown(message).with(Detail {
+        completed: Some(through as u64),
+        ..loss.detail()
+    });
+    loss.ends(failure)
+}
+
+fn refusal(refused: Refused, lang: Lang) -> Failure {
+    match refused {
+        Refused::Malformed(index, why) => {
+            let field = format!("commands[{index}].apdu");
+            let (de, en) = (format!("keine Befehls-APDU ({why})"), why.to_string());
+            endings::bad_field(lang, &field, &de, &en)
+        }
+        Refused::PlainPin(index) => {
+            let message = endings::pick(
+                lang,
+                "PINs werden am Tastenfeld des Lesers eingegeben, nie über das Gateway gesendet. Benutzen Sie verify-pin oder change-pin.",
+                "PINs are typed on the reader's pad, never sent through the gateway. Use verify-pin or change-pin.",
+            );
+            Failure::without_effect(Status::Denied, message).with(Detail {
+                field: Some(format!("commands[{index}].apdu")),
+                ..endings::caused("plain-pin")
+            })
+        }
+    }
+}

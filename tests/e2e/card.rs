@@ -1,0 +1,18 @@
+//! Cards through the driver: against the real pcscd with a virtual card, and against a fake pcscd
+//! where readers come and go, have a pad, and fail.
+//!
+//! libpcsclite reads its socket's name once per process, so every test runs in a process of its
+//! own, with its own pcscd, socket and ports: any number of them at a time.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of a test fail the test"
+)]
+
+#[path = "card/fake.rs"]
+mod fake;
+#[path = "card/real.rs"]
+mod real;
+#[path = "card/runner.rs"]
+mod runner;
