@@ -5,6 +5,7 @@ pub mod broker;
 pub mod bus;
 pub mod calls;
 pub mod config;
+pub mod ctl;
 pub mod daemon;
 pub mod documents;
 mod drivers;

@@ -180,8 +180,8 @@ mod tests {
             .with(layer);
         tracing::subscriber::with_default(log, || {
             tracing::trace!(target: "koffer_gateway::bus", "ours");
-            tracing::info!(target: "mqtt5::packet", "packet");
-            tracing::warn!(target: "mqtt5::packet", "warning");
+            tracing::info!(target: "some_library::packet", "packet");
+            tracing::warn!(target: "some_library::packet", "warning");
         });
         let log = String::from_utf8(written.lock().unwrap().clone()).unwrap();
         assert!(log.contains("ours") && log.contains("warning"), "{log}");

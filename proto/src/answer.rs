@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::{ClientId, DeviceId, Effect, Status};
+use crate::{ClientId, DeviceId, Effect, Response, Status};
 
 /// How a call ended, and what became of its effect.
 ///
@@ -66,6 +66,16 @@ pub struct Detail {
     /// have had, as far as it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence: Option<serde_json::Value>,
+}
+
+impl Detail {
+    /// The same with what the device showed of the effect, as the answer the call would have had.
+    #[must_use]
+    pub fn with_evidence(mut self, answer: &Response) -> Self {
+        // A response is plain data; one that could not be shown would only lack its evidence.
+        self.evidence = serde_json::to_value(answer).ok();
+        self
+    }
 }
 
 impl Failure {
@@ -184,8 +194,9 @@ impl<R> Completion<R> {
 }
 
 /// The completion as it stands on the wire.
-#[derive(Serialize, Deserialize)]
-struct CompletionWire<R, D = Detail> {
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Completion")]
+pub(crate) struct CompletionWire<R, D = Detail> {
     status: Status,
     #[serde(skip_serializing_if = "Option::is_none")]
     effect: Option<Effect>,

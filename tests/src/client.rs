@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use rumqttc::NetworkOptions;
 use rumqttc::v5::{
     AsyncClient, Event, MqttOptions,
     mqttbytes::{
@@ -34,6 +35,8 @@ pub struct Answers {
 /// A connected workstation.
 pub struct Workstation {
     name: String,
+    /// Its own for each connection, so that call ids never meet.
+    client_id: String,
     mqtt: AsyncClient,
     calls: Arc<Mutex<HashMap<String, watch::Sender<Answers>>>>,
     states: watch::Receiver<HashMap<String, Value>>,
@@ -54,13 +57,16 @@ impl Workstation {
     /// # Panics
     /// When the broker does not let it.
     pub async fn connect(port: u16, name: &str, password: &str) -> Self {
-        let mut options = MqttOptions::new(format!("{name}-{}", rumqttc_id()), "127.0.0.1", port);
+        let client_id = format!("{name}-{}", connection());
+        let mut options = MqttOptions::new(client_id.clone(), "127.0.0.1", port);
         options
             .set_credentials(name, password)
             .set_keep_alive(Duration::from_secs(30))
             .set_max_packet_size(Some(40 * 1024 * 1024));
+        let mut network = NetworkOptions::new();
+        network.set_tcp_nodelay(true);
+        options.set_network_options(network);
         let (mqtt, mut line) = AsyncClient::new(options, 64);
-        line.network_options.set_tcp_nodelay(true);
         for filter in [format!("{ROOT}/reply/{name}/#"), format!("{ROOT}/dev/#")] {
             mqtt.subscribe(filter, QoS::AtLeastOnce)
                 .await
@@ -88,6 +94,7 @@ impl Workstation {
             .expect("the pump runs");
         Self {
             name: name.to_owned(),
+            client_id,
             mqtt,
             calls,
             states,
@@ -107,7 +114,11 @@ impl Workstation {
         params: &Value,
         expiry: u32,
     ) -> Pending {
-        let id = format!("{}-{}", self.name, self.ids.fetch_add(1, Ordering::Relaxed));
+        let id = format!(
+            "{}-{}",
+            self.client_id,
+            self.ids.fetch_add(1, Ordering::Relaxed)
+        );
         self.call_as(&id, target, operation, params, expiry).await
     }
 
@@ -178,14 +189,14 @@ impl Workstation {
                 .and_then(|state| state["state"].as_str())
                 .is_some_and(|state| wanted.contains(&state))
         });
-        match tokio::time::timeout(Duration::from_mins(1), shows).await {
-            Ok(Ok(states)) => states[device].clone(),
-            Ok(Err(_)) => panic!("the pump is gone"),
-            Err(_) => panic!(
+        let shown = tokio::time::timeout(Duration::from_mins(1), shows).await;
+        let Ok(Ok(states)) = shown else {
+            panic!(
                 "{device} does not become {wanted:?}: {:?}",
                 self.states.borrow()
-            ),
-        }
+            );
+        };
+        states[device].clone()
     }
 
     /// The device's state as last published.
@@ -229,9 +240,8 @@ impl Pending {
     /// # Panics
     /// When none comes within a minute.
     pub async fn progress(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
-        let seen = self
-            .answers
-            .wait_for(|answers| answers.progress.iter().any(&wanted));
+        let mut answers = self.answers.clone();
+        let seen = answers.wait_for(|answers| answers.progress.iter().any(&wanted));
         match tokio::time::timeout(Duration::from_mins(1), seen).await {
             Ok(Ok(answers)) => answers
                 .progress
@@ -288,7 +298,7 @@ fn take(
 }
 
 /// A client id of its own for each connection.
-fn rumqttc_id() -> u64 {
+fn connection() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }

@@ -122,7 +122,7 @@ impl Office {
         for (device, terminal) in &terminals {
             let address = match &terminal.address {
                 Address::Tcp(address) => format!("tcp://{address}"),
-                Address::Pty(path) => format!("serial://{}?baud=115200", path.display()),
+                Address::Serial(path) => format!("serial://{}?baud=115200", path.display()),
             };
             let _ = write!(
                 toml,
@@ -136,15 +136,13 @@ impl Office {
         );
         let path = folder.path().join("kofferd.toml");
         fs::write(&path, toml).expect("the configuration is written");
-        let (stop, port, daemon) = (CancellationToken::new(), port, run(&path).await);
-        let (daemon, token) = daemon;
-        drop(stop);
+        let (daemon, stop) = run(&path).await;
         Self {
             terminals,
             port,
             mosquitto,
             folder,
-            stop: token,
+            stop,
             daemon,
         }
     }

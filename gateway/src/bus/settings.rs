@@ -35,6 +35,9 @@ pub struct Settings {
     pub will: Option<Message>,
     /// Made anew whenever the broker has lost our session.
     pub subscriptions: Vec<Subscription>,
+    /// Whether subscribing brings what is retained: a reader of documents wants it, a gateway must
+    /// not get retained calls.
+    pub wants_retained: bool,
 }
 
 impl Settings {
@@ -60,6 +63,7 @@ impl Settings {
             },
             will: None,
             subscriptions: Vec::new(),
+            wants_retained: false,
         }
     }
 }
@@ -99,9 +103,10 @@ pub struct OutboxBound {
 
 /// A topic filter we want messages of.
 ///
-/// Always with Retain As Published, so that a retained call can be seen and refused, and Retain
-/// Handling 2 (never), so that a call somebody retained is not delivered on each subscribing, and No
-/// Local, so that clearing such a call does not come back as a message.
+/// Always with Retain As Published, so that a retained call can be seen and refused, and No Local,
+/// so that clearing such a call does not come back as a message. Unless
+/// [`Settings::wants_retained`] says otherwise with Retain Handling 2 (never), so that a call
+/// somebody retained is not delivered on each subscribing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscription {
     /// Topic filter.

@@ -91,6 +91,23 @@ async fn a_resumed_session_gets_what_was_in_flight_again_marked_in_order_and_bef
 }
 
 #[tokio::test]
+async fn a_reader_of_documents_is_given_what_is_retained_with_its_subscription() {
+    let broker = ScriptedBroker::start().await;
+    let mut settings = broker.settings();
+    settings.subscriptions = vec![subscription()];
+    settings.wants_retained = true;
+    let (_bus, _incoming) = Bus::start(settings);
+    let mut peer = broker.welcome(false).await;
+    let Packet::Subscribe(subscribe) = peer.read().await else {
+        panic!("expected SUBSCRIBE");
+    };
+    assert_eq!(
+        subscribe.filters[0].retain_forward_rule,
+        RetainForwardRule::OnEverySubscribe
+    );
+}
+
+#[tokio::test]
 async fn a_lost_session_is_subscribed_anew_before_the_outbox_is_replayed_in_order() {
     let broker = ScriptedBroker::start().await;
     let mut settings = broker.settings();

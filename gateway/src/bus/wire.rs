@@ -148,6 +148,11 @@ pub(super) fn message(publish: Publish) -> Result<Message, &'static str> {
 }
 
 pub(super) fn filters(settings: &Settings) -> Vec<Filter> {
+    let retained = if settings.wants_retained {
+        RetainForwardRule::OnEverySubscribe
+    } else {
+        RetainForwardRule::Never
+    };
     settings
         .subscriptions
         .iter()
@@ -156,7 +161,7 @@ pub(super) fn filters(settings: &Settings) -> Vec<Filter> {
             qos: qos(subscription.qos),
             nolocal: true,
             preserve_retain: true,
-            retain_forward_rule: RetainForwardRule::Never,
+            retain_forward_rule: retained.clone(),
         })
         .collect()
 }

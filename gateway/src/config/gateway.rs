@@ -39,7 +39,7 @@ static SHUTDOWN_GRACE: Key<Millis> = Key {
     preset: Preset::Value("60000"),
     example: "shutdown_grace_ms = 60000",
     about: "How long a shutdown lets running calls finish before it answers for them. \
-            A card payment usually takes less than a minute. The unit's TimeoutStopSec must be longer.",
+            A card payment usually takes less than a minute. The unit's TimeoutStopSec must be 90 s longer.",
 };
 
 static HEALTH_INTERVAL: Key<Millis> = Key {

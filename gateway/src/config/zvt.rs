@@ -7,11 +7,13 @@ use koffer_proto::{Currency, Text};
 use super::{
     endpoint::HostPort,
     finding::{Reported, text},
-    form::{Choice, Millis, Parsed, Switch, Whole},
+    form::{Choice, Millis, Parsed, Switch},
     key::{Key, Preset, Section},
     secret::{PasswordFile, Passwords},
     table::Table,
 };
+use koffer_drivers::payment::zvt::TerminalPassword;
+
 use crate::Secret;
 
 /// ZVT over TCP listens here (PA00P016), where the configuration names no port.
@@ -27,7 +29,7 @@ pub struct ZvtConfig {
     /// Where it is.
     pub address: ZvtAddress,
     /// Its ZVT password: six digits.
-    pub password: Secret,
+    pub password: TerminalPassword,
     /// The currency it books.
     pub currency: Currency,
     /// Who prints the receipts.
@@ -38,8 +40,6 @@ pub struct ZvtConfig {
     pub t4: Duration,
     /// Whether it can reverse its last transaction only.
     pub reverse_only_last: bool,
-    /// The service byte of 06 20, repeat receipt.
-    pub repeat_receipt_service_byte: u8,
 }
 
 /// Where a terminal is.
@@ -185,15 +185,6 @@ static REVERSE_ONLY_LAST: Key<Switch> = Key {
     about: "Whether the terminal can reverse its last transaction only (PAX); others are then refused before anything is sent.",
 };
 
-static REPEAT_RECEIPT_SERVICE_BYTE: Key<Whole> = Key {
-    name: "repeat_receipt_service_byte",
-    form: Whole { min: 0, max: 255 },
-    preset: Preset::Value("3"),
-    example: "repeat_receipt_service_byte = 3",
-    about: "The service byte of 06 20 (repeat receipt), with which outcomes in doubt are looked up. \
-            Change it only where a terminal's manual says so.",
-};
-
 pub(super) static SECTION: Section = Section {
     path: r#"devices.<name>, driver = "zvt""#,
     about: "A payment terminal that speaks ZVT; class `payment`.",
@@ -207,7 +198,6 @@ pub(super) static SECTION: Section = Section {
         &CHARSET,
         &T4,
         &REVERSE_ONLY_LAST,
-        &REPEAT_RECEIPT_SERVICE_BYTE,
     ],
     tables: &[],
 };
@@ -235,6 +225,28 @@ fn serial(rest: &str) -> Option<ZvtAddress> {
     (path.starts_with('/') && path.len() > 1 && BAUDS.contains(&baud)).then(|| ZvtAddress::Serial {
         path: PathBuf::from(path),
         baud,
+    })
+}
+
+/// The password as the terminal takes it: what a file holds is checked here.
+fn terminal_password(
+    table: &Table<'_>,
+    secret: Option<Secret>,
+) -> Result<TerminalPassword, Reported> {
+    // The key has a default, so there always is one.
+    let secret = secret.unwrap_or_else(|| Secret::new("000000"));
+    secret.reveal().parse().map_err(|_| {
+        table.mistake(
+            PASSWORD_FILE.name,
+            text!(
+                "in der Datei steht kein ZVT-Passwort",
+                "there is no ZVT password in that file"
+            ),
+            text!(
+                "Sechs Ziffern auf eine Zeile schreiben.",
+                "Write six digits on one line."
+            ),
+        )
     })
 }
 
@@ -267,17 +279,14 @@ pub(super) fn read(
     let charset = table.get(&CHARSET);
     let t4 = table.get(&T4);
     let reverse_only_last = table.get(&REVERSE_ONLY_LAST);
-    let service_byte = table.get(&REPEAT_RECEIPT_SERVICE_BYTE);
     Ok(ZvtConfig {
         address: address?,
-        // The key has a default, so there always is one.
-        password: password?.unwrap_or_else(|| Secret::new("000000")),
+        password: terminal_password(table, password?)?,
         currency: currency?,
         receipts: receipts?,
         charset: charset?,
         t4: t4?,
         reverse_only_last: reverse_only_last?,
-        repeat_receipt_service_byte: u8::try_from(service_byte?).unwrap_or(u8::MAX),
     })
 }
 

@@ -1,3 +1,35 @@
 //! ZVT, the protocol between an electronic cash register (ECR) and a German payment terminal (PT).
+//!
+//! From the wire up: `codec` (pure), `link` (bytes and whole messages), `transaction` (one command,
+//! without I/O), `exchange` (a transaction on a line), `session` (a registered terminal),
+//! `driver` (the contract's operations).
 
+mod booking;
 pub mod codec;
+pub mod config;
+mod driver;
+mod exchange;
+mod link;
+mod outcome;
+mod receipts;
+mod session;
+mod timing;
+mod transaction;
+
+#[cfg(test)]
+mod tests;
+
+use koffer_proto::Connection;
+
+pub use config::{ConnectionUse, Endpoint, Profile, ReceiptsTo, TerminalPassword, ZvtConfig};
+pub use driver::driver;
+
+/// How a terminal of this configuration is connected.
+pub fn connection(config: &ZvtConfig) -> Connection {
+    match &config.endpoint {
+        endpoint @ Endpoint::Tcp { .. } => Connection::Tcp {
+            address: endpoint.to_string(),
+        },
+        Endpoint::Serial { path, .. } => Connection::Serial { path: path.clone() },
+    }
+}

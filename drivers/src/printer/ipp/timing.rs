@@ -28,7 +28,7 @@ pub(super) const BUSY_PAUSE: Duration = Duration::from_millis(700);
 pub(super) const SECOND_LOOK: Duration = Duration::from_millis(300);
 
 /// From the wish to stop to the end of the call: a page that is on its way comes out, then the
-/// printer says how many there were. Must end before the supervisor gives up (20 s).
+/// printer says how many there were. Well before the supervisor gives up (75 s).
 pub(super) const SETTLE: Duration = Duration::from_secs(14);
 
 /// How long a printer may be out of reach before a call gives up on what is in doubt, or on a

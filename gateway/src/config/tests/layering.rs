@@ -27,7 +27,7 @@ fn a_small_configuration_is_filled_with_defaults() {
     let device = &config.devices[&"ec-terminal".parse().unwrap()];
     assert_eq!(device.driver.class(), Class::Payment);
     let DriverConfig::Zvt(zvt) = &device.driver;
-    assert_eq!(zvt.password.reveal(), "000000");
+    assert_eq!(zvt.password, "000000".parse().unwrap());
     assert_eq!(zvt.currency, Currency::EUR);
     assert_eq!(zvt.receipts, Receipts::App);
     assert_eq!(zvt.t4.as_secs(), 180);
@@ -76,7 +76,7 @@ fn the_environment_overrides_files_and_reaches_names_with_hyphens() {
     let DriverConfig::Zvt(zvt) = &config.devices[&"ec-terminal".parse().unwrap()].driver;
     assert_eq!(zvt.address.to_string(), "serial:///dev/ttyS0?baud=9600");
     assert!(zvt.reverse_only_last);
-    assert_eq!(zvt.password.reveal(), "012345");
+    assert_eq!(zvt.password, "012345".parse().unwrap());
     assert!(
         config.clients[&"ws-1".parse().unwrap()]
             .allow

@@ -1,0 +1,285 @@
+//! What a technician sets for one terminal.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use koffer_proto::Currency;
+
+use super::codec::{
+    bcd::{self, Bcd},
+    bmp,
+    charset::Charset,
+};
+
+/// The port that ZVT terminals listen on unless told otherwise (Feig: 22000).
+const DEFAULT_PORT: u16 = 20_007;
+/// Speed of a serial terminal unless told otherwise (PA00P016).
+const DEFAULT_BAUD: u32 = 9_600;
+
+/// One terminal: where it is, how to speak to it, and who prints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZvtConfig {
+    /// Where it is: `tcp://host:20007` or `serial:///dev/ttyS0?baud=9600`.
+    pub endpoint: Endpoint,
+    /// The terminal's password, six digits.
+    pub password: TerminalPassword,
+    /// The only currency that is asked for.
+    pub currency: Currency,
+    /// Who prints receipts.
+    pub receipts: ReceiptsTo,
+    /// What is peculiar to the model.
+    pub profile: Profile,
+}
+
+/// Where a terminal is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// In the network.
+    Tcp {
+        /// Name or address; an IPv6 address without brackets.
+        host: String,
+        /// Its port.
+        port: u16,
+    },
+    /// On a serial line, 8 data bits, no parity, 2 stop bits.
+    Serial {
+        /// The device node or its stable link.
+        path: String,
+        /// Bits per second.
+        baud: u32,
+    },
+}
+
+/// Who prints receipts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReceiptsTo {
+    /// They come to the app, as lines.
+    #[default]
+    ToApp,
+    /// The terminal's own printer.
+    AtTerminal,
+}
+
+/// What is peculiar to a terminal model. The default suits a terminal that keeps to the book.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// Offered at registration where it is not CP437; holds only if the terminal agrees, else it
+    /// is CP437. The 7-bit set cannot be offered: a terminal that has it has it.
+    pub charset: Charset,
+    /// Whether the connection outlives a call. A serial port stays open in any case.
+    pub connection: ConnectionUse,
+    /// How long to wait for the terminal's next message (T4); 04 FF overrides it.
+    pub response_timeout: Duration,
+    /// Service byte of the status enquiry, for models that want one.
+    pub status_service_byte: Option<u8>,
+    /// The model reverses only its last transaction (PAX): others are refused before they are sent.
+    pub reverse_only_last: bool,
+}
+
+impl Default for Profile {
+    fn default() -> Self {
+        Self {
+            charset: Charset::default(),
+            connection: ConnectionUse::default(),
+            response_timeout: super::timing::T4,
+            status_service_byte: None,
+            reverse_only_last: false,
+        }
+    }
+}
+
+/// Whether a TCP connection outlives a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ConnectionUse {
+    /// Opened for each call and closed after it: terminals drop idle connections after 1-2 s.
+    #[default]
+    PerCall,
+    /// Kept while the terminal keeps it.
+    Kept,
+}
+
+/// The terminal's password. `Debug` does not show it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct TerminalPassword(bmp::Password);
+
+/// Why an address names no terminal.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointError {
+    /// Neither of the two forms.
+    #[error("{0:?} is not of the form tcp://host:port or serial:///dev/name?baud=9600")]
+    Form(String),
+    /// The port is no number from 1 to 65535.
+    #[error("{0:?} is no port")]
+    Port(String),
+    /// The speed is no number, or an option other than `baud` was given.
+    #[error("{0:?} is not baud=<bits per second>")]
+    Option(String),
+}
+
+/// The password is not six digits. What was given is not repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a terminal's password has exactly six digits")]
+pub struct PasswordError;
+
+impl ZvtConfig {
+    /// The currency as terminals number it (ISO 4217 numeric); `None` for one they do not take.
+    pub(super) fn currency_code(&self) -> Option<bcd::Currency> {
+        let number = match self.currency.as_str() {
+            "EUR" => 978,
+            "CHF" => 756,
+            "CZK" => 203,
+            "DKK" => 208,
+            "GBP" => 826,
+            "PLN" => 985,
+            "SEK" => 752,
+            "USD" => 840,
+            _ => return None,
+        };
+        Bcd::from_value(number)
+    }
+
+    /// Whether the connection stays open between calls.
+    pub(super) fn keeps_connection(&self) -> bool {
+        matches!(self.endpoint, Endpoint::Serial { .. })
+            || self.profile.connection == ConnectionUse::Kept
+    }
+}
+
+impl TerminalPassword {
+    pub(super) fn field(self) -> bmp::Password {
+        self.0
+    }
+}
+
+impl fmt::Debug for TerminalPassword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<password>")
+    }
+}
+
+impl FromStr for TerminalPassword {
+    type Err = PasswordError;
+
+    fn from_str(digits: &str) -> Result<Self, PasswordError> {
+        let six = digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        digits
+            .parse()
+            .ok()
+            .filter(|_| six)
+            .and_then(Bcd::from_value)
+            .map(|digits| Self(bmp::Password(digits)))
+            .ok_or(PasswordError)
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = EndpointError;
+
+    fn from_str(address: &str) -> Result<Self, EndpointError> {
+        let form = || EndpointError::Form(address.to_owned());
+        if let Some(rest) = address.strip_prefix("tcp://") {
+            let (host, port) = match rest.strip_prefix('[') {
+                Some(v6) => v6.split_once(']').ok_or_else(form)?,
+                None => rest.split_at(rest.find(':').unwrap_or(rest.len())),
+            };
+            let port = match port.strip_prefix(':') {
+                None if port.is_empty() => DEFAULT_PORT,
+                None => return Err(form()),
+                Some(digits) => match digits.parse() {
+                    Ok(port @ 1..) => port,
+                    _ => return Err(EndpointError::Port(digits.to_owned())),
+                },
+            };
+            if host.is_empty() || host.contains(['/', '@', '?']) {
+                return Err(form());
+            }
+            return Ok(Self::Tcp {
+                host: host.to_owned(),
+                port,
+            });
+        }
+        let rest = address.strip_prefix("serial://").ok_or_else(form)?;
+        let (path, baud) = match rest.split_once('?') {
+            None => (rest, DEFAULT_BAUD),
+            Some((path, option)) => {
+                let wrong = || EndpointError::Option(option.to_owned());
+                let digits = option.strip_prefix("baud=").ok_or_else(wrong)?;
+                let baud = digits.parse().ok().filter(|baud| *baud > 0);
+                (path, baud.ok_or_else(wrong)?)
+            }
+        };
+        if !path.starts_with('/') || path.len() < 2 {
+            return Err(form());
+        }
+        Ok(Self::Serial {
+            path: path.to_owned(),
+            baud,
+        })
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Serial { path, .. } => f.write_str(path),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tcp(host: &str, port: u16) -> Endpoint {
+        let host = host.to_owned();
+        Endpoint::Tcp { host, port }
+    }
+
+    #[test]
+    fn addresses_are_read_or_refused_with_their_reason() {
+        let serial = |path: &str, baud| Endpoint::Serial {
+            path: path.to_owned(),
+            baud,
+        };
+        for (address, endpoint) in [
+            ("tcp://127.0.0.1:20007", tcp("127.0.0.1", 20_007)),
+            ("tcp://ec-terminal", tcp("ec-terminal", 20_007)),
+            ("tcp://[::1]:22000", tcp("::1", 22_000)),
+            ("serial:///dev/ttyS0", serial("/dev/ttyS0", 9_600)),
+            (
+                "serial:///dev/ttyUSB0?baud=115200",
+                serial("/dev/ttyUSB0", 115_200),
+            ),
+        ] {
+            assert_eq!(address.parse(), Ok(endpoint), "{address}");
+        }
+        for address in [
+            "",
+            "10.0.0.1:20007",
+            "tcp://",
+            "tcp://host:0",
+            "tcp://host:99999",
+            "tcp://[::1",
+            "tcp://[::1]x",
+            "tcp://user@host:1",
+            "serial://",
+            "serial://ttyS0",
+            "serial:///dev/ttyS0?speed=9600",
+            "serial:///dev/ttyS0?baud=fast",
+            "http://host",
+        ] {
+            assert!(address.parse::<Endpoint>().is_err(), "{address}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_six_digits_and_never_shown() {
+        let password: TerminalPassword = "012345".parse().unwrap();
+        assert_eq!(password.field().0.bytes(), [0x01, 0x23, 0x45]);
+        assert_eq!(format!("{password:?}"), "<password>");
+        for wrong in ["", "12345", "1234567", "12345a", "+12345"] {
+            assert_eq!(wrong.parse::<TerminalPassword>(), Err(PasswordError));
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! A registered terminal: a line, and what was agreed on it.
+
+use koffer_proto::Text;
+
+use super::{
+    codec::{
+        bcd::{NO_RECEIPT, TerminalId},
+        bmp::Bmp,
+        charset::Charset,
+        command::{Command, NACK_BUSY, control, service},
+        completion::Completion,
+        fields::Fields,
+        registration::{ConfigByte, Registration, RegistrationStatus},
+        result::{Class, ResultCode, TerminalStatus},
+        tlv::{Container, Tag},
+    },
+    config::{ReceiptsTo, ZvtConfig},
+    exchange::{self, Audience, Done},
+    link::{Broken, Dial, Link},
+    timing,
+    transaction::{Ended, Ending, Kind, Loss, Plan},
+};
+use crate::Stop;
+
+/// Why there is no session, or none any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// The configuration asks for what no terminal can do.
+    Configuration(Text),
+    /// Nothing answers there.
+    Unreachable(Broken),
+    /// The line broke, or what came over it made no sense.
+    Line(Loss),
+    /// The terminal is doing something else.
+    Busy,
+    /// It refused to be registered, or a question.
+    Refused(ResultCode),
+    /// It books another currency.
+    WrongCurrency,
+    /// The call should end.
+    Stopped(Stop),
+}
+
+/// A registered terminal.
+#[derive(Debug)]
+pub(super) struct Session {
+    link: Link,
+    /// Its identifier, if it told.
+    pub(super) terminal: Option<TerminalId>,
+    /// Of its texts.
+    pub(super) charset: Charset,
+    /// What it says it needs.
+    pub(super) needs: RegistrationStatus,
+    /// Whether the next command may use the line.
+    pub(super) usable: bool,
+}
+
+/// What a status enquiry brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Condition {
+    /// Ready, or what must be done first.
+    pub(super) status: TerminalStatus,
+    /// The software version, if it told.
+    pub(super) software: Option<String>,
+}
+
+impl Session {
+    /// Dials and registers, once.
+    pub(super) async fn open(
+        dial: &dyn Dial,
+        config: &ZvtConfig,
+        audience: Audience<'_>,
+    ) -> Result<Self, Trouble> {
+        let registration = registration(config)?;
+        let link = tokio::select! {
+            biased;
+            stop = audience.stopped() => return Err(Trouble::Stopped(stop)),
+            link = dial.dial() => link.map_err(Trouble::Unreachable)?,
+        };
+        let mut session = Self {
+            link,
+            terminal: None,
+            charset: Charset::default(),
+            needs: RegistrationStatus::default(),
+            usable: true,
+        };
+        let plan = session.short(&registration, config)?;
+        let done = session.exchange(plan, audience).await;
+        let completion = answered(done)?.completion;
+        let Some(Completion::Fields(fields)) = completion else {
+            return Err(Trouble::Line(Loss::Unexpected));
+        };
+        let other_currency =
+            fields.currency().is_some() && fields.currency() != config.currency_code();
+        if other_currency {
+            return Err(Trouble::WrongCurrency);
+        }
+        session.terminal = fields.terminal_id();
+        session.needs = RegistrationStatus(fields.kind().unwrap_or_default());
+        session.charset = agreed(config.profile.charset, &fields);
+        Ok(session)
+    }
+
+    /// 05 01.
+    pub(super) async fn enquire(
+        &mut self,
+        config: &ZvtConfig,
+        audience: Audience<'_>,
+    ) -> Result<Condition, Trouble> {
+        let byte = config.profile.status_service_byte;
+        let command = match byte {
+            None => Command::StatusEnquiry(None, Fields::default()),
+            Some(byte) => Command::StatusEnquiry(
+                Some(config.password.field()),
+                Fields::default().with(Bmp::Service(byte)),
+            ),
+        };
+        let mut plan = self.short(&command, config)?;
+        plan.is_enquiry = true;
+        let ended = match answered(self.exchange(plan, audience).await) {
+            Ok(ended) => ended,
+            Err(Trouble::Busy) => return Ok(Condition::of(TerminalStatus::BUSY)),
+            // A terminal without this command has no state to tell of.
+            Err(Trouble::Refused(ResultCode(super::codec::command::NACK_UNKNOWN))) => {
+                return Ok(Condition::of(TerminalStatus::READY));
+            }
+            Err(trouble) => return Err(trouble),
+        };
+        let Some(completion @ Completion::Status { status, .. }) = ended.completion else {
+            self.usable = false;
+            return Err(Trouble::Line(Loss::Unexpected));
+        };
+        let software = completion.software();
+        Ok(Condition {
+            status,
+            software: software.filter(|text| !text.trim().is_empty()),
+        })
+    }
+
+    /// Resolves when the idle line ended, or brought what nobody asked for: that belongs to an
+    /// earlier command, and is left unanswered so that nothing is committed by it.
+    pub(super) async fn until_closed(&mut self) {
+        match self.link.receive().await {
+            Ok(apdu) => tracing::warn!(control = %apdu.control(), "a message nobody asked for"),
+            Err(broken) => tracing::debug!(%broken, "the idle line ended"),
+        }
+        self.usable = false;
+    }
+
+    /// Any command.
+    pub(super) async fn exchange(&mut self, plan: Plan, audience: Audience<'_>) -> Done {
+        let done = exchange::run(&mut self.link, plan, audience).await;
+        self.usable = done.line_usable;
+        done
+    }
+
+    /// A plan for a command that changes nothing that must not change twice and may take a while.
+    pub(super) fn harmless(&self, command: &Command, config: &ZvtConfig) -> Result<Plan, Trouble> {
+        self.plan(
+            command,
+            config,
+            Kind::Harmless {
+                repeats_result: command.control() == control::REPEAT_RECEIPT,
+            },
+        )
+    }
+
+    /// A plan for any command.
+    pub(super) fn plan(
+        &self,
+        command: &Command,
+        config: &ZvtConfig,
+        kind: Kind,
+    ) -> Result<Plan, Trouble> {
+        Ok(Plan {
+            command: command.encode().map_err(|_| {
+                Trouble::Configuration(Text::new(
+                    "Der Auftrag passt nicht in das ZVT-Protokoll.",
+                    "The command does not fit the ZVT protocol.",
+                ))
+            })?,
+            administration: !matches!(
+                command,
+                Command::Authorisation(_)
+                    | Command::Reversal(..)
+                    | Command::Refund(..)
+                    | Command::RepeatReceipt(..)
+            ),
+            kind,
+            abortable: true,
+            is_enquiry: false,
+            response_timeout: config.profile.response_timeout,
+            limit: None,
+            charset: self.charset,
+        })
+    }
+
+    /// A plan for a command that the terminal answers from memory.
+    fn short(&self, command: &Command, config: &ZvtConfig) -> Result<Plan, Trouble> {
+        Ok(Plan {
+            abortable: false,
+            response_timeout: timing::SHORT_COMMAND,
+            limit: Some(timing::SHORT_COMMAND),
+            ..self.harmless(command, config)?
+        })
+    }
+}
+
+impl Condition {
+    fn of(status: TerminalStatus) -> Self {
+        Self {
+            status,
+            software: None,
+        }
+    }
+}
+
+/// The end of a harmless command, or why it has none.
+fn answered(done: Done) -> Result<Ended, Trouble> {
+    match done.ended.ending {
+        Ending::Completed => Ok(done.ended),
+        Ending::Nack(NACK_BUSY) => Err(Trouble::Busy),
+        Ending::Aborted(code) if code.class() == Class::Busy => Err(Trouble::Busy),
+        Ending::Nack(code) => Err(Trouble::Refused(ResultCode(code))),
+        Ending::Aborted(code) => Err(Trouble::Refused(code)),
+        Ending::Unknown(loss) => Err(Trouble::Line(loss)),
+        Ending::NothingSent(broken) => Err(Trouble::Line(Loss::Line(broken))),
+        // The other endings belong to commands that must not happen twice.
+        _ => Err(Trouble::Line(Loss::Unexpected)),
+    }
+}
+
+/// What the terminal agreed to. An old terminal of 7 bits has nothing to agree to.
+fn agreed(wanted: Charset, fields: &Fields) -> Charset {
+    if wanted == Charset::Zvt7 {
+        return wanted;
+    }
+    let echoed = fields.tlv().and_then(|container| container.charset());
+    match echoed {
+        Some(charset) if charset == wanted => wanted,
+        _ => Charset::default(),
+    }
+}
+
+/// 06 00 for this configuration.
+fn registration(config: &ZvtConfig) -> Result<Command, Trouble> {
+    let currency = config.currency_code().ok_or_else(|| {
+        Trouble::Configuration(Text::new(
+            format!("ZVT-Terminals buchen kein {}.", config.currency),
+            format!("ZVT terminals do not book {}.", config.currency),
+        ))
+    })?;
+    let mut byte = ConfigByte::INTERMEDIATE_STATUS.with(ConfigByte::NO_AMOUNT_ENTRY);
+    let mut container = Container::default();
+    if config.receipts == ReceiptsTo::ToApp {
+        byte = byte
+            .with(ConfigByte::PAYMENT_RECEIPTS)
+            .with(ConfigByte::ADMIN_RECEIPTS)
+            .with(ConfigByte::PRINT_COMMANDS);
+        container = container.permit(&[control::PRINT_BLOCK]);
+    }
+    let offered = config.profile.charset;
+    if let Some(code) = offered.to_tlv().filter(|_| offered != Charset::default()) {
+        container = container.with(Tag::CHARSET, &[code]);
+    }
+    Ok(Command::Registration(Registration {
+        password: config.password.field(),
+        config: byte,
+        currency: Some(currency),
+        // Even empty it tells the terminal that it may send one.
+        fields: Fields::default().with(Bmp::Tlv(container)),
+    }))
+}
+
+/// 06 20 with its 04 0F and its receipt.
+pub(super) fn repeat_receipt(config: &ZvtConfig) -> Command {
+    let service = Bmp::Service(service::STATUS_INFORMATION);
+    Command::RepeatReceipt(config.password.field(), Fields::default().with(service))
+}
+
+/// 06 70, to the payment host (chapter 2.18: 1 line, 2 extended, 3 configuration, 4 EMV).
+pub(super) fn diagnosis() -> Command {
+    Command::Diagnosis(Fields::default())
+}
+
+/// 06 23 with receipt FFFF: which pre-authorisations are open? Reserves and books nothing.
+pub(super) fn open_reservations() -> Command {
+    Command::PartialReversal(Fields::default().with(Bmp::Receipt(NO_RECEIPT)))
+}

@@ -1,0 +1,4 @@
+//! The driver against scripted terminals.
+
+mod happy;
+mod script;

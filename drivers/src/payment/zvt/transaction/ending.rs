@@ -1,0 +1,67 @@
+//! How a transaction can end.
+
+use koffer_proto::class::payment::Receipt;
+
+use super::{Cause, verdict::Refusal};
+use crate::payment::zvt::{
+    codec::{completion::Completion, fields::Fields, result::ResultCode},
+    link::Broken,
+};
+
+/// How it ended. Only the last two may have had an effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) enum Ending {
+    /// Stopped before anything was sent.
+    Stopped,
+    /// The journal did not store that it begins; nothing was sent.
+    NotStored,
+    /// The line broke before anything was sent or accepted.
+    NothingSent(Broken),
+    /// The terminal refused the command: 84 xx.
+    Nack(u8),
+    /// The terminal ended it: 06 1E.
+    Aborted(ResultCode),
+    /// The terminal's 04 0F said no, and it ended.
+    Declined(ResultCode),
+    /// Its 04 0F was refused, and it ended it: 06 1E.
+    Refused(Refusal),
+    /// Done.
+    Completed,
+    /// It may have happened; for a harmless command just: no answer.
+    Unknown(Loss),
+}
+
+/// How the outcome got lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) enum Loss {
+    /// The line broke.
+    Line(Broken),
+    /// The terminal went silent, or never came to an end.
+    Silence,
+    /// It sent something that has no place there.
+    Unexpected,
+    /// Its messages contradict each other.
+    Contradiction,
+}
+
+/// All that is known at the end.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Ended {
+    /// How it ended.
+    pub(in super::super) ending: Ending,
+    /// Why it was to be aborted, if it was.
+    pub(in super::super) cause: Option<Cause>,
+    /// The 04 0F that was acknowledged, else the last one that came.
+    pub(in super::super) information: Option<Fields>,
+    /// The 06 0F.
+    pub(in super::super) completion: Option<Completion>,
+    /// The receipts so far.
+    pub(in super::super) receipts: Vec<Receipt>,
+}
+
+impl Ended {
+    /// Whether the line can be used for the next command: the exchange came to its own end.
+    pub(in super::super) fn line_is_clean(&self) -> bool {
+        !matches!(self.ending, Ending::NothingSent(_) | Ending::Unknown(_))
+    }
+}

@@ -1,0 +1,93 @@
+//! What a transaction is to do, and what its answer must say to be believed.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::{
+    Evidence,
+    payment::zvt::codec::{
+        amount::Amount,
+        apdu::Apdu,
+        bcd::{Currency, TerminalId},
+        charset::Charset,
+        fields::Fields,
+    },
+};
+
+/// One command and how to treat it.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Plan {
+    /// The command.
+    pub(in super::super) command: Apdu,
+    /// What it does to the world.
+    pub(in super::super) kind: Kind,
+    /// Whether 06 B0 may end it.
+    pub(in super::super) abortable: bool,
+    /// Whether a completion with a terminal status (05 01) is its answer.
+    pub(in super::super) is_enquiry: bool,
+    /// Whether its receipts are the administration's.
+    pub(in super::super) administration: bool,
+    /// T4.
+    pub(in super::super) response_timeout: Duration,
+    /// The longest it may take, whatever the terminal sends; without one the call's deadline and
+    /// the wish to stop that comes with it are the limit.
+    pub(in super::super) limit: Option<Duration>,
+    /// Of receipts.
+    pub(in super::super) charset: Charset,
+}
+
+/// What a command does to the world.
+#[derive(Debug, Clone)]
+pub(in super::super) enum Kind {
+    /// Nothing that must not happen twice.
+    Harmless {
+        /// It asks for the 04 0F of an earlier transaction (06 20).
+        repeats_result: bool,
+    },
+    /// Something that must not happen twice.
+    Once(Box<Once>),
+}
+
+/// What must be known before, and what the answer must say.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Once {
+    /// What the terminal showed before.
+    pub(in super::super) baseline: Evidence,
+    /// The terminal that was asked, where it is known.
+    pub(in super::super) terminal: Option<TerminalId>,
+    /// What must be booked; `None` where the terminal alone knows (06 30 without, 06 50).
+    pub(in super::super) amount: Option<Amount>,
+    /// In which currency.
+    pub(in super::super) currency: Currency,
+    /// Whether it is only done if a 04 0F says so. Not so for 06 50, which some terminals end with
+    /// 06 0F alone.
+    pub(in super::super) needs_result: bool,
+}
+
+/// What a 04 0F says, for the journal: numbers and amounts, nothing of the card.
+pub(super) fn evidence(fields: &Fields) -> Evidence {
+    let mut facts = BTreeMap::new();
+    let mut note = |key, value: Option<String>| {
+        if let Some(value) = value {
+            facts.insert(key, value);
+        }
+    };
+    note("result", fields.result().map(|code| format!("{code:02x}")));
+    note("terminal", fields.terminal_id().map(|id| id.to_string()));
+    note("receipt", fields.receipt().map(|number| number.to_string()));
+    note("trace", fields.trace().map(|number| number.to_string()));
+    note(
+        "original-trace",
+        fields.original_trace().map(|number| number.to_string()),
+    );
+    note(
+        "cents",
+        fields.amount().map(|amount| amount.minor().to_string()),
+    );
+    note("currency", fields.currency().map(|code| code.to_string()));
+    note("date", fields.date().map(|date| date.to_string()));
+    note("time", fields.time().map(|time| time.to_string()));
+    Evidence {
+        step: "status-information",
+        facts,
+    }
+}

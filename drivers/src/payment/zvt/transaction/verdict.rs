@@ -1,0 +1,142 @@
+//! What a 04 0F is worth.
+
+use super::{Ending, Loss, plan::Once};
+use crate::payment::zvt::codec::{
+    fields::Fields,
+    result::ResultCode,
+    tlv::{Container, Tag, Tlv},
+};
+
+/// What the terminal's 04 0F said, as far as it was acknowledged.
+#[derive(Debug, Clone)]
+pub(super) enum Verdict {
+    /// None came yet.
+    None,
+    /// Result 00, stored and acknowledged.
+    Positive(Fields),
+    /// Another result, stored and acknowledged.
+    Negative(ResultCode),
+    /// Refused with 84 xx; nothing positive was acknowledged.
+    Refused(Refusal),
+    /// A second one contradicts the one that was acknowledged.
+    Contradicted(Fields),
+}
+
+/// Why a 04 0F was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Refusal {
+    /// The journal could not store it.
+    NotStored,
+    /// It could not be read.
+    Unreadable,
+    /// It has no result (BMP 27).
+    NoResult,
+    /// Another terminal's (BMP 29).
+    WrongTerminal,
+    /// Another amount, or none (BMP 04).
+    WrongAmount,
+    /// Another currency (BMP 49).
+    WrongCurrency,
+    /// It says something else than the one before.
+    Contradiction,
+}
+
+/// A 04 0F that may be acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Judged {
+    /// Once it is stored.
+    New,
+    /// At once: it is the stored one again.
+    Again,
+}
+
+impl Verdict {
+    pub(super) fn of(fields: Fields) -> Self {
+        // A closing may come without one; `judge` asked for it where it is needed.
+        match fields.result() {
+            None | Some(0) => Self::Positive(fields),
+            Some(code) => Self::Negative(ResultCode(code)),
+        }
+    }
+
+    pub(super) fn positive(&self) -> Option<&Fields> {
+        match self {
+            Self::Positive(fields) | Self::Contradicted(fields) => Some(fields),
+            _ => None,
+        }
+    }
+
+    pub(super) fn refuse(&mut self, refusal: Refusal) {
+        *self = match std::mem::replace(self, Self::None) {
+            Self::Positive(fields) | Self::Contradicted(fields) => Self::Contradicted(fields),
+            _ => Self::Refused(refusal),
+        };
+    }
+
+    /// What 06 0F means now.
+    pub(super) fn at_completion(&self, needs_result: bool) -> Ending {
+        match self {
+            Self::Positive(_) => Ending::Completed,
+            Self::Negative(code) => Ending::Declined(*code),
+            Self::None if !needs_result => Ending::Completed,
+            // It was told that we did not take it, and completed all the same.
+            Self::None | Self::Refused(_) | Self::Contradicted(_) => {
+                Ending::Unknown(Loss::Contradiction)
+            }
+        }
+    }
+
+    /// What 06 1E means now.
+    pub(super) fn at_abort(&self, code: ResultCode) -> Ending {
+        match self {
+            Self::None if code != ResultCode::OK => Ending::Aborted(code),
+            Self::Negative(result) => Ending::Declined(*result),
+            Self::Refused(refusal) => Ending::Refused(*refusal),
+            // After "paid" this may mean reversed, or only that a receipt was not printed.
+            Self::None | Self::Positive(_) | Self::Contradicted(_) => {
+                Ending::Unknown(Loss::Contradiction)
+            }
+        }
+    }
+}
+
+/// Whether a 04 0F may be acknowledged after what came before.
+pub(super) fn judge(before: &Verdict, once: &Once, fields: &Fields) -> Result<Judged, Refusal> {
+    match before {
+        Verdict::Positive(stored) if stored == fields => return Ok(Judged::Again),
+        Verdict::Positive(_) | Verdict::Contradicted(_) => return Err(Refusal::Contradiction),
+        Verdict::Refused(refusal) => return Err(*refusal),
+        Verdict::None | Verdict::Negative(_) => {}
+    }
+    match fields.result() {
+        None if once.needs_result => return Err(Refusal::NoResult),
+        None | Some(0) => {}
+        Some(_) => return Ok(Judged::New),
+    }
+    let differs =
+        |said: Option<_>, asked: Option<_>| said.is_some() && asked.is_some() && said != asked;
+    if differs(fields.terminal_id(), once.terminal) {
+        return Err(Refusal::WrongTerminal);
+    }
+    if once.amount.is_some() && fields.amount() != once.amount {
+        return Err(Refusal::WrongAmount);
+    }
+    if fields.currency().is_some_and(|said| said != once.currency) {
+        return Err(Refusal::WrongCurrency);
+    }
+    Ok(Judged::New)
+}
+
+/// Whether the cardholder signs the merchant's receipt (TLV 1F10: 1, and 5-7 beside a PIN).
+pub(super) fn is_signed(fields: &Fields) -> bool {
+    let container = fields.tlv().unwrap_or_default();
+    let inner = container
+        .find(Tag::PAYMENT_TYPE)
+        .map_or(&[][..], Tlv::items);
+    let inner = Container(inner.to_vec());
+    let found = [&container, &inner]
+        .into_iter()
+        .find_map(|list| list.find(Tag::CARDHOLDER_AUTHENTICATION))
+        .and_then(|item| item.value().first().copied());
+    matches!(found, Some(1 | 5..=7))
+}

@@ -1,0 +1,253 @@
+//! The result of a call: as a table where it is known, else as it is.
+
+use jiff::tz::TimeZone;
+use koffer_proto::{Lang, Text};
+use serde_json::Value;
+
+use super::table::{moment, table};
+use crate::ctl::reading::text;
+use crate::ctl::screen::harmless;
+use crate::ctl::{texts, typed};
+
+/// Longer texts are content: an image, a document.
+const LONGEST: usize = 200;
+
+/// The lines of a result; receipts are not among them, they are drawn.
+pub(super) fn result(operation: &str, result: &Value, lang: Lang, zone: &TimeZone) -> String {
+    match operation {
+        "pay" | "refund" | "reverse" => transaction(result, lang),
+        "end-of-day" => closing(result, lang),
+        "calls" => calls(result, lang, zone),
+        "self-test" => self_test(result, lang),
+        "schema" => format!("{result:#}"),
+        // Their sentence says it all.
+        "claim" | "release" | "cancel" | "signal" => String::new(),
+        _ => tree(result, lang),
+    }
+}
+
+fn transaction(result: &Value, lang: Lang) -> String {
+    let plain = |field: &str| match result.get(field) {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => harmless(text),
+        Some(other) => harmless(&other.to_string()),
+    };
+    let amount = result
+        .get("amount")
+        .and_then(|amount| typed::written(amount, lang));
+    let rows: [(Text, String); 7] = [
+        (texts::amount(), amount.unwrap_or_default()),
+        (texts::receipt_number(), plain("receipt")),
+        (texts::trace(), plain("trace")),
+        (texts::terminal(), plain("terminal")),
+        (texts::card(), plain("card")),
+        (texts::pan(), plain("pan")),
+        (texts::authorisation(), plain("authorisation")),
+    ];
+    let lines: Vec<_> = rows
+        .iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| format!("{:<12} {value}", name.get(lang)))
+        .collect();
+    lines.join("\n")
+}
+
+fn closing(result: &Value, lang: Lang) -> String {
+    let total = result.get("total");
+    let currency = total.map_or("", |total| text(total, "currency"));
+    let mut rows: Vec<_> = entries(result, "by_card")
+        .map(|card| {
+            let cents = card
+                .get("cents")
+                .and_then(Value::as_i64)
+                .unwrap_or_default();
+            [
+                text(card, "card").to_owned(),
+                word(card.get("count"), lang),
+                typed::written_cents(cents, currency, lang)
+                    .trim_end()
+                    .to_owned(),
+            ]
+        })
+        .collect();
+    if let Some(total) = total.and_then(|total| typed::written(total, lang)) {
+        rows.push([texts::sum().get(lang).to_owned(), String::new(), total]);
+    }
+    let head = [texts::card(), texts::count(), texts::sum()];
+    if rows.is_empty() {
+        return String::new();
+    }
+    table(head.map(|word| word.get(lang).to_owned()), rows)
+}
+
+fn calls(result: &Value, lang: Lang, zone: &TimeZone) -> String {
+    let rows: Vec<_> = entries(result, "calls")
+        .map(|call| {
+            [
+                text(call, "client").to_owned(),
+                text(call, "call").to_owned(),
+                text(call, "device").to_owned(),
+                text(call, "operation").to_owned(),
+                text(call, "phase").to_owned(),
+                moment(text(call, "deadline"), zone),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let head = [
+        texts::client(),
+        texts::call(),
+        texts::device(),
+        texts::operation(),
+        texts::phase(),
+        texts::deadline(),
+    ];
+    table(head.map(|word| word.get(lang).to_owned()), rows)
+}
+
+fn self_test(result: &Value, lang: Lang) -> String {
+    let rows = entries(result, "steps")
+        .map(|step| ["name", "outcome", "message"].map(|field| text(step, field).to_owned()))
+        .collect();
+    let head = [texts::step(), texts::result(), texts::remark()];
+    table(head.map(|word| word.get(lang).to_owned()), rows)
+}
+
+fn entries<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
+    let entries = value.get(field).and_then(Value::as_array);
+    entries.into_iter().flatten()
+}
+
+/// Any value as indented lines of names and values, receipts left out.
+fn tree(value: &Value, lang: Lang) -> String {
+    let mut lines = Vec::new();
+    branch(value, 0, lang, &mut lines);
+    lines.join("\n")
+}
+
+fn branch(value: &Value, depth: usize, lang: Lang, lines: &mut Vec<String>) {
+    let indent = "  ".repeat(depth);
+    let mut leaf = |name: &str, value: &Value| match value {
+        Value::Object(fields) if fields.is_empty() => {}
+        Value::Array(entries) if entries.is_empty() => {}
+        Value::Object(_) | Value::Array(_) => {
+            lines.push(format!("{indent}{}:", harmless(name)));
+            branch(value, depth + 1, lang, lines);
+        }
+        _ => lines.push(format!(
+            "{indent}{}: {}",
+            harmless(name),
+            word(Some(value), lang)
+        )),
+    };
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields.iter().filter(|(name, _)| *name != "receipts") {
+                leaf(name, value);
+            }
+        }
+        Value::Array(entries) => {
+            for (number, value) in entries.iter().enumerate() {
+                leaf(&(number + 1).to_string(), value);
+            }
+        }
+        other => lines.push(format!("{indent}{}", word(Some(other), lang))),
+    }
+}
+
+/// A plain value as a word.
+fn word(value: Option<&Value>, lang: Lang) -> String {
+    match value {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::Bool(true)) => texts::yes().get(lang).to_owned(),
+        Some(Value::Bool(false)) => texts::no().get(lang).to_owned(),
+        Some(Value::String(text)) => {
+            let count = text.chars().count();
+            if count > LONGEST {
+                texts::long_value(&count).get(lang).to_owned()
+            } else {
+                harmless(text)
+            }
+        }
+        Some(other) => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn example(name: &str) -> Value {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../docs/contract/examples")
+            .join(name);
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_payment_s_result_is_a_list_of_what_a_clerk_needs() {
+        let value = example("payment.pay.result.json");
+        assert_eq!(
+            result("pay", &value, Lang::De, &TimeZone::UTC),
+            "\
+Betrag       37,80 EUR
+Beleg        231
+Trace-Nr.    1077
+Terminal-ID  68000123
+Karte        girocard
+Kartennr.    ************4711
+Genehmigung  482913"
+        );
+    }
+
+    #[test]
+    fn a_closing_s_result_is_a_table_by_card() {
+        let value = example("payment.end-of-day.result.json");
+        assert_eq!(
+            result("end-of-day", &value, Lang::En, &TimeZone::UTC),
+            "\
+CARD      COUNT  SUM
+girocard  2      -5.00 EUR
+Sum              -5.00 EUR"
+        );
+    }
+
+    #[test]
+    fn any_other_result_is_shown_as_it_is_and_content_by_its_length() {
+        let value = json!({"ready": true, "code": "00", "nested": {"list": [1, {"a": null}]},
+            "image": "x".repeat(300), "empty": {}, "receipts": [1]});
+        assert_eq!(
+            tree(&value, Lang::De),
+            "\
+code: 00
+image: (300 Zeichen)
+nested:
+  list:
+    1: 1
+    2:
+      a: 
+ready: ja"
+        );
+    }
+
+    #[test]
+    fn every_result_of_the_contract_can_be_shown() {
+        let examples =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/contract/examples");
+        for entry in std::fs::read_dir(examples).unwrap() {
+            let name = entry.unwrap().file_name().to_string_lossy().into_owned();
+            let Some((call, _)) = name.split_once(".result") else {
+                continue;
+            };
+            let (_, operation) = call.split_once('.').unwrap();
+            for lang in [Lang::De, Lang::En] {
+                let shown = result(operation, &example(&name), lang, &TimeZone::UTC);
+                assert!(!shown.contains('\x1b'), "{name}");
+            }
+        }
+    }
+}

@@ -1,0 +1,541 @@
+//! kofferctl as a process, against a scripted gateway on real brokers.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of a test fail the test"
+)]
+
+mod scripted;
+
+use koffer_gateway::bus::Message;
+use koffer_proto::Status;
+use koffer_tests::brokers::{Broker, ROOT};
+use koffer_tests::mosquitto::free_port;
+use scripted::{Gateway, Running, STARTED, bare, ended, kofferctl};
+use serde_json::{Value, json};
+use std::path::Path;
+use tempfile::TempDir;
+
+const PAY: [&str; 3] = ["pay", "ec-terminal", "37,80"];
+
+async fn office() -> (Broker, Gateway, TempDir) {
+    let broker = Broker::mosquitto();
+    let gateway = Gateway::online(&broker).await;
+    (broker, gateway, tempfile::tempdir().unwrap())
+}
+
+fn receipt(copy: &str) -> Value {
+    json!({"copy": copy, "lines": [{"text": "Beispielstadt", "align": "centre"}]})
+}
+
+fn paid() -> Value {
+    json!({"status": "ok", "device": "ec-terminal", "result": {
+        "receipt": 231, "trace": 1077, "terminal": "68000123",
+        "amount": {"cents": 3780, "currency": "EUR"}, "recovered": false,
+        "receipts": [receipt("customer"), receipt("merchant")],
+    }})
+}
+
+#[tokio::test]
+async fn a_payment_is_the_call_of_the_contract_and_its_answers_are_passed_on_as_they_are() {
+    let (broker, mut gateway, home) = office().await;
+    let more = ["--reference", "PA-1", "--claim", "t0ken", "--call", "my-id"];
+    let command = kofferctl(&broker, home.path(), &[&PAY[..], &more].concat());
+    let running = Running::start(command);
+    let call = gateway.call().await;
+    assert_eq!(
+        call.message.topic,
+        format!("{ROOT}/call/ws-1/ec-terminal/pay")
+    );
+    assert_eq!(
+        call.params(),
+        json!({"amount": {"cents": 3780, "currency": "EUR"}, "reference": "PA-1"})
+    );
+    assert_eq!(call.id(), "my-id");
+    assert_eq!(
+        (call.user("lang"), call.user("claim")),
+        (Some("en"), Some("t0ken"))
+    );
+    let properties = &call.message.properties;
+    assert!(
+        properties
+            .message_expiry
+            .is_some_and(|s| (590..=600).contains(&s))
+    );
+    assert_eq!(properties.content_type.as_deref(), Some("application/json"));
+    assert!(!call.message.retain);
+
+    let text = json!({"seq": 1, "event": "terminal-text", "code": "insert-card", "text": "…"});
+    let strange = json!({"seq": 2, "event": "from-version-1-1", "x": [1]});
+    gateway.progress(&call, &text).await;
+    gateway.progress(&call, &strange).await;
+    gateway.complete(&call, &paid()).await;
+    let ended = running.ended().await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let expected: Vec<_> = [
+        ("progress", text),
+        ("progress", strange),
+        ("completion", paid()),
+    ]
+    .into_iter()
+    .map(|(kind, mut value)| {
+        value["kind"] = kind.into();
+        value
+    })
+    .collect();
+    assert_eq!(ended.lines(), expected);
+    assert!(ended.err.starts_with("Call my-id"), "{}", ended.err);
+}
+
+#[tokio::test]
+async fn people_see_progress_each_receipt_once_and_whether_money_moved() {
+    let (broker, mut gateway, home) = office().await;
+    let command = kofferctl(
+        &broker,
+        home.path(),
+        &[&PAY[..], &["--text", "--lang", "de"]].concat(),
+    );
+    let running = Running::start(command);
+    let call = gateway.call().await;
+    assert_eq!(call.user("lang"), Some("de"));
+    let text = json!({"seq": 1, "event": "terminal-text", "text": "Karte \u{1b}einstecken"});
+    gateway.progress(&call, &text).await;
+    let drawn = json!({"seq": 2, "event": "receipt", "receipt": receipt("merchant")});
+    gateway.progress(&call, &drawn).await;
+    gateway.complete(&call, &paid()).await;
+    let ended = running.ended().await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(
+        ended.out,
+        "\
+· Karte \u{fffd}einstecken
+┌─ Händlerbeleg ───────────┐
+│      Beispielstadt       │
+└──────────────────────────┘
+┌─ Kundenbeleg ────────────┐
+│      Beispielstadt       │
+└──────────────────────────┘
+Betrag       37,80 EUR
+Beleg        231
+Trace-Nr.    1077
+Terminal-ID  68000123
+Bezahlt: 37,80 EUR, Beleg 231. Das Geld ist geflossen.
+"
+    );
+}
+
+#[tokio::test]
+async fn every_status_has_its_exit_code_also_one_of_a_later_version() {
+    let (broker, mut gateway, home) = office().await;
+    let codes = [0, 10, 11, 12, 13, 14, 15, 16, 17, 18, 20, 21, 22, 23, 30];
+    let known = Status::ALL.map(Status::as_str).into_iter().zip(codes);
+    for (status, code) in known.chain([("from-version-2", 31)]) {
+        let command = kofferctl(&broker, home.path(), &["end-of-day", "ec-terminal"]);
+        let running = Running::start(command);
+        let call = gateway.call().await;
+        let completion = json!({"status": status, "effect": "none", "new": {}, "result": {}});
+        gateway.complete(&call, &completion).await;
+        let ended = running.ended().await;
+        assert_eq!(ended.code, Some(code), "{status}: {ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_outcome_is_loud_even_where_stdout_is_for_a_program() {
+    let (broker, mut gateway, home) = office().await;
+    let running = Running::start(kofferctl(&broker, home.path(), &PAY));
+    let call = gateway.call().await;
+    let unknown = json!({"status": "outcome-unknown", "effect": "unknown", "message": "Lost."});
+    gateway.complete(&call, &unknown).await;
+    let ended = running.ended().await;
+    assert_eq!((ended.code, ended.lines().len()), (Some(30), 1));
+    assert!(ended.err.contains("DO NOT REPEAT"), "{}", ended.err);
+    assert!(ended.err.contains("resolve"), "{}", ended.err);
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_counts_as_unknown() {
+    let (broker, mut gateway, home) = office().await;
+    let running = Running::start(kofferctl(&broker, home.path(), &PAY));
+    let call = gateway.call().await;
+    gateway.complete(&call, &json!(["no", "object"])).await;
+    let ended = running.ended().await;
+    assert_eq!(ended.code, Some(31), "{ended:?}");
+    assert!(ended.err.contains("NOT KNOWN"), "{}", ended.err);
+}
+
+#[tokio::test]
+async fn ctrl_c_cancels_and_waits_for_the_outcome() {
+    let (broker, mut gateway, home) = office().await;
+    let mut running = Running::start(kofferctl(&broker, home.path(), &PAY));
+    let call = gateway.call().await;
+    running.interrupt();
+    let cancel = gateway.call().await;
+    assert_eq!(cancel.what(), "gateway/cancel");
+    assert_eq!(cancel.params(), json!({"call": call.id()}));
+    gateway
+        .complete(
+            &cancel,
+            &json!({"status": "ok", "result": {"verdict": "too-late"}}),
+        )
+        .await;
+    running.says("too late").await;
+    gateway.complete(&call, &paid()).await;
+    assert_eq!(running.ended().await.code, Some(0));
+}
+
+#[tokio::test]
+async fn a_second_ctrl_c_leaves_and_says_how_to_ask_again() {
+    let (broker, mut gateway, home) = office().await;
+    let mut running = Running::start(kofferctl(&broker, home.path(), &PAY));
+    let call = gateway.call().await;
+    running.interrupt();
+    running.says("waiting for the outcome").await;
+    gateway.call().await;
+    running.interrupt();
+    let ended = running.ended().await;
+    assert_eq!(ended.code, Some(130));
+    assert!(
+        ended.err.contains(&format!("--call {}", call.id())),
+        "{}",
+        ended.err
+    );
+}
+
+#[tokio::test]
+async fn without_a_completion_the_outcome_is_unknown_and_the_call_id_is_told() {
+    let (broker, mut gateway, home) = office().await;
+    let patience = ["--timeout", "1s", "--grace", "1s"];
+    let command = kofferctl(&broker, home.path(), &[&PAY[..], &patience].concat());
+    let running = Running::start(command);
+    let call = gateway.call().await;
+    assert_eq!(call.message.properties.message_expiry, Some(1));
+    let ended = running.ended().await;
+    assert_eq!(ended.code, Some(6));
+    assert!(ended.err.contains("NOT KNOWN"), "{}", ended.err);
+    assert!(
+        ended.err.contains(&format!("--call {}", call.id())),
+        "{}",
+        ended.err
+    );
+    assert_eq!(ended.out, "");
+}
+
+#[tokio::test]
+async fn a_lost_broker_is_outlived_and_the_same_call_asked_again() {
+    let (mut broker, mut gateway, home) = office().await;
+    let mut running = Running::start(kofferctl(&broker, home.path(), &PAY));
+    let first = gateway.call().await;
+    let Broker::Mosquitto(mosquitto) = &mut broker else {
+        panic!("office has mosquitto");
+    };
+    mosquitto.kill();
+    running.says("Lost the connection").await;
+    mosquitto.restart();
+    gateway.connected().await;
+    running.says("is back").await;
+    gateway.status("online", STARTED).await;
+    running.says("Sending the same call again").await;
+    let second = gateway.call().await;
+    assert_eq!(first.id(), second.id());
+    assert_eq!(first.message.payload, second.message.payload);
+    gateway.complete(&second, &paid()).await;
+    assert_eq!(running.ended().await.code, Some(0));
+}
+
+#[tokio::test]
+async fn a_payment_is_not_sent_again_to_a_gateway_that_may_have_forgotten_it() {
+    let (broker, mut gateway, home) = office().await;
+    let patience = ["--timeout", "4s", "--grace", "1s"];
+    let command = kofferctl(&broker, home.path(), &[&PAY[..], &patience].concat());
+    let mut running = Running::start(command);
+    gateway.call().await;
+    gateway.status("offline", STARTED).await;
+    running.says("went offline").await;
+    gateway.status("online", "2026-03-02T09:00:00Z").await;
+    running.says("NOT sent again").await;
+    let ended = running.ended().await;
+    assert_eq!(ended.code, Some(6));
+    assert!(ended.err.contains("not even with --call"), "{}", ended.err);
+    assert!(!gateway.has_call());
+}
+
+#[tokio::test]
+async fn a_payment_is_asked_again_of_a_gateway_that_keeps_its_journal() {
+    let (broker, mut gateway, home) = office().await;
+    gateway
+        .retain("health", &json!({"journal_bytes": 4096}))
+        .await;
+    let mut running = Running::start(kofferctl(&broker, home.path(), &PAY));
+    let first = gateway.call().await;
+    gateway.status("offline", STARTED).await;
+    gateway.status("online", "2026-03-02T09:00:00Z").await;
+    running.says("Sending the same call again").await;
+    let second = gateway.call().await;
+    assert_eq!(first.id(), second.id());
+    gateway.complete(&second, &paid()).await;
+    assert_eq!(running.ended().await.code, Some(0));
+}
+
+#[tokio::test]
+async fn nothing_is_sent_to_a_gateway_that_is_not_there() {
+    let (broker, mut gateway, home) = office().await;
+    let wrong = [&PAY[..], &["--gateway", "case-8"]].concat();
+    let absent = ended(kofferctl(&broker, home.path(), &wrong)).await;
+    assert_eq!(absent.code, Some(5));
+    assert!(absent.err.contains("case-8"), "{}", absent.err);
+    gateway.status("offline", STARTED).await;
+    let offline = ended(kofferctl(&broker, home.path(), &PAY)).await;
+    assert_eq!(offline.code, Some(5));
+    assert!(offline.err.contains("offline"), "{}", offline.err);
+    assert!(!gateway.has_call());
+}
+
+#[tokio::test]
+async fn errors_of_the_broker_name_place_user_and_remedy() {
+    let (broker, mut gateway, home) = office().await;
+    let address = format!("127.0.0.1:{}", broker.port());
+    let mut command = kofferctl(&broker, home.path(), &PAY);
+    command.env("KOFFERCTL_PASSWORD", "wrong");
+    let refused = ended(command).await;
+    assert_eq!(refused.code, Some(4));
+    for words in [&address, "ws-1", "--password-file"] {
+        assert!(refused.err.contains(words), "{words}: {}", refused.err);
+    }
+    let nowhere = format!("127.0.0.1:{}", free_port());
+    let mut command = kofferctl(&broker, home.path(), &PAY);
+    command.env("KOFFERCTL_ADDRESS", &nowhere);
+    let unreachable = ended(command).await;
+    assert_eq!(unreachable.code, Some(3));
+    assert!(unreachable.err.contains(&nowhere), "{}", unreachable.err);
+
+    let mut command = kofferctl(&broker, home.path(), &PAY);
+    command
+        .env("KOFFERCTL_USER", "monitor")
+        .env("KOFFERCTL_PASSWORD", "secret-three");
+    let forbidden = ended(command).await;
+    assert_eq!(forbidden.code, Some(4), "{forbidden:?}");
+    assert!(
+        forbidden.err.contains("call/monitor/ec-terminal/pay"),
+        "{}",
+        forbidden.err
+    );
+    assert!(!gateway.has_call());
+}
+
+#[tokio::test]
+async fn the_only_gateway_is_found_where_the_broker_shows_it() {
+    let (broker, mut gateway, home) = office().await;
+    let unnamed = |words: &[&str]| {
+        let mut command = kofferctl(&broker, home.path(), words);
+        command.env_remove("KOFFERCTL_GATEWAY");
+        command
+    };
+    let running = Running::start(unnamed(&["calls"]));
+    let call = gateway.call().await;
+    assert_eq!(call.what(), "gateway/calls");
+    gateway
+        .complete(&call, &json!({"status": "ok", "result": {"calls": []}}))
+        .await;
+    assert_eq!(running.ended().await.code, Some(0));
+
+    let mut other = Message::new("koffer/1/case-8/status", r#"{"status": "online"}"#).retained();
+    other.properties.content_type = Some("application/json".to_owned());
+    gateway.say(other).await;
+    let several = ended(unnamed(&["calls"])).await;
+    assert_eq!(several.code, Some(5));
+    assert!(several.err.contains("case-7, case-8"), "{}", several.err);
+}
+
+#[tokio::test]
+async fn the_embedded_broker_wants_the_gateway_named_and_serves_the_rest() {
+    let broker = Broker::embedded().await;
+    let mut gateway = Gateway::online(&broker).await;
+    let home = tempfile::tempdir().unwrap();
+    let mut command = kofferctl(&broker, home.path(), &["calls"]);
+    command.env_remove("KOFFERCTL_GATEWAY");
+    let unnamed = ended(command).await;
+    assert_eq!(unnamed.code, Some(5));
+    assert!(unnamed.err.contains("--gateway"), "{}", unnamed.err);
+
+    let running = Running::start(kofferctl(&broker, home.path(), &PAY));
+    let call = gateway.call().await;
+    gateway.complete(&call, &paid()).await;
+    assert_eq!(running.ended().await.code, Some(0));
+
+    gateway
+        .retain("dev/ec/state", &json!({"state": "ready"}))
+        .await;
+    let mut command = kofferctl(&broker, home.path(), &["watch"]);
+    command
+        .env("KOFFERCTL_USER", "monitor")
+        .env("KOFFERCTL_PASSWORD", "secret-three");
+    let mut running = Running::start(command);
+    running.says("may not read events").await;
+    let mut kinds = Vec::new();
+    while kinds.len() < 2 {
+        let news: Value = serde_json::from_str(&running.line().await).unwrap();
+        kinds.push(news["kind"].as_str().unwrap().to_owned());
+    }
+    kinds.sort();
+    assert_eq!(kinds, ["state", "status"]);
+    running.interrupt();
+    assert_eq!(running.ended().await.code, Some(0));
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn devices_are_listed_from_what_is_retained() {
+    let (broker, gateway, home) = office().await;
+    let state = json!({"state": "fault", "since": STARTED, "generation": 1, "reasons": [
+        {"keyword": "offline", "text": {"de": "Kein Kontakt.", "en": "No contact."}}]});
+    gateway.retain("dev/ec-terminal/state", &state).await;
+    let description = json!({"class": "payment", "driver": "zvt", "model": "T1"});
+    gateway.retain("dev/ec-terminal", &description).await;
+    let json = ended(kofferctl(&broker, home.path(), &["devices"])).await;
+    assert_eq!(json.code, Some(0), "{json:?}");
+    assert_eq!(
+        json.lines(),
+        [json!({
+            "kind": "device", "device": "ec-terminal", "state": state, "description": description,
+        })]
+    );
+    let text = ended(kofferctl(&broker, home.path(), &["devices", "--text"])).await;
+    assert_eq!(
+        text.out,
+        "DEVICE       CLASS    STATE  SINCE                MODEL  REASON\n\
+         ec-terminal  payment  fault  2026-03-02 08:00:00  T1     No contact.\n"
+    );
+    gateway.status("offline", STARTED).await;
+    let offline = ended(kofferctl(&broker, home.path(), &["devices"])).await;
+    assert_eq!((offline.code, offline.lines().len()), (Some(5), 1));
+}
+
+#[tokio::test]
+async fn watch_follows_one_device_until_ctrl_c() {
+    let (broker, gateway, home) = office().await;
+    let mut running = Running::start(kofferctl(&broker, home.path(), &["watch", "ec"]));
+    let status: Value = serde_json::from_str(&running.line().await).unwrap();
+    assert_eq!(
+        (&status["kind"], &status["status"]),
+        (&json!("status"), &json!("online"))
+    );
+    gateway
+        .retain("dev/other/state", &json!({"state": "ready"}))
+        .await;
+    gateway
+        .retain("dev/ec/state", &json!({"state": "busy"}))
+        .await;
+    let event = json!({"at": STARTED, "generation": 1, "event": "card-inserted"});
+    gateway
+        .say(Message::new(
+            format!("{ROOT}/dev/ec/event/card-inserted"),
+            event.to_string(),
+        ))
+        .await;
+    let state: Value = serde_json::from_str(&running.line().await).unwrap();
+    assert_eq!(
+        state,
+        json!({"kind": "state", "device": "ec", "state": "busy"})
+    );
+    let event: Value = serde_json::from_str(&running.line().await).unwrap();
+    assert_eq!(
+        (&event["kind"], &event["event"]),
+        (&json!("event"), &json!("card-inserted"))
+    );
+    running.interrupt();
+    assert_eq!(running.ended().await.code, Some(0));
+}
+
+#[tokio::test]
+async fn parameters_come_from_a_file_and_go_as_cbor() {
+    let (broker, mut gateway, home) = office().await;
+    let file = home.path().join("job.json");
+    std::fs::write(&file, r#"{"copies": 2}"#).unwrap();
+    let params = format!("@{}", file.display());
+    let words = ["call", "forms-printer", "print", &params, "--cbor"];
+    let running = Running::start(kofferctl(&broker, home.path(), &words));
+    let call = gateway.call().await;
+    assert_eq!(call.what(), "forms-printer/print");
+    assert_eq!(&call.message.payload[..], b"\xa1fcopies\x02");
+    gateway
+        .complete(&call, &json!({"status": "ok", "result": {"sheets": 2}}))
+        .await;
+    let ended = running.ended().await;
+    assert_eq!(ended.code, Some(0));
+    let expected = json!({"kind": "completion", "status": "ok", "result": {"sheets": 2}});
+    assert_eq!(ended.lines(), [expected]);
+}
+
+#[tokio::test]
+async fn a_configuration_file_says_where_and_who() {
+    let (broker, mut gateway, home) = office().await;
+    let password = home.path().join("password");
+    std::fs::write(&password, "secret-one\n").unwrap();
+    std::fs::create_dir(home.path().join(".config")).unwrap();
+    let content = format!(
+        "address = \"127.0.0.1:{}\"\ngateway = \"case-7\"\nuser = \"ws-1\"\nlang = \"de\"\n\
+         password_file = \"{}\"\n",
+        broker.port(),
+        password.display()
+    );
+    std::fs::write(home.path().join(".config/kofferctl.toml"), content).unwrap();
+    let running = Running::start(bare(home.path(), &["release", "card-1", "t0ken", "--text"]));
+    let call = gateway.call().await;
+    assert_eq!(call.user("claim"), Some("t0ken"));
+    gateway
+        .complete(&call, &json!({"status": "ok", "result": {}}))
+        .await;
+    let ended = running.ended().await;
+    assert_eq!(
+        (ended.code, ended.out.as_str()),
+        (Some(0), "Die Reservierung ist beendet.\n")
+    );
+    assert!(ended.err.contains("chmod 600"), "{}", ended.err);
+}
+
+#[tokio::test]
+async fn the_help_has_examples_and_exit_codes_and_needs_no_broker() {
+    let help = ended(bare(Path::new("/"), &["--help"])).await;
+    assert_eq!(help.code, Some(0));
+    for words in [
+        "kofferctl pay ec-terminal 37.80",
+        "KOFFERCTL_PASSWORD",
+        "30  outcome-unknown",
+        "end-of-day",
+        "completions",
+    ] {
+        assert!(help.out.contains(words), "{words}: {}", help.out);
+    }
+    let bash = ended(bare(Path::new("/"), &["completions", "bash"])).await;
+    assert_eq!(bash.code, Some(0));
+    assert!(bash.out.contains("_kofferctl") && bash.out.contains("end-of-day"));
+}
+
+#[tokio::test]
+async fn mistakes_on_the_command_line_are_told_before_anything_is_sent() {
+    let home = tempfile::tempdir().unwrap();
+    for (words, told) in [
+        (&["pay", "ec", "37.805"][..], "two decimals"),
+        (&["pay", "EC", "1"], "EC"),
+        (&["pay", "ec", "1"], "--user"),
+        (&["call", "ec", "pay", "{", "--user", "ws-1"], "JSON"),
+        (
+            &["claim", "ec", "--lease", "2h", "--user", "ws-1"],
+            "--lease",
+        ),
+        (&["calls", "--address", "mqtt://x"], "host:port"),
+        (
+            &["calls", "--user", "ws-1", "--password-file", "/nowhere"],
+            "/nowhere",
+        ),
+        (&["calls", "--config", "/nowhere.toml"], "/nowhere.toml"),
+    ] {
+        let ended = ended(bare(home.path(), words)).await;
+        assert_eq!(ended.code, Some(2), "{words:?}: {ended:?}");
+        assert!(ended.err.contains(told), "{words:?}: {}", ended.err);
+        assert_eq!(ended.out, "", "{words:?}");
+    }
+}

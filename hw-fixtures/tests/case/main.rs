@@ -1,0 +1,4 @@
+//! Raising a case, losing parts of it, and leaving nothing behind.
+
+#[cfg(test)]
+mod lifecycle;
