@@ -5,4 +5,5 @@
 
 pub mod case;
 pub mod control;
+pub mod ippeveprinter;
 pub mod zvt;
