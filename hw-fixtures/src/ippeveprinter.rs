@@ -11,6 +11,7 @@ use std::fs::{self, File};
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -169,9 +170,10 @@ impl IppEvePrinter {
             format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         let mut stream = tokio::net::TcpStream::connect(("localhost", self.port)).await?;
         stream.write_all(question.as_bytes()).await?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await?;
-        if answer.starts_with(b"HTTP/1.1 200") {
+        // It keeps the connection open whatever it is told: the first line says enough.
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await?;
+        if answer == *b"HTTP/1.1 200" {
             Ok(())
         } else {
             Err(io::Error::other("ippeveprinter did not take the paper"))
@@ -238,7 +240,8 @@ impl IppEvePrinter {
 
     async fn wait_for_bus(&mut self) -> io::Result<()> {
         let until = Instant::now() + PATIENCE;
-        while !self.dir.join("bus.sock").exists() {
+        // The socket is there before anybody listens on it.
+        while UnixStream::connect(self.dir.join("bus.sock")).is_err() {
             if self.bus.try_wait()?.is_some() || Instant::now() > until {
                 return Err(io::Error::other("dbus-daemon does not come up"));
             }

@@ -138,6 +138,7 @@ mod tests {
                 state: PrinterState::Idle,
                 accepting: true,
                 reasons: vec![],
+                trays_empty: false,
                 up: None,
             },
             formats: list(&["application/pdf"]),

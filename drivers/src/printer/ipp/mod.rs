@@ -8,6 +8,10 @@
 //! 3. Send-Document, once. Whatever happens to it, it is never sent again.
 //! 4. What became of it is read from the job, recognised by id, name, user and boot time.
 //!
+//! Until 3 a call ends with nothing printed. From 3 on it can still be cancelled, at any time: the
+//! printer is asked to, and the job then tells what came out. A cancel that comes too late ends
+//! `ok`, because all of it is printed as asked.
+//!
 //! [`job`] decides, [`wire`] encodes, [`link`] carries, [`driver`] does.
 
 mod capabilities;

@@ -293,7 +293,12 @@ pub(super) fn judge(mood: &Mood) -> Judged {
         if preset == Silent {
             continue;
         }
-        note(said.unwrap_or(preset), reason(keyword, known));
+        let severity = match said {
+            // Printers call it mild while nothing is to be printed: the trays say how bad it is.
+            Some(_) if keyword == "media-empty" && mood.trays_empty => Blocks,
+            said => said.unwrap_or(preset),
+        };
+        note(severity, reason(keyword, known));
     }
     let named = |keyword: &str| KNOWN.iter().find(|known| known.keyword == keyword);
     if !mood.accepting {
@@ -350,6 +355,7 @@ mod tests {
             state: PrinterState::Idle,
             accepting: true,
             reasons: reasons.iter().map(|r| (*r).to_owned()).collect(),
+            trays_empty: false,
             up: None,
         }
     }
@@ -398,6 +404,20 @@ mod tests {
         });
         assert_eq!(judged.keywords(), ["not-accepting-jobs"]);
         assert!(judged.blocked);
+    }
+
+    #[test]
+    fn a_printer_without_paper_in_any_tray_blocks_however_mild_it_calls_that() {
+        let judged = judge(&Mood {
+            trays_empty: true,
+            ..mood(&["media-empty-report"])
+        });
+        assert!(judged.blocked);
+        let judged = judge(&Mood {
+            trays_empty: true,
+            ..mood(&["media-low-report"])
+        });
+        assert!(!judged.blocked);
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub(super) const WHOLE_PRINTER: &[&str] = &[
     "printer-state-reasons",
     "printer-is-accepting-jobs",
     "printer-up-time",
+    "printer-input-tray",
     "document-format-supported",
     "media-supported",
     "media-ready",
@@ -36,6 +37,7 @@ pub(super) const MOOD: &[&str] = &[
     "printer-state-reasons",
     "printer-is-accepting-jobs",
     "printer-up-time",
+    "printer-input-tray",
 ];
 
 /// What is asked of a job.
@@ -59,6 +61,8 @@ pub(super) struct Mood {
     pub(super) accepting: bool,
     /// `printer-state-reasons` as they came, without `none`.
     pub(super) reasons: Vec<String>,
+    /// Whether every tray whose filling is known has none.
+    pub(super) trays_empty: bool,
     /// Seconds since it restarted.
     pub(super) up: Option<u32>,
 }
@@ -75,6 +79,7 @@ impl Mood {
             },
             accepting: printer.flag("printer-is-accepting-jobs").unwrap_or(true),
             reasons,
+            trays_empty: are_empty(&printer.octets("printer-input-tray")),
             up: printer.count("printer-up-time"),
         }
     }
@@ -114,6 +119,20 @@ impl Printer {
             supplies: supplies(printer),
         }
     }
+}
+
+/// `printer-input-tray` (PWG 5100.13, 5.6.5): `type=…;level=…;name=…;` each. A level below zero
+/// says that it is not known, or that there is some.
+fn are_empty(trays: &[String]) -> bool {
+    const SOME: i32 = -3;
+    let levels = trays.iter().filter_map(|tray| {
+        let field = |key: &str| tray.split(';').find_map(|f| f.trim().strip_prefix(key));
+        let fed_by_hand = field("type=").is_some_and(|kind| kind.contains("Manual"));
+        let level = field("level=")?.parse::<i32>().ok()?;
+        (!fed_by_hand && (level >= 0 || level == SOME)).then_some(level)
+    });
+    let levels: Vec<_> = levels.collect();
+    !levels.is_empty() && levels.iter().all(|level| *level == 0)
 }
 
 fn identity(printer: Attributes<'_>) -> Identity {
@@ -233,5 +252,28 @@ impl JobView {
 
     pub(super) fn has_reason(&self, keyword: &str) -> bool {
         self.reasons.iter().any(|reason| reason == keyword)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::are_empty;
+
+    #[test]
+    fn trays_are_empty_when_all_that_are_known_are() {
+        let auto = "type=sheetFeedAutoRemovableTray;level=-2;name=auto";
+        let main = |level| format!("type=sheetFeedAutoRemovableTray;level={level};name=main;");
+        let hand = "type=sheetFeedManual;maxcapacity=1;level=0;name=manual";
+        for (trays, empty) in [
+            (vec![], false),
+            (vec![auto.to_owned()], false),
+            (vec![hand.to_owned()], false),
+            (vec![auto.to_owned(), main(0), hand.to_owned()], true),
+            (vec![main(0), main(40)], false),
+            (vec![main(0), main(-3)], false),
+            (vec!["level=x".to_owned()], false),
+        ] {
+            assert_eq!(are_empty(&trays), empty, "{trays:?}");
+        }
     }
 }

@@ -339,6 +339,15 @@ impl<'a> Attributes<'a> {
         self.texts(name).into_iter().find(|text| !text.is_empty())
     }
 
+    /// Octet strings that hold ASCII.
+    pub(super) fn octets(self, name: &str) -> Vec<String> {
+        let octets = self.values(name).filter_map(|value| match value {
+            IppValue::OctetString(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+            _ => None,
+        });
+        octets.collect()
+    }
+
     pub(super) fn texts(self, name: &str) -> Vec<String> {
         let texts = self.values(name).filter_map(|value| match value {
             IppValue::TextWithLanguage { text, .. } => Some(text.to_string()),

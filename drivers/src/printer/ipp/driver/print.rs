@@ -9,7 +9,7 @@ use koffer_proto::{
 use tokio::task::spawn_blocking;
 
 use super::{
-    Ipp,
+    Ipp, Trouble,
     submit::{Ticket, Wanted},
 };
 use crate::{
@@ -18,7 +18,9 @@ use crate::{
         capabilities,
         epoch::Boot,
         job::{Delivery, Ending, Follow},
+        link::Broken,
         outcome::{self, Halt},
+        snapshot::Printer,
         wire::StatusCode,
     },
 };
@@ -47,7 +49,7 @@ impl Ipp {
             return Err(outcome::wrong_digest(lang).into());
         };
         let params = PrintParams { document, ..params };
-        let printer = self.fresh(call).await?.clone();
+        let printer = self.fresh(call).await?;
         if let Err(refusal) = capabilities::check(&printer, &params) {
             let status = Status::Unsupported;
             return Err(outcome::refused(status, refusal.field, &refusal.text, lang).into());
@@ -70,16 +72,20 @@ impl Ipp {
             .await
     }
 
-    /// What the printer is and can now; ends when the call should.
-    pub(super) async fn fresh(
-        &mut self,
-        call: &Call,
-    ) -> Result<&crate::printer::ipp::snapshot::Printer, Halt> {
+    /// What the printer is and can now; ends when the call should. A question that got lost is
+    /// asked once more: nothing has begun.
+    pub(super) async fn fresh(&mut self, call: &Call) -> Result<Printer, Halt> {
         let lang = call.lang;
+        let look = async {
+            match self.look().await {
+                Err(Trouble::Broken(Broken::Lost(_))) => self.look().await.cloned(),
+                looked => looked.cloned(),
+            }
+        };
         tokio::select! {
             biased;
             stop = call.stopped() => Err(outcome::stopped(stop, lang).into()),
-            looked = self.look() => looked.map_err(|trouble| trouble.halt(lang)),
+            looked = look => looked.map_err(|trouble| trouble.halt(lang)),
         }
     }
 

@@ -37,7 +37,7 @@ impl Ipp {
     }
 
     pub(super) async fn status(&mut self, call: &Call) -> Result<PrinterStatus, Halt> {
-        let printer = self.fresh(call).await?.clone();
+        let printer = self.fresh(call).await?;
         Ok(PrinterStatus {
             state: printer.mood.state,
             accepting: printer.mood.accepting,
@@ -48,7 +48,7 @@ impl Ipp {
     }
 
     pub(super) async fn identify(&mut self, call: &Call) -> Result<Identified, Halt> {
-        let printer = self.fresh(call).await?.clone();
+        let printer = self.fresh(call).await?;
         let known = i32::from(Operation::IdentifyPrinter as i16);
         let signalled = if printer.operations.contains(&known) {
             let question = self.desk.question(Operation::IdentifyPrinter).encode();
