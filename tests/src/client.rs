@@ -67,7 +67,10 @@ impl Workstation {
         network.set_tcp_nodelay(true);
         options.set_network_options(network);
         let (mqtt, mut line) = AsyncClient::new(options, 64);
-        for filter in [format!("{ROOT}/reply/{name}/#"), format!("{ROOT}/dev/#")] {
+        for filter in [
+            format!("{ROOT}/reply/{name}/{client_id}/#"),
+            format!("{ROOT}/dev/+/state"),
+        ] {
             mqtt.subscribe(filter, QoS::AtLeastOnce)
                 .await
                 .expect("a place in the queue");
@@ -142,7 +145,7 @@ impl Workstation {
             .or_default()
             .subscribe();
         let properties = PublishProperties {
-            response_topic: Some(format!("{ROOT}/reply/{}/a", self.name)),
+            response_topic: Some(format!("{ROOT}/reply/{}/{}", self.name, self.client_id)),
             correlation_data: Some(id.to_owned().into()),
             message_expiry_interval: Some(expiry),
             content_type: Some("application/json".to_owned()),
@@ -189,8 +192,8 @@ impl Workstation {
                 .and_then(|state| state["state"].as_str())
                 .is_some_and(|state| wanted.contains(&state))
         });
-        let shown = tokio::time::timeout(Duration::from_mins(1), shows).await;
-        let Ok(Ok(states)) = shown else {
+        let reached = tokio::time::timeout(Duration::from_mins(1), shows).await;
+        let Ok(Ok(states)) = reached else {
             panic!(
                 "{device} does not become {wanted:?}: {:?}",
                 self.states.borrow()

@@ -155,11 +155,11 @@ impl Conversation {
 
     /// Loses power and gets it back.
     pub(super) async fn power_cycle(&mut self, down: Duration) -> io::Result<()> {
+        self.port.off()?;
         self.line = None;
         self.inbox.clear();
         self.owed.clear();
         self.expected.clear();
-        self.port.off();
         self.told_connected();
         self.close_exchange();
         tokio::time::sleep(down).await;

@@ -47,6 +47,8 @@ pub(super) enum Port {
     Pty {
         /// A line nobody has taken yet.
         fresh: Option<Pty>,
+        /// The line while the power is off.
+        dark: Option<Pty>,
         link: Option<PathBuf>,
         path: PathBuf,
     },
@@ -71,6 +73,7 @@ impl Port {
                 Ok(Self::Pty {
                     path: pty.path().to_owned(),
                     fresh: Some(pty),
+                    dark: None,
                     link: link.clone(),
                 })
             }
@@ -105,7 +108,10 @@ impl Port {
 
     /// The serial line is gone: puts a new one in its place. Nothing to do for TCP.
     pub(super) fn replace_serial(&mut self) -> io::Result<()> {
-        if let Self::Pty { fresh, link, path } = self {
+        if let Self::Pty {
+            fresh, link, path, ..
+        } = self
+        {
             let pty = Pty::open()?;
             if let Some(link) = link {
                 point(link, pty.path())?;
@@ -116,12 +122,17 @@ impl Port {
         Ok(())
     }
 
-    /// Power off: nobody can connect.
-    pub(super) fn off(&mut self) {
-        match self {
-            Self::Tcp { listener, .. } => *listener = None,
-            Self::Pty { fresh, .. } => *fresh = None,
+    /// Power off: nobody can connect. A serial line is still there, and silent.
+    pub(super) fn off(&mut self) -> io::Result<()> {
+        if let Self::Tcp { listener, .. } = self {
+            *listener = None;
+            return Ok(());
         }
+        self.replace_serial()?;
+        if let Self::Pty { fresh, dark, .. } = self {
+            *dark = fresh.take();
+        }
+        Ok(())
     }
 
     /// Power on, at the same address as before.
@@ -131,7 +142,13 @@ impl Port {
                 *listener = Some(TcpListener::bind(*address).await?);
                 Ok(())
             }
-            Self::Pty { .. } => self.replace_serial(),
+            Self::Pty { .. } => {
+                self.replace_serial()?;
+                if let Self::Pty { dark, .. } = self {
+                    *dark = None;
+                }
+                Ok(())
+            }
         }
     }
 }

@@ -110,6 +110,11 @@ impl Conversation {
 
     pub(super) async fn cut(&mut self, how: How) -> Result<(), Ended> {
         if let Some(line) = self.line.take() {
+            // The new pseudo-terminal comes before the old one goes: otherwise another terminal
+            // could get the old one's name while the link still leads there.
+            if how != How::Unplug {
+                self.port.replace_serial()?;
+            }
             self.line = line.cut(how).await;
         }
         if self.line.is_none() {

@@ -170,6 +170,11 @@ impl Runner<'_> {
                 if let Some(stop) = self.audience.is_stopped().await {
                     return Some(Event::Stop(stop));
                 }
+                // And the last one at which a dead line does.
+                if let Some(broken) = self.link.ended().await {
+                    self.line_broken = true;
+                    return Some(Event::Lost(broken));
+                }
                 match self.audience {
                     Audience::Call(call) => Some(self.store(call.effect_may_begin()).await),
                     Audience::Nobody => Some(Event::NotStored),

@@ -130,6 +130,23 @@ impl Link {
         }
     }
 
+    /// Why nothing more can be sent, if that has shown by now. Does not wait.
+    pub(super) async fn ended(&mut self) -> Option<Broken> {
+        self.take_what_is_there().await.err()
+    }
+
+    /// Reads what has arrived, without waiting for more.
+    async fn take_what_is_there(&mut self) -> Result<(), Broken> {
+        loop {
+            self.flush().await?;
+            tokio::select! {
+                biased;
+                read = self.read_more() => read?,
+                () = std::future::ready(()) => return Ok(()),
+            }
+        }
+    }
+
     /// Reads once, and sorts what came. Cancel-safe.
     async fn read_more(&mut self) -> Result<(), Broken> {
         let mut buffer = [0; 1024];

@@ -14,10 +14,11 @@ use crate::{
             result::{Class, TerminalStatus},
         },
         exchange::Audience,
+        link::Broken,
         outcome::{self, Halt},
         session::{self, Condition, Session, Trouble},
         timing,
-        transaction::Ending,
+        transaction::{Ending, Loss},
     },
 };
 
@@ -109,6 +110,10 @@ impl Zvt {
         let mut session = self.contact(audience).await?;
         let condition = session.enquire(&self.config, audience).await?;
         self.note(&session, &condition);
+        // It answered and hung up: nothing more can be sent, least of all money.
+        if !session.usable {
+            return Err(Trouble::Line(Loss::Line(Broken::Closed)));
+        }
         Ok((session, condition))
     }
 

@@ -1,6 +1,6 @@
 //! The serial line: frames, their acknowledgements, and when one is written again.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::{Instant, timeout_at};
 
@@ -115,14 +115,7 @@ impl Link {
 
     /// An ACK or NAK that came before our frame is not an answer to it.
     async fn forget_stale_answers(&mut self) -> Result<(), Broken> {
-        loop {
-            self.flush().await?;
-            tokio::select! {
-                biased;
-                read = self.read_more() => read?,
-                () = std::future::ready(()) => break,
-            }
-        }
+        self.take_what_is_there().await?;
         if let Framing::Framed(frames) = &mut self.framing {
             frames.answers.clear();
         }
@@ -132,13 +125,12 @@ impl Link {
     /// The answer to the frame that was just written, for T2.
     async fn await_answer(&mut self) -> Result<Heard, Broken> {
         let waiting = self.inbox.len();
-        match self.next_answer(Instant::now() + timing::T2).await? {
+        match self.next_answer(timing::T2, waiting).await? {
             Some(Answer::Accepted) => Ok(Heard::Accepted),
             // A byte of noise can look like a NAK. If an ACK or a frame follows at once, the frame
             // was accepted after all, and writing it again would execute it again.
             Some(Answer::Refused) => {
-                let until = Instant::now() + timing::T1;
-                let second = self.next_answer(until).await?;
+                let second = self.next_answer(timing::T1, waiting).await?;
                 if second == Some(Answer::Accepted) || self.inbox.len() > waiting {
                     Ok(Heard::Accepted)
                 } else {
@@ -150,7 +142,14 @@ impl Link {
         }
     }
 
-    async fn next_answer(&mut self, until: Instant) -> Result<Option<Answer>, Broken> {
+    /// The next ACK or NAK. Once a frame came in its place it is waited for no longer than T1: the
+    /// peer waits for what that frame asks for.
+    async fn next_answer(
+        &mut self,
+        patience: Duration,
+        waiting: usize,
+    ) -> Result<Option<Answer>, Broken> {
+        let begun = Instant::now();
         loop {
             self.flush().await?;
             if let Framing::Framed(frames) = &mut self.framing
@@ -158,7 +157,12 @@ impl Link {
             {
                 return Ok(Some(answer));
             }
-            match timeout_at(until, self.read_more()).await {
+            let until = if self.inbox.len() > waiting {
+                self.last_byte + timing::T1
+            } else {
+                begun + patience
+            };
+            match timeout_at(until.min(begun + patience), self.read_more()).await {
                 Ok(read) => read?,
                 Err(_) => return Ok(None),
             }

@@ -3,7 +3,10 @@
 use koffer_proto::{
     Effect, Outcome, ProgressEvent, Response, Status,
     class::{
-        any_device::{self, IdentifyParams, ResetParams, SelfTestLevel, SelfTestParams},
+        any_device::{
+            self, IdentifyParams, ResetParams, SelfTestLevel, SelfTestParams,
+            StepOutcome::{Failed, Passed, Skipped},
+        },
         payment::{
             DiagnoseParams, EndOfDayParams, ReceiptCopy, ReceiptParams, RefundParams,
             Response as Paid, ReverseParams, StatusParams,
@@ -263,7 +266,6 @@ async fn a_self_test_says_what_it_skipped_and_identify_and_reset_answer() {
         .iter()
         .map(|step| (step.name.as_str(), step.outcome))
         .collect();
-    use any_device::StepOutcome::{Failed, Passed, Skipped};
     assert_eq!(
         steps,
         [
