@@ -76,6 +76,10 @@ impl Fault {
 pub enum Report {
     /// What needs attention now, all of it; empty when all is well again.
     Reasons(Vec<Reason>),
+    /// It is there and answers, and cannot do its work until somebody mends this: out of paper,
+    /// a cover open. It gets no call that must not happen twice, so that a role's goes to the
+    /// next device; the others (`status`, `self-test`) it gets. Ends with [`Report::Reasons`].
+    Blocked(Vec<Reason>),
     /// Something happened.
     Event(EventKind),
 }

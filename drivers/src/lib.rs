@@ -8,6 +8,7 @@ mod call;
 pub mod card;
 mod driver;
 pub mod payment;
+pub mod printer;
 
 pub use call::{Call, CallControl, Effects, Evidence, NotStored, Steering, Stop, Told, call};
 pub use driver::{Contact, Driver, Fault, Finished, Opened, Report, Reports};

@@ -6,4 +6,5 @@
 pub mod card;
 pub mod case;
 pub mod control;
+pub mod ippeveprinter;
 pub mod zvt;

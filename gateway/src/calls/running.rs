@@ -125,6 +125,11 @@ impl Desk {
                     station.set_condition(Condition::Usable(reasons));
                 }
             }
+            News::Report(Report::Blocked(reasons)) => {
+                if station.is_usable() {
+                    station.set_condition(Condition::Blocked(reasons));
+                }
+            }
             News::Report(Report::Event(event)) => {
                 let generation = station.generation;
                 let event = DeviceEvent {

@@ -14,10 +14,18 @@ pub enum Condition {
     Starting,
     /// It takes calls; what needs attention soon.
     Usable(Vec<Reason>),
+    /// It is there and cannot do its work: it takes calls, but none that must not happen twice.
+    Blocked(Vec<Reason>),
     /// It takes no calls.
     Fault(Reason),
     /// It is not there.
     Absent(Reason),
+}
+
+impl Condition {
+    fn is_contact(&self) -> bool {
+        matches!(self, Self::Usable(_) | Self::Blocked(_))
+    }
 }
 
 /// One device.
@@ -51,8 +59,9 @@ impl Station {
         }
     }
 
+    /// Whether its driver is in contact with it and takes what is in the queue.
     pub(crate) fn is_usable(&self) -> bool {
-        matches!(self.condition, Condition::Usable(_))
+        self.condition.is_contact()
     }
 
     pub(crate) fn is_idle(&self) -> bool {
@@ -60,7 +69,7 @@ impl Station {
     }
 
     pub(crate) fn set_condition(&mut self, condition: Condition) {
-        let contact_lost = !matches!(condition, Condition::Usable(_)) && self.is_usable();
+        let contact_lost = !condition.is_contact() && self.is_usable();
         self.restarts += u64::from(contact_lost);
         self.condition = condition;
     }
@@ -79,6 +88,7 @@ impl Station {
             Condition::Starting => (DeviceState::Starting, Vec::new()),
             Condition::Fault(reason) => (DeviceState::Fault, vec![reason.clone()]),
             Condition::Absent(reason) => (DeviceState::Absent, vec![reason.clone()]),
+            Condition::Blocked(reasons) => (DeviceState::Fault, reasons.clone()),
             Condition::Usable(reasons) => {
                 let state = if self.running.is_some() {
                     DeviceState::Busy

@@ -291,7 +291,12 @@ fn usable_for(
         })
     };
     match &station.condition {
-        Condition::Usable(_) => {}
+        Condition::Blocked(reasons) if spec.effect == EffectKind::Once => {
+            let keywords = reasons.iter().map(|reason| reason.keyword.clone());
+            return Err(unavailable(keywords.collect(), &texts::all(reasons)));
+        }
+        // Asking it how it is helps to mend it.
+        Condition::Usable(_) | Condition::Blocked(_) => {}
         Condition::Fault(_) | Condition::Starting if reset => {}
         Condition::Starting => {
             return Err(unavailable(vec!["starting".to_owned()], &texts::starting()));

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use koffer_drivers::{NotStored, Stop, Told};
+use koffer_drivers::{NotStored, Report, Stop, Told};
 use koffer_proto::{
     Class, ContentType, DeviceId, DeviceState, Effect, Failure, Outcome, Response, Root, Status,
     class::{
@@ -494,6 +494,29 @@ fn a_role_goes_to_the_first_device_that_is_ready() {
     );
     office.finish(1, paid());
     assert_eq!(office.starts[2].device.as_str(), "till-1");
+}
+
+#[test]
+fn a_blocked_device_hands_its_roles_effects_to_the_next_and_still_answers_questions() {
+    let mut office = Office::new();
+    let till = || "till-1".parse::<DeviceId>().unwrap();
+    let empty = koffer_proto::Reason::new("media-empty", "", "");
+    let blocked = Report::Blocked(vec![empty]);
+    office.handle(Input::Device(till(), News::Report(blocked)));
+    assert_eq!(office.states.last(), Some(&(till(), DeviceState::Fault)));
+    office.pay("ws-1", "a", "any-till", 5);
+    assert_eq!(office.starts[0].device.as_str(), "till-2");
+    office.pay("ws-1", "b", "till-1", 5);
+    assert_eq!(office.statuses(), [pair("b", "unavailable")]);
+    office.call("ws-1", "c", "till-1/status", &json!({}));
+    assert_eq!(office.starts[1].device.as_str(), "till-1");
+
+    let well = Report::Reasons(Vec::new());
+    office.handle(Input::Device(till(), News::Report(well)));
+    assert_eq!(office.states.last(), Some(&(till(), DeviceState::Busy)));
+    office.finish(0, paid());
+    office.pay("ws-1", "d", "till-1", 5);
+    assert_eq!(office.starts.len(), 2, "it waits for its turn");
 }
 
 #[test]

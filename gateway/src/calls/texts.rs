@@ -1,7 +1,9 @@
 //! What callers are told when a call is refused: what happened and what to do, in German and
 //! English.
 
-use koffer_proto::{CallIdError, Class, ClientId, DecodeRequestError, DeviceId, Segment, Text};
+use koffer_proto::{
+    CallIdError, Class, ClientId, DecodeRequestError, DeviceId, Reason, Segment, Text,
+};
 
 pub(super) fn retained() -> Text {
     Text::new(
@@ -170,6 +172,15 @@ pub(super) fn unavailable(device: &DeviceId, reasons: &Text) -> Text {
         format!("„{device}“ ist nicht einsatzbereit: {}", reasons.de),
         format!("\"{device}\" is not ready: {}", reasons.en),
     )
+}
+
+/// The sentences of several reasons, one after the other.
+pub(super) fn all(reasons: &[Reason]) -> Text {
+    let join = |of: fn(&Text) -> &str| {
+        let texts: Vec<_> = reasons.iter().map(|reason| of(&reason.text)).collect();
+        texts.join(" ")
+    };
+    Text::new(join(|text| &text.de), join(|text| &text.en))
 }
 
 pub(super) fn starting() -> Text {

@@ -184,6 +184,7 @@ impl Bench {
             if let News::Condition(condition) = self.news.recv().await.unwrap().1 {
                 return match condition {
                     Condition::Usable(_) => "usable".to_owned(),
+                    Condition::Blocked(_) => "blocked".to_owned(),
                     Condition::Starting => "starting".to_owned(),
                     Condition::Fault(reason) | Condition::Absent(reason) => reason.keyword,
                 };

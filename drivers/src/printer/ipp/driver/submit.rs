@@ -1,0 +1,248 @@
+//! Create-Job and Send-Document.
+
+use koffer_proto::{
+    ProgressEvent, Status,
+    class::document_printer::{Document, DocumentFormat, Sides},
+};
+use tokio::time::{Instant, timeout};
+
+use super::{Desk, Ipp, follow::Sight, follow::Watcher, print::delivery, rest};
+use crate::{
+    Call, Stop,
+    printer::ipp::{
+        job::Delivery,
+        link::Broken,
+        outcome::{self, Halt},
+        snapshot::JobView,
+        timing,
+        wire::{Answer, Operation, StatusCode},
+    },
+};
+
+/// A job to be made.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    /// Its name, which no other job ever has.
+    pub(super) name: String,
+    pub(super) format: DocumentFormat,
+    pub(super) copies: Option<u16>,
+    pub(super) sides: Sides,
+    pub(super) media: Option<String>,
+    pub(super) colour_mode: Option<&'static str>,
+}
+
+/// How a job is recognised.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    pub(super) job: i32,
+    pub(super) name: String,
+    pub(super) boot: Option<crate::printer::ipp::epoch::Boot>,
+}
+
+impl Desk {
+    /// The job's name for a call: clients choose their call ids freely, so theirs stands in it.
+    pub(super) fn name(&self, call: &Call) -> String {
+        format!("{}/{}/{}", self.config.namespace, call.client, call.id)
+    }
+
+    fn create(&self, wanted: &Wanted) -> bytes::Bytes {
+        let mut question = self
+            .question(Operation::CreateJob)
+            .name("job-name", &wanted.name)
+            // Nothing is printed otherwise than asked for.
+            .flag("ipp-attribute-fidelity", true);
+        if let Some(copies) = wanted.copies {
+            question = question.template_number("copies", copies.into());
+        }
+        question = question.template_keyword("sides", wanted.sides.as_str());
+        if let Some(media) = &wanted.media {
+            question = question.template_keyword("media", media);
+        }
+        if let Some(mode) = wanted.colour_mode {
+            question = question.template_keyword("print-color-mode", mode);
+        }
+        question.encode()
+    }
+
+    fn document(&self, job: i32, wanted: &Wanted, document: &Document) -> bytes::Bytes {
+        self.of_job(Operation::SendDocument, job)
+            .name("document-name", &wanted.name)
+            .mime("document-format", wanted.format.as_str())
+            .flag("last-document", true)
+            .encode_with(document.content.as_bytes())
+    }
+}
+
+/// What a printer made of Create-Job.
+enum Created {
+    Job(i32),
+    Busy,
+    No(Halt),
+}
+
+impl Ipp {
+    /// Makes a job, waiting for a printer that prints something else. Nothing is printed here,
+    /// and a job that nobody knows of any more is withdrawn.
+    pub(super) async fn create(&mut self, wanted: &Wanted, call: &Call) -> Result<i32, Halt> {
+        let question = self.desk.create(wanted);
+        let mut told_busy = false;
+        loop {
+            // Asked first: a call whose time has come creates nothing any more.
+            rest(call, std::time::Duration::ZERO)
+                .await
+                .map_err(|stop| outcome::stopped(stop, call.lang))?;
+            match self.ask_for_job(question.clone(), wanted, call).await {
+                Created::Job(job) => return Ok(job),
+                Created::No(halt) => return Err(halt),
+                Created::Busy => {}
+            }
+            if !told_busy {
+                told_busy = true;
+                call.progress(busy(call)).await;
+            }
+            rest(call, timing::BUSY_PAUSE)
+                .await
+                .map_err(|stop| outcome::stopped(stop, call.lang))?;
+        }
+    }
+
+    async fn ask_for_job(&self, question: bytes::Bytes, wanted: &Wanted, call: &Call) -> Created {
+        let asking = self.desk.link.ask(question);
+        tokio::pin!(asking);
+        let (answer, stop) = tokio::select! {
+            biased;
+            answer = &mut asking => (answer, None),
+            // What is on its way cannot be called back: wait for its answer a little.
+            stop = call.stopped() => {
+                let answer = timeout(timing::ORPHAN, asking).await;
+                (answer.unwrap_or(Err(Broken::Silent)), Some(stop))
+            }
+        };
+        let created = match answer {
+            Ok(answer) => self.judge(&answer, call).await,
+            Err(Broken::Unreachable(why)) => Created::No(outcome::before_document(
+                &Broken::Unreachable(why),
+                call.lang,
+            )),
+            Err(broken) => {
+                self.withdraw(&wanted.name).await;
+                Created::No(outcome::before_document(&broken, call.lang))
+            }
+        };
+        match (created, stop) {
+            (Created::Job(job), Some(stop)) => {
+                let cancelled = self.desk.cancel(job).await;
+                let mut halt = Halt::from(outcome::stopped(stop, call.lang));
+                halt.fault = cancelled.err().map(|broken| outcome::fault(&broken));
+                Created::No(halt)
+            }
+            (Created::No(halt), Some(stop)) => Created::No(Halt {
+                failure: outcome::stopped(stop, call.lang),
+                fault: halt.fault,
+            }),
+            (created, _) => created,
+        }
+    }
+
+    async fn judge(&self, answer: &Answer, call: &Call) -> Created {
+        let job = answer.jobs().next().and_then(|job| job.int("job-id"));
+        match (answer.status, job) {
+            (StatusCode::SUBSTITUTED, Some(job)) if !answer.unsupported().is_empty() => {
+                // Asked for fidelity and not given it: better nothing than something else.
+                let _ = self.desk.cancel(job).await;
+                let attributes = answer.unsupported().join(", ");
+                let why = koffer_proto::Text::new(
+                    format!("Der Drucker kann das nicht wie verlangt: {attributes}."),
+                    format!("The printer cannot do this as asked: {attributes}."),
+                );
+                let status = Status::Unsupported;
+                Created::No(outcome::refused(status, "", &why, call.lang).into())
+            }
+            (status, Some(job)) if status.is_success() => Created::Job(job),
+            (status, _) if status.is_busy() => Created::Busy,
+            (status, _) => Created::No(outcome::rejected(status, call.lang).into()),
+        }
+    }
+
+    /// Looks for a job that may have been made and cancels it; it has no document. What is not
+    /// found now is found at the next contact.
+    pub(super) async fn withdraw(&self, name: &str) {
+        let search = async {
+            loop {
+                match self.withdraw_once(name).await {
+                    Ok(()) => return,
+                    Err(broken) => tracing::debug!(%broken, "looking for a job without document"),
+                }
+                tokio::time::sleep(timing::FIRST_LOOK).await;
+            }
+        };
+        let _ = timeout(timing::ORPHAN, search).await;
+    }
+
+    async fn withdraw_once(&self, name: &str) -> Result<(), Broken> {
+        let open = self
+            .desk
+            .jobs("not-completed", true, super::OPEN_JOBS)
+            .await?;
+        let is_it = |job: &&JobView| self.desk.is_ours(job) && job.name.as_deref() == Some(name);
+        for job in open.iter().filter(is_it) {
+            self.desk.cancel(job.id).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends the document, once, and watches the printer meanwhile: it may print and run out of
+    /// paper before it has taken all of it.
+    pub(super) async fn deliver(
+        &self,
+        ticket: &Ticket,
+        wanted: &Wanted,
+        document: &Document,
+        call: &Call,
+    ) -> (Delivery, Option<StatusCode>, Option<Stop>) {
+        let question = self.desk.document(ticket.job, wanted, document);
+        let upload = self.desk.link.send(question);
+        tokio::pin!(upload);
+        tokio::select! {
+            biased;
+            answer = &mut upload => match answer {
+                Ok(answer) => (delivery(answer.status), Some(answer.status), None),
+                Err(broken) => {
+                    tracing::warn!(job = ticket.job, %broken, "the document's way is in doubt");
+                    (Delivery::InDoubt, None, None)
+                }
+            },
+            stop = call.stopped() => (Delivery::InDoubt, None, Some(stop)),
+            () = self.until_hopeless(ticket, wanted, call) => (Delivery::InDoubt, None, None),
+        }
+    }
+
+    /// Watches a printer that takes a document; returns when it will never take the rest.
+    async fn until_hopeless(&self, ticket: &Ticket, wanted: &Wanted, call: &Call) {
+        let mut watcher = Watcher::new(&self.desk, ticket, wanted.sides, call);
+        let mut reached = Instant::now();
+        let mut over = false;
+        loop {
+            tokio::time::sleep(timing::LONGEST_LOOK).await;
+            match watcher.look().await {
+                Ok(Sight::Job(job)) if !job.is_over() => reached = Instant::now(),
+                // Its answer may be on the way: one more look's time for it.
+                Ok(_) if !over => over = true,
+                Ok(_) => return,
+                Err(_) if reached.elapsed() > timing::OUT_OF_REACH => return,
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+fn busy(call: &Call) -> ProgressEvent {
+    let text = koffer_proto::Text::new(
+        "Der Drucker druckt noch etwas anderes. Der Auftrag wartet.",
+        "The printer still prints something else. The job waits.",
+    );
+    ProgressEvent::StateReasons {
+        reasons: vec!["printer-busy".to_owned()],
+        text: text.get(call.lang).to_owned(),
+    }
+}

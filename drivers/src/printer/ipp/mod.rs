@@ -1,0 +1,41 @@
+//! Document printers that speak IPP themselves (RFC 8010, RFC 8011, PWG 5100.12 "IPP/2.0").
+//!
+//! No queue stands between: CUPS says `completed` when the printer took the bytes, and prints
+//! again what it was printing when it was killed. How nothing is printed twice:
+//!
+//! 1. Create-Job under a name that only this call has; a job without a document prints nothing.
+//! 2. The job's id, the printer's uuid and its boot time go into the call's record.
+//! 3. Send-Document, once. Whatever happens to it, it is never sent again.
+//! 4. What became of it is read from the job, recognised by id, name, user and boot time.
+//!
+//! Until 3 a call ends with nothing printed. From 3 on it can still be cancelled, at any time: the
+//! printer is asked to, and the job then tells what came out. A cancel that comes too late ends
+//! `ok`, because all of it is printed as asked.
+//!
+//! [`job`] decides, [`wire`] encodes, [`link`] carries, [`driver`] does.
+
+mod capabilities;
+mod config;
+mod driver;
+mod epoch;
+mod job;
+mod link;
+mod outcome;
+mod reasons;
+mod snapshot;
+mod test_page;
+mod timing;
+mod tls;
+mod wire;
+
+use koffer_proto::Connection;
+
+pub use config::{IppConfig, PrinterUri, UriError};
+pub use driver::driver;
+
+/// How the printer of this configuration is connected.
+pub fn connection(config: &IppConfig) -> Connection {
+    Connection::Url {
+        url: config.uri.to_string(),
+    }
+}

@@ -1,0 +1,380 @@
+//! Endings in the contract's words: status, effect, and what the clerk should do.
+
+use koffer_proto::{Detail, Effect, Failure, Lang, Status, Text};
+
+use super::{
+    job::{Cause, Doubt, Ending, Printed},
+    link::Broken,
+    reasons::Judged,
+    wire::StatusCode,
+};
+use crate::{Fault, Stop};
+
+/// A call that ended without a result, and what that says of the device.
+#[derive(Debug)]
+pub(super) struct Halt {
+    /// For the caller.
+    pub(super) failure: Failure,
+    /// Set where the device must be opened anew: it is found again, and what is left of the call
+    /// is cleaned up.
+    pub(super) fault: Option<Fault>,
+}
+
+impl From<Failure> for Halt {
+    fn from(failure: Failure) -> Self {
+        Self {
+            failure,
+            fault: None,
+        }
+    }
+}
+
+fn caused(cause: &str) -> Detail {
+    Detail {
+        cause: Some(cause.to_owned()),
+        ..Detail::default()
+    }
+}
+
+fn text(de: &str, en: &str) -> Text {
+    Text::new(de, en)
+}
+
+/// A call with something in it that does not fit; nothing was started.
+pub(super) fn refused(status: Status, field: &str, why: &Text, lang: Lang) -> Failure {
+    Failure::without_effect(status, why.get(lang)).with(Detail {
+        field: Some(field.to_owned()),
+        ..Detail::default()
+    })
+}
+
+/// A document that is not the one the caller meant.
+pub(super) fn wrong_digest(lang: Lang) -> Failure {
+    let why = text(
+        "Das Dokument passt nicht zu seiner Prüfsumme. Es wurde nicht gedruckt. Dokument neu senden.",
+        "The document does not match its digest. It was not printed. Send it again.",
+    );
+    refused(Status::BadRequest, "document.sha256", &why, lang)
+}
+
+/// A printer that prints nothing until somebody mends it.
+pub(super) fn blocked(judged: &Judged, lang: Lang) -> Failure {
+    Failure::without_effect(Status::Unavailable, judged.text(lang)).with(Detail {
+        reasons: judged.keywords(),
+        ..Detail::default()
+    })
+}
+
+/// An operation that this driver does not have.
+pub(super) fn unsupported(operation: &str, lang: Lang) -> Failure {
+    let why = Text::new(
+        format!("Ein Drucker kann „{operation}“ nicht."),
+        format!("A printer cannot do \"{operation}\"."),
+    );
+    Failure::without_effect(Status::Unsupported, why.get(lang))
+}
+
+/// The record of the call could not be written; nothing was printed.
+pub(super) fn not_stored(lang: Lang) -> Failure {
+    let why = text(
+        "Das Journal des Gateways kann nicht schreiben. Es wurde nichts gedruckt. Rufen Sie die Technik.",
+        "The gateway's journal cannot be written. Nothing was printed. Call your technician.",
+    );
+    Failure::without_effect(Status::DeviceFault, why.get(lang)).with(caused("journal-failed"))
+}
+
+/// A call that should end before anything was printed.
+pub(super) fn stopped(stop: Stop, lang: Lang) -> Failure {
+    ending(
+        &Ending::Unfinished {
+            cause: Cause::Stopped(stop),
+            printed: Printed::Nothing,
+        },
+        lang,
+    )
+    .unwrap_or_else(|| not_stored(lang))
+}
+
+/// The printer said no to a request that prints nothing by itself.
+pub(super) fn rejected(status: StatusCode, lang: Lang) -> Failure {
+    let code = format!("{:04x}", status.0);
+    let (outcome, why) = if status.is_unsupported() {
+        (
+            Status::Unsupported,
+            Text::new(
+                format!("Der Drucker kann das nicht ({code}). Es wurde nichts gedruckt."),
+                format!("The printer cannot do that ({code}). Nothing was printed."),
+            ),
+        )
+    } else {
+        (
+            Status::DeviceFault,
+            Text::new(
+                format!(
+                    "Der Drucker hat den Auftrag abgelehnt ({code}). Es wurde nichts gedruckt. \
+                     Anzeige am Drucker ansehen."
+                ),
+                format!(
+                    "The printer refused the job ({code}). Nothing was printed. Look at its panel."
+                ),
+            ),
+        )
+    };
+    Failure::without_effect(outcome, why.get(lang)).with(Detail {
+        device_code: Some(code),
+        ..caused("refused-by-printer")
+    })
+}
+
+/// The printer cannot be reached, as the state of the device.
+pub(super) fn fault(broken: &Broken) -> Fault {
+    match broken {
+        Broken::Unreachable(why) => Fault::new(
+            "offline",
+            format!("Der Drucker ist nicht erreichbar ({why}). Strom, Kabel und Netz prüfen."),
+            format!("The printer cannot be reached ({why}). Check power, cable and network."),
+        ),
+        Broken::Lost(_) | Broken::Silent => Fault::new(
+            "connection-lost",
+            format!(
+                "Die Verbindung zum Drucker brach ab ({broken}). Strom, Kabel und Netz prüfen."
+            ),
+            format!(
+                "The connection to the printer broke ({broken}). Check power, cable and network."
+            ),
+        ),
+        Broken::Http(_) | Broken::Unreadable(_) => Fault::new(
+            "no-ipp-printer",
+            format!("Unter der Adresse antwortet kein IPP-Drucker ({broken}). Adresse prüfen."),
+            format!("No IPP printer answers at the address ({broken}). Check the address."),
+        ),
+    }
+}
+
+/// A printer whose attributes cannot be had.
+pub(super) fn fault_of_status(status: StatusCode) -> Fault {
+    let code = status.0;
+    Fault::new(
+        "no-ipp-printer",
+        format!("Der Drucker gibt keine Auskunft ({code:04x}). Adresse und Zugang prüfen."),
+        format!("The printer gives no information ({code:04x}). Check address and access."),
+    )
+}
+
+/// A printer without Create-Job and Send-Document: with Print-Job alone nobody can know.
+pub(super) fn too_simple() -> Fault {
+    Fault::new(
+        "unsupported-printer",
+        "Der Drucker kennt Create-Job und Send-Document nicht; ohne sie lässt sich nicht \
+         sicherstellen, dass nichts doppelt gedruckt wird.",
+        "The printer does not know Create-Job and Send-Document; without them nobody can make \
+         sure that nothing is printed twice.",
+    )
+}
+
+/// The printer restarted: its description is read anew.
+pub(super) fn restarted() -> Fault {
+    Fault::new(
+        "restarted",
+        "Der Drucker wurde neu gestartet.",
+        "The printer was restarted.",
+    )
+}
+
+/// A call that lost contact before anything could be printed.
+pub(super) fn before_document(broken: &Broken, lang: Lang) -> Halt {
+    let fault = fault(broken);
+    let nothing = text("Es wurde nichts gedruckt.", "Nothing was printed.");
+    let message = format!("{} {}", fault.reason.text.get(lang), nothing.get(lang));
+    let status = match broken {
+        Broken::Unreachable(_) => Status::Unavailable,
+        _ => Status::DeviceFault,
+    };
+    let keyword = fault.reason.keyword.clone();
+    let failure = Failure::without_effect(status, message).with(Detail {
+        reasons: vec![keyword.clone()],
+        ..caused(&keyword)
+    });
+    Halt {
+        failure,
+        fault: Some(fault),
+    }
+}
+
+/// Whether an ending says that the device must be opened anew.
+pub(super) fn fault_after(ending: &Ending) -> Option<Fault> {
+    match ending {
+        Ending::Unknown(Doubt::Restarted | Doubt::Forgotten) => Some(restarted()),
+        Ending::Unknown(Doubt::OutOfReach)
+        | Ending::Unfinished {
+            cause: Cause::NotDelivered,
+            ..
+        } => Some(fault(&Broken::Silent)),
+        _ => None,
+    }
+}
+
+/// How a print that did not complete is told; `None` if it completed.
+pub(super) fn ending(ending: &Ending, lang: Lang) -> Option<Failure> {
+    match ending {
+        Ending::Completed { .. } => None,
+        Ending::Unknown(doubt) => Some(unknown(*doubt, lang)),
+        Ending::Unfinished { cause, printed } => Some(unfinished(*cause, *printed, lang)),
+    }
+}
+
+fn unfinished(cause: Cause, printed: Printed, lang: Lang) -> Failure {
+    let (status, keyword, why) = why(cause);
+    let (effect, completed, what) = match printed {
+        Printed::NotCounted => {
+            let doubt = text(
+                "Der Drucker hatte begonnen und zählt nicht, was herauskam. Nicht wiederholen: \
+                 Sehen Sie im Ausgabefach nach und tragen Sie das Ergebnis ein.",
+                "The printer had begun and does not count what came out. Do not repeat it: look \
+                 into the tray and enter the result.",
+            );
+            let message = format!("{} {}", why.get(lang), doubt.get(lang));
+            return Failure::outcome_unknown(message).with(caused(keyword));
+        }
+        Printed::Nothing => (
+            Effect::None,
+            None,
+            text("Es wurde nichts gedruckt.", "Nothing was printed."),
+        ),
+        Printed::Sheets(sheets) => (
+            Effect::Partial,
+            Some(sheets),
+            Text::new(
+                format!("Gedruckte Blätter: {sheets}. Diese aussortieren."),
+                format!("Sheets that were printed: {sheets}. Sort them out."),
+            ),
+        ),
+        Printed::All(sheets) => (
+            Effect::Done,
+            Some(sheets),
+            Text::new(
+                format!("Es war schon alles gedruckt, Blätter: {sheets}."),
+                format!("All of it was printed already, sheets: {sheets}."),
+            ),
+        ),
+    };
+    let message = format!("{} {}", why.get(lang), what.get(lang));
+    Failure::unfinished(status, effect, message).with(Detail {
+        completed: completed.map(u64::from),
+        ..caused(keyword)
+    })
+}
+
+fn why(cause: Cause) -> (Status, &'static str, Text) {
+    match cause {
+        Cause::Stopped(Stop::Cancelled) => (
+            Status::Cancelled,
+            "cancelled-by-caller",
+            text("Abgebrochen.", "Cancelled."),
+        ),
+        Cause::Stopped(Stop::Deadline) => (
+            Status::TimedOut,
+            "deadline",
+            text(
+                "Die Zeit ist abgelaufen, der Auftrag wurde abgebrochen.",
+                "Out of time; the job was cancelled.",
+            ),
+        ),
+        Cause::Stopped(Stop::Shutdown) => (
+            Status::Cancelled,
+            "shutdown",
+            text(
+                "Das Gateway wird beendet, der Auftrag wurde abgebrochen.",
+                "The gateway is going down; the job was cancelled.",
+            ),
+        ),
+        Cause::CancelledElsewhere => (
+            Status::Cancelled,
+            "cancelled-at-printer",
+            text(
+                "Der Auftrag wurde am Drucker abgebrochen.",
+                "The job was cancelled at the printer.",
+            ),
+        ),
+        Cause::Aborted => (
+            Status::DeviceFault,
+            "aborted-by-printer",
+            text(
+                "Der Drucker hat den Auftrag aufgegeben. Anzeige am Drucker ansehen.",
+                "The printer gave the job up. Look at its panel.",
+            ),
+        ),
+        Cause::WithErrors => (
+            Status::DeviceFault,
+            "completed-with-errors",
+            text(
+                "Der Drucker meldet Fehler beim Drucken. Ausdruck prüfen.",
+                "The printer reports errors while printing. Check the print.",
+            ),
+        ),
+        Cause::NotDelivered => (
+            Status::DeviceFault,
+            "connection-lost",
+            text(
+                "Die Verbindung brach ab, bevor der Drucker das Dokument hatte.",
+                "The connection broke before the printer had the document.",
+            ),
+        ),
+        Cause::Refused => (
+            Status::DeviceFault,
+            "refused-by-printer",
+            text(
+                "Der Drucker hat das Dokument abgelehnt.",
+                "The printer refused the document.",
+            ),
+        ),
+    }
+}
+
+fn unknown(doubt: Doubt, lang: Lang) -> Failure {
+    let (keyword, why) = match doubt {
+        Doubt::CutDocument => (
+            "connection-lost",
+            text(
+                "Die Verbindung brach ab, während das Dokument gesendet wurde, und der Drucker hat \
+                 etwas gedruckt: vielleicht alles, vielleicht einen Teil.",
+                "The connection broke while the document was sent, and the printer printed \
+                 something: perhaps all of it, perhaps a part.",
+            ),
+        ),
+        Doubt::Restarted => (
+            "printer-restarted",
+            text(
+                "Der Drucker wurde neu gestartet und weiß nichts mehr vom Auftrag.",
+                "The printer was restarted and has forgotten the job.",
+            ),
+        ),
+        Doubt::Forgotten => (
+            "job-history-gone",
+            text(
+                "Der Drucker kennt den Auftrag nicht mehr.",
+                "The printer does not know the job any more.",
+            ),
+        ),
+        Doubt::OutOfReach => (
+            "connection-lost",
+            text(
+                "Der Drucker ist nicht mehr erreichbar.",
+                "The printer cannot be reached any more.",
+            ),
+        ),
+        Doubt::NotSettled => (
+            "not-settled",
+            text(
+                "Der Drucker hat den Auftrag nicht rechtzeitig beendet; er druckt ihn vielleicht noch.",
+                "The printer did not end the job in time; it may still print it.",
+            ),
+        ),
+    };
+    let what = text(
+        "Nicht wiederholen: Sehen Sie im Ausgabefach nach und tragen Sie das Ergebnis ein.",
+        "Do not repeat it: look into the tray and enter the result.",
+    );
+    let message = format!("{} {}", why.get(lang), what.get(lang));
+    Failure::outcome_unknown(message).with(caused(keyword))
+}

@@ -1,0 +1,279 @@
+//! What a printer and a job look like at one moment.
+
+use koffer_proto::{
+    Identity,
+    class::document_printer::{JobState, PrinterState, Sides, Supply},
+};
+
+use super::wire::Attributes;
+
+/// What is asked of a printer when contact is made.
+pub(super) const WHOLE_PRINTER: &[&str] = &[
+    "printer-make-and-model",
+    "printer-device-id",
+    "printer-uuid",
+    "printer-firmware-string-version",
+    "printer-firmware-name",
+    "printer-state",
+    "printer-state-reasons",
+    "printer-is-accepting-jobs",
+    "printer-up-time",
+    "printer-input-tray",
+    "document-format-supported",
+    "media-supported",
+    "media-ready",
+    "sides-supported",
+    "copies-supported",
+    "color-supported",
+    "print-color-mode-supported",
+    "operations-supported",
+    "marker-names",
+    "marker-levels",
+];
+
+/// What is asked of a printer while it prints or rests.
+pub(super) const MOOD: &[&str] = &[
+    "printer-state",
+    "printer-state-reasons",
+    "printer-is-accepting-jobs",
+    "printer-up-time",
+    "printer-input-tray",
+];
+
+/// What is asked of a job.
+pub(super) const JOB: &[&str] = &[
+    "job-id",
+    "job-name",
+    "job-originating-user-name",
+    "job-state",
+    "job-state-reasons",
+    "job-impressions",
+    "job-impressions-completed",
+    "job-media-sheets-completed",
+    "time-at-processing",
+    "number-of-documents",
+];
+
+/// How a printer is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mood {
+    pub(super) state: PrinterState,
+    pub(super) accepting: bool,
+    /// `printer-state-reasons` as they came, without `none`.
+    pub(super) reasons: Vec<String>,
+    /// Whether every tray whose filling is known has none.
+    pub(super) trays_empty: bool,
+    /// Seconds since it restarted.
+    pub(super) up: Option<u32>,
+}
+
+impl Mood {
+    pub(super) fn read(printer: Attributes<'_>) -> Self {
+        let mut reasons = printer.texts("printer-state-reasons");
+        reasons.retain(|reason| reason != "none");
+        Self {
+            state: match printer.int("printer-state") {
+                Some(4) => PrinterState::Processing,
+                Some(5) => PrinterState::Stopped,
+                _ => PrinterState::Idle,
+            },
+            accepting: printer.flag("printer-is-accepting-jobs").unwrap_or(true),
+            reasons,
+            trays_empty: are_empty(&printer.octets("printer-input-tray")),
+            up: printer.count("printer-up-time"),
+        }
+    }
+}
+
+/// What a printer is and can.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Printer {
+    pub(super) identity: Identity,
+    pub(super) uuid: Option<String>,
+    pub(super) mood: Mood,
+    pub(super) formats: Vec<String>,
+    pub(super) media: Vec<String>,
+    pub(super) media_ready: Vec<String>,
+    pub(super) sides: Vec<String>,
+    pub(super) copies_max: Option<u32>,
+    pub(super) colour: bool,
+    pub(super) colour_modes: Vec<String>,
+    pub(super) operations: Vec<i32>,
+    pub(super) supplies: Vec<Supply>,
+}
+
+impl Printer {
+    pub(super) fn read(printer: Attributes<'_>) -> Self {
+        Self {
+            identity: identity(printer),
+            uuid: printer.text("printer-uuid"),
+            mood: Mood::read(printer),
+            formats: printer.texts("document-format-supported"),
+            media: printer.texts("media-supported"),
+            media_ready: printer.texts("media-ready"),
+            sides: printer.texts("sides-supported"),
+            copies_max: printer.highest("copies-supported"),
+            colour: printer.flag("color-supported").unwrap_or(false),
+            colour_modes: printer.texts("print-color-mode-supported"),
+            operations: printer.ints("operations-supported"),
+            supplies: supplies(printer),
+        }
+    }
+}
+
+/// `printer-input-tray` (PWG 5100.13, 5.6.5): `type=…;level=…;name=…;` each. A level below zero
+/// says that it is not known, or that there is some.
+fn are_empty(trays: &[String]) -> bool {
+    const SOME: i32 = -3;
+    let levels = trays.iter().filter_map(|tray| {
+        let field = |key: &str| tray.split(';').find_map(|f| f.trim().strip_prefix(key));
+        let fed_by_hand = field("type=").is_some_and(|kind| kind.contains("Manual"));
+        let level = field("level=")?.parse::<i32>().ok()?;
+        (!fed_by_hand && (level >= 0 || level == SOME)).then_some(level)
+    });
+    let levels: Vec<_> = levels.collect();
+    !levels.is_empty() && levels.iter().all(|level| *level == 0)
+}
+
+fn identity(printer: Attributes<'_>) -> Identity {
+    // IEEE 1284 device id: `MFG:…;MDL:…;SN:…;`.
+    let device_id = printer.text("printer-device-id").unwrap_or_default();
+    let field = |keys: [&str; 2]| {
+        device_id
+            .split(';')
+            .filter_map(|field| field.split_once(':'))
+            .find(|(key, value)| keys.contains(&key.trim()) && !value.trim().is_empty())
+            .map(|(_, value)| value.trim().to_owned())
+    };
+    let model = printer.text("printer-make-and-model");
+    Identity {
+        vendor: field(["MFG", "MANUFACTURER"]),
+        model: model.or_else(|| field(["MDL", "MODEL"])),
+        serial: field(["SN", "SERN"]).or_else(|| printer.text("printer-uuid")),
+        firmware: printer
+            .text("printer-firmware-string-version")
+            .or_else(|| printer.text("printer-firmware-name")),
+    }
+}
+
+fn supplies(printer: Attributes<'_>) -> Vec<Supply> {
+    let levels = printer.ints("marker-levels");
+    let names = printer.texts("marker-names").into_iter().enumerate();
+    let supplies = names.map(|(at, name)| Supply {
+        name,
+        percent: levels
+            .get(at)
+            .and_then(|level| u8::try_from(*level).ok())
+            .filter(|percent| *percent <= 100),
+    });
+    supplies.collect()
+}
+
+/// One job as the printer shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct JobView {
+    pub(super) id: i32,
+    pub(super) name: Option<String>,
+    pub(super) user: Option<String>,
+    pub(super) state: JobState,
+    pub(super) reasons: Vec<String>,
+    /// Sides in all, copies included, where the printer knows.
+    pub(super) impressions_total: Option<u32>,
+    /// Sides that are printed.
+    pub(super) impressions: Option<u32>,
+    /// Sheets that are printed.
+    pub(super) sheets: Option<u32>,
+    /// Whether it was ever being printed; `None` where the printer does not say.
+    pub(super) begun: Option<bool>,
+    /// Documents it has.
+    pub(super) documents: Option<u32>,
+}
+
+impl JobView {
+    /// `None`: without an id or a state it is no job.
+    pub(super) fn read(job: Attributes<'_>) -> Option<Self> {
+        let state = match job.int("job-state")? {
+            3 => JobState::Pending,
+            4 => JobState::PendingHeld,
+            5 => JobState::Processing,
+            6 => JobState::ProcessingStopped,
+            7 => JobState::Canceled,
+            8 => JobState::Aborted,
+            9 => JobState::Completed,
+            _ => return None,
+        };
+        let begun = match state {
+            JobState::Processing | JobState::ProcessingStopped | JobState::Completed => Some(true),
+            _ if job.int("time-at-processing").is_some() => Some(true),
+            _ if job.has_no_value("time-at-processing") => Some(false),
+            _ => None,
+        };
+        Some(Self {
+            id: job.int("job-id")?,
+            name: job.text("job-name"),
+            user: job.text("job-originating-user-name"),
+            state,
+            reasons: job.texts("job-state-reasons"),
+            impressions_total: job.count("job-impressions").filter(|total| *total > 0),
+            impressions: job.count("job-impressions-completed"),
+            sheets: job.count("job-media-sheets-completed"),
+            begun,
+            documents: job.count("number-of-documents"),
+        })
+    }
+
+    /// Sheets that came out, where the printer counts sheets or at least sides.
+    pub(super) fn sheets(&self, sides: Sides) -> Option<u32> {
+        let per_sheet = if sides == Sides::OneSided { 1 } else { 2 };
+        let from_impressions = self.impressions.map(|sides| sides.div_ceil(per_sheet));
+        self.sheets.max(from_impressions)
+    }
+
+    /// Whether anything was counted.
+    pub(super) fn shows_a_count(&self) -> bool {
+        self.impressions.max(self.sheets).is_some_and(|n| n > 0)
+    }
+
+    /// Whether nothing more will happen to it.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(
+            self.state,
+            JobState::Canceled | JobState::Aborted | JobState::Completed
+        )
+    }
+
+    /// Whether it waits for a document that has not come.
+    pub(super) fn lacks_its_document(&self) -> bool {
+        let waits = matches!(self.state, JobState::Pending | JobState::PendingHeld);
+        let incoming = ["job-data-insufficient", "job-incoming"];
+        let lacks = self.documents == Some(0) || incoming.iter().any(|r| self.has_reason(r));
+        waits && lacks
+    }
+
+    pub(super) fn has_reason(&self, keyword: &str) -> bool {
+        self.reasons.iter().any(|reason| reason == keyword)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::are_empty;
+
+    #[test]
+    fn trays_are_empty_when_all_that_are_known_are() {
+        let auto = "type=sheetFeedAutoRemovableTray;level=-2;name=auto";
+        let main = |level| format!("type=sheetFeedAutoRemovableTray;level={level};name=main;");
+        let hand = "type=sheetFeedManual;maxcapacity=1;level=0;name=manual";
+        for (trays, empty) in [
+            (vec![], false),
+            (vec![auto.to_owned()], false),
+            (vec![hand.to_owned()], false),
+            (vec![auto.to_owned(), main(0), hand.to_owned()], true),
+            (vec![main(0), main(40)], false),
+            (vec![main(0), main(-3)], false),
+            (vec!["level=x".to_owned()], false),
+        ] {
+            assert_eq!(are_empty(&trays), empty, "{trays:?}");
+        }
+    }
+}

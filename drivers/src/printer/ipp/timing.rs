@@ -1,0 +1,59 @@
+//! Every wait of the driver, and why it is that long. All of them run on tokio's clock.
+
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    time::Duration,
+};
+
+/// Until a connection stands, TLS included: printers wake from sleep in that time.
+pub(super) const CONNECT: Duration = Duration::from_secs(8);
+
+/// From a question to its whole answer. Printers answer from memory, some of them slowly.
+pub(super) const ANSWER: Duration = Duration::from_secs(15);
+
+/// Making contact, all in all: the supervisor gives a driver a minute.
+pub(super) const OPEN: Duration = Duration::from_secs(45);
+
+/// The first look at a job that was just sent, and the longest pause between two looks: a clerk
+/// wants to know within a second, and a printer's small processor has work to do.
+pub(super) const FIRST_LOOK: Duration = Duration::from_millis(100);
+/// The longest pause between two looks at a running job.
+pub(super) const LONGEST_LOOK: Duration = Duration::from_secs(1);
+
+/// Between two tries of Create-Job at a printer that prints something else.
+pub(super) const BUSY_PAUSE: Duration = Duration::from_millis(700);
+
+/// Before a job that was cancelled in doubt is looked at once more: the printer may just have
+/// been about to begin with what had arrived.
+pub(super) const SECOND_LOOK: Duration = Duration::from_millis(300);
+
+/// From the wish to stop to the end of the call: a page that is on its way comes out, then the
+/// printer says how many there were. Well before the supervisor gives up (75 s).
+pub(super) const SETTLE: Duration = Duration::from_secs(14);
+
+/// How long a printer may be out of reach before a call gives up on what is in doubt, or on a
+/// document that is half sent. A printer that restarts takes longer, and has forgotten its jobs.
+pub(super) const OUT_OF_REACH: Duration = Duration::from_secs(20);
+
+/// From a question to its answer while a job is followed: the next look asks again.
+pub(super) const LOOK: Duration = Duration::from_secs(5);
+
+/// How long to look for a job whose Create-Job was not answered. Nothing depends on it: without
+/// a document it prints nothing, and the next contact cleans it up.
+pub(super) const ORPHAN: Duration = Duration::from_secs(4);
+
+/// Between two looks at an idle printer, at least: paper that runs out is seen within 11 s.
+const WATCH: Duration = Duration::from_secs(9);
+/// How much that varies, so that the printers of an office are not asked in step.
+const JITTER_MS: u64 = 2_000;
+
+/// Looks that may fail in a row before contact counts as lost: one packet is not a fault.
+pub(super) const MISSED_LOOKS: u32 = 2;
+/// Between a look that failed and the next.
+pub(super) const MISSED_PAUSE: Duration = Duration::from_secs(1);
+
+/// The pause before the next look at an idle printer.
+pub(super) fn next_watch() -> Duration {
+    let random = RandomState::new().build_hasher().finish();
+    WATCH + Duration::from_millis(random % JITTER_MS)
+}

@@ -1,0 +1,3 @@
+//! Printers.
+
+pub mod ipp;

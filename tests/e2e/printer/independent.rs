@@ -1,0 +1,72 @@
+//! `ipptool` of CUPS: somebody else at the same printer, written by nobody here.
+
+use std::{process::Stdio, time::Duration};
+
+use tokio::time::{sleep, timeout};
+
+use super::{Office, runner::PATIENCE};
+
+const HEAD: &str = "GROUP operation-attributes-tag \
+     ATTR charset attributes-charset utf-8 \
+     ATTR language attributes-natural-language en \
+     ATTR uri printer-uri $uri";
+
+impl Office {
+    /// Makes a job and sends no document.
+    pub(crate) async fn create_job(&self, user: &str, name: &str) {
+        self.ask(&format!(
+            "OPERATION Create-Job {HEAD} ATTR name requesting-user-name {user} \
+             ATTR name job-name \"{name}\" STATUS successful-ok"
+        ))
+        .await;
+    }
+
+    pub(crate) async fn cancel_job(&self, id: i32) {
+        self.ask(&format!(
+            "OPERATION Cancel-Job {HEAD} ATTR integer job-id {id} \
+             ATTR name requesting-user-name somebody STATUS successful-ok"
+        ))
+        .await;
+    }
+
+    /// Waits until the printer prints the job of this call.
+    pub(crate) async fn until_processing(&self, call: &str) {
+        self.until(call, "job-printing").await;
+    }
+
+    /// Waits until the printer was asked to cancel the job of this call.
+    pub(crate) async fn until_cancelling(&self, call: &str) {
+        self.until(call, "processing-to-stop-point").await;
+    }
+
+    async fn until(&self, call: &str, reason: &str) {
+        let job = format!("koffer/ws-1/{call},{reason}");
+        let question = format!(
+            "OPERATION Get-Jobs {HEAD} \
+             ATTR keyword requested-attributes job-name,job-state-reasons \
+             DISPLAY job-name DISPLAY job-state-reasons"
+        );
+        let seen = async {
+            while !self.ask(&question).await.contains(&job) {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(PATIENCE, seen).await.expect("the job gets there");
+    }
+
+    async fn ask(&self, question: &str) -> String {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), format!("{{ {question} }}\n")).expect("a file");
+        let output = tokio::process::Command::new("ipptool")
+            .arg("-c")
+            .arg(self.printer.uri())
+            .arg(file.path())
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .expect("ipptool: apt-get install --no-install-recommends cups-ipp-utils");
+        let answer = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{question}: {answer}");
+        answer
+    }
+}

@@ -1,0 +1,266 @@
+//! Runs a driver's calls without a gateway, and keeps what it tells.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use koffer_drivers::{
+    Contact, Driver, Effects, Evidence, Fault, Finished, NotStored, Opened, Report, Steering, Told,
+    call,
+    printer::ipp::{self, IppConfig},
+};
+use koffer_proto::{
+    Blob, Effect, Lang, Outcome, ProgressEvent, Request, Response, Status,
+    class::{
+        any_device,
+        document_printer::{
+            self, Document, DocumentFormat, PrintParams, Printed, Sides, StatusParams,
+        },
+    },
+};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
+
+/// No single step of a test takes longer, unless it has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+
+/// What a call wrote into its record, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    Armed(Evidence),
+    Started,
+    Milestone(Evidence),
+}
+
+/// A record in memory; can be made to fail from a step on.
+#[derive(Clone, Default)]
+pub(crate) struct Record {
+    steps: Arc<Mutex<Vec<Step>>>,
+    fails_after: Option<usize>,
+}
+
+impl Record {
+    /// A record that keeps so many steps and no more.
+    pub(crate) fn failing_after(kept: usize) -> Self {
+        Self {
+            fails_after: Some(kept),
+            ..Self::default()
+        }
+    }
+
+    fn write(&self, step: Step) -> Result<(), NotStored> {
+        let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.fails_after.is_some_and(|kept| steps.len() >= kept) {
+            return Err(NotStored("disk full".to_owned()));
+        }
+        steps.push(step);
+        Ok(())
+    }
+
+    pub(crate) fn steps(&self) -> Vec<Step> {
+        self.steps
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+#[async_trait]
+impl Effects for Record {
+    async fn armed(&self, baseline: Evidence) -> Result<(), NotStored> {
+        self.write(Step::Armed(baseline))
+    }
+
+    async fn started(&self) -> Result<(), NotStored> {
+        self.write(Step::Started)
+    }
+
+    async fn milestone(&self, evidence: Evidence) -> Result<(), NotStored> {
+        self.write(Step::Milestone(evidence))
+    }
+}
+
+/// A driver at work.
+pub(crate) struct Device {
+    pub(crate) driver: Box<dyn Driver>,
+    pub(crate) opened: Opened,
+}
+
+impl Device {
+    pub(crate) async fn open(config: &IppConfig) -> Result<Self, Fault> {
+        let mut driver = ipp::driver(config.clone());
+        let opened = timeout(PATIENCE, driver.open()).await.expect("open ends")?;
+        Ok(Self { driver, opened })
+    }
+
+    /// Opens a device that must be there.
+    pub(crate) async fn at(uri: &str) -> Self {
+        let config = IppConfig::new(uri.parse().expect("a printer's URI"));
+        Self::open(&config).await.expect("a printer that is there")
+    }
+
+    /// Begins a call; the device is given back with its end.
+    pub(crate) fn begin(self, id: &str, request: impl Into<Request>, limit: Duration) -> Running {
+        self.begin_with(id, request, limit, Record::default())
+    }
+
+    pub(crate) fn begin_with(
+        mut self,
+        id: &str,
+        request: impl Into<Request>,
+        limit: Duration,
+        record: Record,
+    ) -> Running {
+        let id = id.parse().expect("a call id");
+        let client = "ws-1".parse().expect("a client");
+        let deadline = Instant::now() + limit;
+        let (mut call, mut control) =
+            call(id, client, Lang::En, deadline, Box::new(record.clone()));
+        let steering = control.steering();
+        let request = request.into();
+        let (progress, told) = watch::channel(Vec::new());
+        tokio::spawn(async move {
+            while let Some(told) = control.told.recv().await {
+                if let Told::Progress(event) = told {
+                    progress.send_modify(|events| events.push(event));
+                }
+            }
+        });
+        let task = tokio::spawn(async move {
+            let finished = self.driver.run(request, &mut call).await;
+            (self, finished)
+        });
+        Running {
+            steering,
+            told,
+            record,
+            task,
+        }
+    }
+
+    /// Runs a call to its end.
+    pub(crate) async fn run(self, id: &str, request: impl Into<Request>) -> (Self, Ended) {
+        self.begin(id, request, PATIENCE).end().await
+    }
+
+    /// What the driver reports while it rests, until `wanted` is among it.
+    pub(crate) async fn watch_until(&mut self, wanted: impl Fn(&Report) -> bool) -> Vec<Report> {
+        let (reports, mut reported) = mpsc::channel(16);
+        let mut seen = Vec::new();
+        let watching = async {
+            loop {
+                tokio::select! {
+                    fault = self.driver.watch(&reports) => panic!("contact is lost: {fault}"),
+                    Some(report) = reported.recv() => {
+                        let found = wanted(&report);
+                        seen.push(report);
+                        if found {
+                            return;
+                        }
+                    }
+                }
+            }
+        };
+        timeout(PATIENCE, watching).await.expect("it is reported");
+        seen
+    }
+}
+
+/// A call that runs.
+pub(crate) struct Running {
+    pub(crate) steering: Steering,
+    told: watch::Receiver<Vec<ProgressEvent>>,
+    record: Record,
+    task: JoinHandle<(Device, Finished)>,
+}
+
+impl Running {
+    /// Waits for progress.
+    pub(crate) async fn until(&mut self, wanted: impl Fn(&ProgressEvent) -> bool) {
+        let seen = self.told.wait_for(|events| events.iter().any(&wanted));
+        let seen = timeout(PATIENCE, seen).await.expect("it is told");
+        seen.expect("the call runs");
+    }
+
+    pub(crate) async fn end(self) -> (Device, Ended) {
+        let (device, finished) = timeout(PATIENCE * 2, self.task)
+            .await
+            .expect("the call ends")
+            .expect("the driver does not panic");
+        let ended = Ended {
+            finished,
+            progress: self.told.borrow().clone(),
+            record: self.record,
+        };
+        (device, ended)
+    }
+}
+
+/// How a call ended.
+pub(crate) struct Ended {
+    pub(crate) finished: Finished,
+    pub(crate) progress: Vec<ProgressEvent>,
+    pub(crate) record: Record,
+}
+
+impl Ended {
+    pub(crate) fn told(&self) -> (Status, Effect) {
+        match &self.finished.outcome {
+            Outcome::Ok(_) => (Status::Ok, Effect::Done),
+            Outcome::Failed(failure) => (failure.status(), failure.effect()),
+        }
+    }
+
+    pub(crate) fn printed(&self) -> Printed {
+        match &self.finished.outcome {
+            Outcome::Ok(Response::DocumentPrinter(document_printer::Response::Print(printed))) => {
+                printed.clone()
+            }
+            other => panic!("not printed: {other:?}"),
+        }
+    }
+
+    pub(crate) fn detail(&self) -> koffer_proto::Detail {
+        match &self.finished.outcome {
+            Outcome::Failed(failure) => (*failure.detail).clone(),
+            Outcome::Ok(response) => panic!("not failed: {response:?}"),
+        }
+    }
+
+    pub(crate) fn is_in_contact(&self) -> bool {
+        self.finished.contact == Contact::Kept
+    }
+}
+
+/// A call that prints this content.
+pub(crate) fn print_of(content: &[u8]) -> PrintParams {
+    let content = Blob::from(content.to_vec());
+    PrintParams {
+        document: Document {
+            format: DocumentFormat::Pdf,
+            sha256: content.sha256(),
+            content,
+        },
+        copies: None,
+        sides: Sides::OneSided,
+        media: None,
+        colour: None,
+    }
+}
+
+pub(crate) fn print(params: PrintParams) -> Request {
+    Request::DocumentPrinter(document_printer::Request::Print(params))
+}
+
+pub(crate) fn status() -> Request {
+    Request::DocumentPrinter(document_printer::Request::Status(StatusParams {}))
+}
+
+pub(crate) fn any(request: any_device::Request) -> Request {
+    Request::AnyDevice(request)
+}
