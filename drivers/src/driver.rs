@@ -13,7 +13,7 @@ pub trait Driver: Send {
     /// Makes contact and says what is there.
     async fn open(&mut self) -> Result<Opened, Fault>;
 
-    /// Runs one call to its end. Returns soon after the call's [`Stop`]; never repeats by itself
+    /// Runs one call to its end. Returns soon after the call's [`Stop`](crate::Stop); never repeats by itself
     /// what must not happen twice.
     async fn run(&mut self, request: Request, call: &mut Call) -> Finished;
 

@@ -60,16 +60,7 @@ pub struct Startup {
 
 /// The one task that serves calls.
 pub struct Clerk {
-    desk: Desk,
-    bus: Bus,
-    incoming: mpsc::Receiver<Incoming>,
-    news: mpsc::Receiver<(DeviceId, News)>,
-    devices: BTreeMap<DeviceId, mpsc::Sender<Start>>,
-    journal: Arc<dyn Journal>,
-    documents: Documents,
-    health_interval: Duration,
-    finish: Duration,
-    grace: Duration,
+    with: Startup,
     tickets: BTreeMap<Ticket, Ack>,
     last_ticket: u64,
     storing: FuturesUnordered<BoxFuture<'static, Input>>,
@@ -82,30 +73,9 @@ pub struct Clerk {
 
 impl Clerk {
     /// A clerk that has not begun.
-    pub fn new(startup: Startup) -> Self {
-        let Startup {
-            desk,
-            bus,
-            incoming,
-            news,
-            devices,
-            journal,
-            documents,
-            health_interval,
-            finish,
-            grace,
-        } = startup;
+    pub fn new(with: Startup) -> Self {
         Self {
-            desk,
-            bus,
-            incoming,
-            news,
-            devices,
-            journal,
-            documents,
-            health_interval,
-            finish,
-            grace,
+            with,
             tickets: BTreeMap::new(),
             last_ticket: 0,
             storing: FuturesUnordered::new(),
@@ -118,29 +88,29 @@ impl Clerk {
 
     /// Serves until `stop` is cancelled and every accepted call is answered.
     pub async fn serve(mut self, stop: CancellationToken, mut tell: impl FnMut(Served)) {
-        let mut health = interval(self.health_interval);
+        let mut health = interval(self.with.health_interval);
         health.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut stopping = None;
         loop {
-            if stopping.is_some() && self.desk.is_idle() && self.storing.is_empty() {
+            if stopping.is_some() && self.with.desk.is_idle() && self.storing.is_empty() {
                 return;
             }
             let tick = self.next_wakeup(stopping);
             tokio::select! {
                 () = stop.cancelled(), if stopping.is_none() => {
-                    stopping = Some(Stopping::Finishing(Instant::now() + self.finish));
+                    stopping = Some(Stopping::Finishing(Instant::now() + self.with.finish));
                     tell(Served::Stopping);
                     self.take(Input::Shutdown);
                 }
-                Some((device, news)) = self.news.recv() => self.take(Input::Device(device, news)),
+                Some((device, news)) = self.with.news.recv() => self.take(Input::Device(device, news)),
                 Some(stored) = self.storing.next(), if !self.storing.is_empty() => self.take(stored),
-                incoming = self.incoming.recv() => match incoming {
+                incoming = self.with.incoming.recv() => match incoming {
                     Some(Incoming::Connected { session_present, limits }) => {
                         // Topic and properties need some room beside the answer.
                         const FRAME: usize = 4096;
                         if let Some(packet) = limits.max_packet_size {
                             let packet = usize::try_from(packet).unwrap_or(usize::MAX);
-                            self.desk.limit_answers(packet.saturating_sub(FRAME));
+                            self.with.desk.limit_answers(packet.saturating_sub(FRAME));
                         }
                         self.connected(session_present);
                         tell(Served::Connected);
@@ -167,7 +137,7 @@ impl Clerk {
                     }
                     match stopping {
                         Some(Stopping::Finishing(until)) if until <= Instant::now() => {
-                            stopping = Some(Stopping::Asked(Instant::now() + self.grace));
+                            stopping = Some(Stopping::Asked(Instant::now() + self.with.grace));
                             self.take(Input::StopRunning);
                         }
                         Some(Stopping::Asked(until)) if until <= Instant::now() => {
@@ -189,7 +159,7 @@ impl Clerk {
         let now = Instant::now();
         let unsent = (!self.unsent.is_empty()).then(|| now + RETRY_UNSENT);
         let until = stopping.map(|(Stopping::Finishing(until) | Stopping::Asked(until))| until);
-        let desk = self.desk.next_tick().map(Instant::from_std);
+        let desk = self.with.desk.next_tick().map(Instant::from_std);
         let due = [unsent, until, desk, self.health_due, self.remembers_from];
         due.into_iter().flatten().min().unwrap_or(now + IDLE)
     }
@@ -199,12 +169,12 @@ impl Clerk {
         if !session_present || again {
             // Without a session there is nothing to deliver again; with one of this daemon's
             // own, the book knows it.
-            self.desk.remembers_everything();
+            self.with.desk.remembers_everything();
         } else {
             self.remembers_from = Some(Instant::now() + REDELIVERIES_ARE_IN);
         }
         if !session_present {
-            let documents: Vec<_> = self.documents.all().cloned().collect();
+            let documents: Vec<_> = self.with.documents.all().cloned().collect();
             for document in documents {
                 self.publish(document);
             }
@@ -221,10 +191,10 @@ impl Clerk {
             .is_some_and(|from| from <= Instant::now())
         {
             self.remembers_from = None;
-            self.desk.remembers_everything();
+            self.with.desk.remembers_everything();
         }
         self.send_unsent();
-        for action in self.desk.handle(now, input) {
+        for action in self.with.desk.handle(now, input) {
             self.act(action);
         }
     }
@@ -233,17 +203,17 @@ impl Clerk {
         match action {
             Action::Publish(message) => self.publish(message),
             Action::Describe(device, description) => {
-                let message = self.documents.description(&device, &description);
+                let message = self.with.documents.description(&device, &description);
                 self.publish(message);
             }
             Action::State(device, state) => {
-                let message = self.documents.state(&device, &state);
+                let message = self.with.documents.state(&device, &state);
                 self.publish(message);
                 self.health_due
                     .get_or_insert(Instant::now() + HEALTH_FOLLOWS);
             }
             Action::Event(device, event) => {
-                let message = self.documents.event(&device, &event);
+                let message = self.with.documents.event(&device, &event);
                 self.publish(message);
             }
             Action::Acknowledge(ticket) => {
@@ -252,7 +222,7 @@ impl Clerk {
                 }
             }
             Action::StoreAccepted(call) => {
-                let journal = self.journal.clone();
+                let journal = self.with.journal.clone();
                 self.storing.push(
                     async move {
                         let result = journal.accepted(&call).await;
@@ -266,7 +236,7 @@ impl Clerk {
                 );
             }
             Action::StoreFinished(no, completion) => {
-                let journal = self.journal.clone();
+                let journal = self.with.journal.clone();
                 self.storing.push(
                     async move {
                         let result = journal.finished(no, &completion).await;
@@ -283,7 +253,7 @@ impl Clerk {
                 // A device has one place for a call, and the desk starts one at a time: where
                 // that is taken, the supervisor is gone, and so is the device.
                 let (device, no, lang) = (start.device.clone(), start.no, start.call.lang);
-                let jobs = self.devices.get(&device);
+                let jobs = self.with.devices.get(&device);
                 if jobs.is_none_or(|jobs| jobs.try_send(start).is_err()) {
                     tracing::error!(%device, "the supervisor takes no call");
                     let text = texts::going_down();
@@ -301,7 +271,7 @@ impl Clerk {
         if !self.unsent.is_empty() {
             return self.unsent.push_back(message);
         }
-        match self.bus.publish(message.clone()) {
+        match self.with.bus.publish(message.clone()) {
             Ok(_) => {}
             Err(Refused::Full) => self.unsent.push_back(message),
             Err(error) => {
@@ -312,7 +282,7 @@ impl Clerk {
 
     fn send_unsent(&mut self) {
         while let Some(message) = self.unsent.pop_front() {
-            if let Err(Refused::Full) = self.bus.publish(message.clone()) {
+            if let Err(Refused::Full) = self.with.bus.publish(message.clone()) {
                 return self.unsent.push_front(message);
             }
         }
@@ -324,8 +294,8 @@ impl Clerk {
             instant: std::time::Instant::now(),
             wall: Timestamp::now(),
         };
-        let health = self.desk.health(now);
-        let message = self.documents.health(&health);
+        let health = self.with.desk.health(now);
+        let message = self.with.documents.health(&health);
         self.publish(message);
     }
 }
