@@ -1,7 +1,7 @@
 //! Calls: admission, identity, policy, deadlines, claims, idempotency, turns and answers.
 //!
-//! [`desk`] decides and does nothing: a state machine without clock, channel or task, told what
-//! happens and answering with what to do. [`clerk`] does it. So every interleaving can be tried
+//! `desk` decides and does nothing: a state machine without clock, channel or task, told what
+//! happens and answering with what to do. `clerk` does it. So every interleaving can be tried
 //! in a test, and the MQTT loop never waits for a device or a disk.
 
 mod answers;

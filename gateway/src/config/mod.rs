@@ -6,7 +6,7 @@
 //! 3. variables `KOFFER__SECTION__KEY`.
 //!
 //! **Every mistake is reported at once**, with file and line, key, and remedy, in German and
-//! English. The merged tree is read key by key ([`table`]) instead of being deserialised, which
+//! English. The merged tree is read key by key (`table`) instead of being deserialised, which
 //! would stop at the first mistake. What may stand there is said once, in the `static` keys of
 //! each section; reader, messages and `docs/configuration.md` all come from them.
 

@@ -12,7 +12,7 @@
 //! printer is asked to, and the job then tells what came out. A cancel that comes too late ends
 //! `ok`, because all of it is printed as asked.
 //!
-//! [`job`] decides, [`wire`] encodes, [`link`] carries, [`driver`] does.
+//! `job` decides, `wire` encodes, `link` carries, `driver` does.
 
 mod capabilities;
 mod config;
