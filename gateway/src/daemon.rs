@@ -39,7 +39,7 @@ const OPEN_CALLS: usize = 1024;
 const NEWS: usize = 256;
 
 /// How long a driver has to bring a payment to rest once it is asked to stop.
-const STOP_GRACE: Duration = Duration::from_secs(75);
+const STOP_GRACE: Duration = Duration::from_secs(80);
 
 /// How long the last messages have to reach the broker.
 const FAREWELL: Duration = Duration::from_secs(5);

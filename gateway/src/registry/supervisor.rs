@@ -25,8 +25,8 @@ use crate::{
 const OPENING: Duration = Duration::from_mins(1);
 
 /// What a driver may take after its call's deadline to bring the device to rest: an abort on a
-/// payment terminal is answered within some seconds, and the ZVT driver gives up after a minute.
-const GRACE: Duration = Duration::from_secs(75);
+/// payment terminal is answered within some seconds, and the ZVT driver gives up after 76 s at the latest.
+const GRACE: Duration = Duration::from_secs(80);
 
 /// Pauses before a device is opened again: a cable that is plugged back in should work at once,
 /// a terminal that is switched off for the night needs no more than this.
