@@ -1,6 +1,7 @@
 //! One call as a driver sees it: what surrounds the request, and what it may tell meanwhile.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fmt,
     sync::{
@@ -11,6 +12,7 @@ use std::{
 
 use async_trait::async_trait;
 use koffer_proto::{CallId, ClientId, Lang, ProgressEvent, class::gateway::SignalCommand};
+use serde::{Deserialize, Serialize};
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
@@ -47,12 +49,31 @@ pub trait Effects: Send + Sync {
 }
 
 /// Facts worth keeping: ids, digests, amounts, counts. Never payloads, never a full card number.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
     /// What was reached, a keyword of the driver's.
-    pub step: &'static str,
+    pub step: Cow<'static, str>,
     /// What is known then.
-    pub facts: BTreeMap<&'static str, String>,
+    pub facts: BTreeMap<Cow<'static, str>, String>,
+}
+
+impl Evidence {
+    /// What was reached, with what is known then.
+    pub fn new<F>(step: &'static str, facts: F) -> Self
+    where
+        F: IntoIterator<Item = (&'static str, String)>,
+    {
+        let facts = facts.into_iter();
+        Self {
+            step: step.into(),
+            facts: facts.map(|(name, value)| (name.into(), value)).collect(),
+        }
+    }
+
+    /// One of the facts.
+    pub fn fact(&self, name: &str) -> Option<&str> {
+        self.facts.get(name).map(String::as_str)
+    }
 }
 
 /// The record could not be stored: the effect must not begin, or not be acknowledged.

@@ -1,10 +1,14 @@
 //! What every driver is to the gateway.
 
 use async_trait::async_trait;
-use koffer_proto::{Capabilities, EventKind, Identity, Outcome, Reason, Request, Response};
+use jiff::Timestamp;
+use koffer_proto::{
+    CallId, Capabilities, ClientId, EventKind, Identity, Lang, OperationSpec, Outcome, Reason,
+    Request, Response,
+};
 use tokio::sync::mpsc;
 
-use crate::Call;
+use crate::{Call, Evidence};
 
 /// A device as its actor drives it. One life: opened once, then calls one after the other, with
 /// [`Driver::watch`] in between, until contact is lost; a new life is a new value.
@@ -21,8 +25,50 @@ pub trait Driver: Send {
     /// notice when a call comes, so it must lose nothing at any await.
     async fn watch(&mut self, reports: &Reports) -> Fault;
 
+    /// Finds out from the device's own records what became of a call that was interrupted after
+    /// its effect could have begun. Called when freshly opened, before any other call; reads, and
+    /// never begins an effect by itself. A driver that has nothing to ask leaves it to a person.
+    async fn reconcile(&mut self, interrupted: &Interrupted) -> Reconciled {
+        let _ = interrupted;
+        Reconciled::Undecided(Reason::new(
+            "no-records",
+            "Das Gerät führt keine Aufzeichnung, an der sich der Ausgang ablesen lässt. Bitte am Gerät nachsehen.",
+            "The device keeps no record that shows the outcome. Please look at the device.",
+        ))
+    }
+
     /// Lets go of the device in an orderly way.
     async fn close(&mut self);
+}
+
+/// What the journal kept of a call that was interrupted after its effect could have begun.
+#[derive(Debug, Clone)]
+pub struct Interrupted {
+    /// The caller's id.
+    pub id: CallId,
+    /// Who called.
+    pub client: ClientId,
+    /// The language of texts in the outcome.
+    pub lang: Lang,
+    /// What was asked.
+    pub operation: &'static OperationSpec,
+    /// When it was accepted.
+    pub accepted_at: Timestamp,
+    /// What the device showed before it was touched.
+    pub baseline: Option<Evidence>,
+    /// What was reached, in order.
+    pub milestones: Vec<Evidence>,
+}
+
+/// What the device's own records say of an interrupted call.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reconciled {
+    /// It is known: what would have been answered.
+    Settled(Outcome<Response>),
+    /// The records cannot tell: what a person should look at.
+    Undecided(Reason),
+    /// Contact was lost over the question; it is asked again when the device is back.
+    Lost(Fault),
 }
 
 /// What a device is, as found when contact was made.

@@ -11,4 +11,6 @@ pub mod payment;
 pub mod printer;
 
 pub use call::{Call, CallControl, Effects, Evidence, NotStored, Steering, Stop, Told, call};
-pub use driver::{Contact, Driver, Fault, Finished, Opened, Report, Reports};
+pub use driver::{
+    Contact, Driver, Fault, Finished, Interrupted, Opened, Reconciled, Report, Reports,
+};

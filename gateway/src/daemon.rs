@@ -123,7 +123,7 @@ pub async fn run(
             roles: config.roles.clone(),
             effects: {
                 let journal = journal.clone();
-                Arc::new(move |no| journal.effects(no))
+                Arc::new(move |no, device| journal.effects(no, device))
             },
             vitals: vitals(&config, started, &bus, &reconnects, &journal),
         },

@@ -2,8 +2,12 @@
 //! durable journal fills it in (docs/known-gaps.md).
 
 use async_trait::async_trait;
-use koffer_drivers::{Effects, Evidence, NotStored};
-use koffer_proto::{Completion, Response};
+use jiff::Timestamp;
+use koffer_drivers::{Effects, Evidence, Interrupted, NotStored};
+use koffer_proto::{
+    CallId, ClientId, Completion, DeviceId, Response, Sha256,
+    class::gateway::{Finding, Observation},
+};
 
 use crate::calls::{CallNo, Journalled};
 
@@ -20,12 +24,72 @@ pub trait Journal: Send + Sync {
         completion: &Completion<Response>,
     ) -> Result<(), NotStored>;
 
-    /// The record of effects that the call's driver writes.
-    fn effects(&self, call: CallNo) -> Box<dyn Effects>;
+    /// A person has said what became of a call whose outcome was unknown.
+    async fn resolved(&self, call: CallNo, resolution: &Resolution) -> Result<(), NotStored>;
+
+    /// The record of effects that the driver of `device` writes.
+    fn effects(&self, call: CallNo, device: &DeviceId) -> Box<dyn Effects>;
+
+    /// What was kept of a call whose effect could have begun; `None` where nothing was.
+    async fn interrupted(&self, call: CallNo) -> Result<Option<Interrupted>, NotRead>;
+
+    /// How a call ended; `None` where that is not kept, or it has not.
+    async fn completion(&self, call: CallNo) -> Result<Option<Completion<Response>>, NotRead>;
+
+    /// Every call that is kept, the oldest first: asked once, before the first call is taken.
+    async fn remembered(&self) -> Result<Vec<Remembered>, NotRead>;
 
     /// Its size on disk, where it is on disk.
     fn bytes_on_disk(&self) -> Option<u64>;
 }
+
+/// A call as it is found after a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remembered {
+    /// Its number; new calls count on from the last.
+    pub no: CallNo,
+    /// Who called.
+    pub client: ClientId,
+    /// The call id.
+    pub call: CallId,
+    /// The digest of its content.
+    pub digest: Sha256,
+    /// When it was accepted.
+    pub accepted_at: Timestamp,
+    /// How far it came.
+    pub standing: Standing,
+}
+
+/// How far a call came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// Accepted, and its effect could not have begun.
+    Waiting,
+    /// Its effect could have begun, on this device; it has no completion.
+    Interrupted(DeviceId),
+    /// It ended, and what became of it on this device is unknown still.
+    Unknown(DeviceId),
+    /// It ended, and what became of it is known.
+    Ended,
+}
+
+/// What a person said of a call whose outcome was unknown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolution {
+    /// Who.
+    pub by: ClientId,
+    /// When.
+    pub at: Timestamp,
+    /// What became of it.
+    pub finding: Finding,
+    /// How the person knows.
+    pub observation: Observation,
+}
+
+/// The journal could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the journal could not be read: {0}")]
+pub struct NotRead(pub String);
 
 /// Keeps nothing beyond the process: what the desk remembers is all there is.
 #[derive(Debug, Default)]
@@ -41,8 +105,24 @@ impl Journal for Volatile {
         Ok(())
     }
 
-    fn effects(&self, call: CallNo) -> Box<dyn Effects> {
+    async fn resolved(&self, _: CallNo, _: &Resolution) -> Result<(), NotStored> {
+        Ok(())
+    }
+
+    fn effects(&self, call: CallNo, _: &DeviceId) -> Box<dyn Effects> {
         Box::new(Traced(call))
+    }
+
+    async fn interrupted(&self, _: CallNo) -> Result<Option<Interrupted>, NotRead> {
+        Ok(None)
+    }
+
+    async fn completion(&self, _: CallNo) -> Result<Option<Completion<Response>>, NotRead> {
+        Ok(None)
+    }
+
+    async fn remembered(&self) -> Result<Vec<Remembered>, NotRead> {
+        Ok(Vec::new())
     }
 
     fn bytes_on_disk(&self) -> Option<u64> {
@@ -56,7 +136,7 @@ struct Traced(CallNo);
 #[async_trait]
 impl Effects for Traced {
     async fn armed(&self, baseline: Evidence) -> Result<(), NotStored> {
-        tracing::debug!(call = self.0.0, step = baseline.step, "armed");
+        tracing::debug!(call = self.0.0, step = %baseline.step, "armed");
         Ok(())
     }
 
@@ -66,7 +146,7 @@ impl Effects for Traced {
     }
 
     async fn milestone(&self, evidence: Evidence) -> Result<(), NotStored> {
-        tracing::debug!(call = self.0.0, step = evidence.step, "milestone");
+        tracing::debug!(call = self.0.0, step = %evidence.step, "milestone");
         Ok(())
     }
 }

@@ -145,8 +145,12 @@ pub struct Journalled {
     pub operation: &'static OperationSpec,
     /// The digest of the canonical content.
     pub digest: Sha256,
+    /// The language of its texts.
+    pub lang: Lang,
     /// When it was accepted.
     pub accepted_at: Timestamp,
+    /// When it should be over.
+    pub deadline: Timestamp,
 }
 
 /// A call that is to run.
@@ -165,7 +169,7 @@ pub struct Start {
 }
 
 /// Makes the record of effects of a call.
-pub type Recorded = Arc<dyn Fn(CallNo) -> Box<dyn Effects> + Send + Sync>;
+pub type Recorded = Arc<dyn Fn(CallNo, &DeviceId) -> Box<dyn Effects> + Send + Sync>;
 
 /// What a desk is made of.
 pub struct Setup {

@@ -88,7 +88,7 @@ impl Desk {
         };
         let lang = open.lang();
         let (client, id) = open.key.clone();
-        let effects = (self.effects)(no);
+        let effects = (self.effects)(no, &open.device);
         let (call, control) = koffer_drivers::call(id, client, lang, open.deadline.into(), effects);
         open.phase = CallPhase::Running;
         open.steering = Some(control.steering());

@@ -124,6 +124,7 @@ impl Desk {
         let no = CallNo(self.last_no + 1);
         self.last_no = no.0;
         let left = deadline.saturating_duration_since(now.instant);
+        let deadline_wall = now.wall.checked_add(left).unwrap_or(Timestamp::MAX);
         let key = (call.client.clone(), call.call.clone());
         self.book.open(key.clone(), digest, no);
         self.open.insert(
@@ -134,7 +135,7 @@ impl Desk {
                 device: device.clone(),
                 accepted_at: now.wall,
                 deadline,
-                deadline_wall: now.wall.checked_add(left).unwrap_or(Timestamp::MAX),
+                deadline_wall,
                 phase: CallPhase::Queued,
                 steering: None,
                 cancelled_by: Vec::new(),
@@ -177,7 +178,9 @@ impl Desk {
                         target: call.target,
                         operation: spec,
                         digest,
+                        lang: call.listener.lang,
                         accepted_at: now.wall,
+                        deadline: deadline_wall,
                     }));
                 } else {
                     self.accepted(now, no, Ok(()));

@@ -72,7 +72,7 @@ impl Office {
                 "any-till".parse().unwrap(),
                 vec!["till-1".parse().unwrap(), "till-2".parse().unwrap()],
             )]),
-            effects: Arc::new(|no| Volatile.effects(no)),
+            effects: Arc::new(|no, device| Volatile.effects(no, device)),
             vitals: Box::new(|| Vitals {
                 uptime: Duration::ZERO,
                 rss_bytes: 0,

@@ -154,7 +154,7 @@ impl Bench {
             "ws-1".parse().unwrap(),
             koffer_proto::Lang::En,
             Instant::now() + Duration::from_secs(10),
-            Volatile.effects(CallNo(self.calls)),
+            Volatile.effects(CallNo(self.calls), &"till-1".parse().unwrap()),
         );
         let steering = control.steering();
         let device = "till-1".parse().unwrap();

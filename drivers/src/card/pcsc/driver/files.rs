@@ -141,18 +141,14 @@ impl Pcsc {
     }
 
     async fn store(&self, write: &Write, first: bool, call: &Call) -> Result<(), NotStored> {
-        let evidence = |step, facts: [(&'static str, String); 1]| Evidence {
-            step,
-            facts: facts.into(),
-        };
         if first {
             let before = Sha256::of(write.before()).to_string();
-            call.arm(evidence("file", [("sha256_before", before)]))
+            call.arm(Evidence::new("file", [("sha256_before", before)]))
                 .await?;
             call.effect_may_begin().await
         } else {
             let confirmed = write.confirmed().to_string();
-            call.milestone(evidence("update", [("bytes", confirmed)]))
+            call.milestone(Evidence::new("update", [("bytes", confirmed)]))
                 .await
         }
     }

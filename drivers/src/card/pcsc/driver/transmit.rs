@@ -85,10 +85,7 @@ impl Pcsc {
 }
 
 fn evidence(step: &'static str, fact: &'static str, count: usize) -> Evidence {
-    Evidence {
-        step,
-        facts: [(fact, count.to_string())].into(),
-    }
+    Evidence::new(step, [(fact, count.to_string())])
 }
 
 fn partial(status: Status, message: String, cause: &str, through: usize) -> Failure {

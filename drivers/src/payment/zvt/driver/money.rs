@@ -1,7 +1,5 @@
 //! The commands that must not happen twice.
 
-use std::collections::BTreeMap;
-
 use koffer_proto::{
     Amount, Detail, Failure, Response, Status,
     class::payment::{self, Closing, PayParams, RefundParams, ReverseParams, Transaction},
@@ -313,10 +311,9 @@ impl Zvt {
 
     /// What the terminal shows before it is touched, to compare with after a crash.
     fn baseline(&self, money: &Money, session: &Session, condition: &Condition) -> Evidence {
-        let mut facts = BTreeMap::new();
-        facts.insert("command", money.command.control().to_string());
-        facts.insert("status", format!("{:02x}", condition.status.0));
         let known = [
+            ("command", Some(money.command.control().to_string())),
+            ("status", Some(format!("{:02x}", condition.status.0))),
             ("terminal", session.terminal.map(|id| id.to_string())),
             (
                 "cents",
@@ -331,13 +328,9 @@ impl Zvt {
                 self.memory.trace.map(|number| number.to_string()),
             ),
         ];
-        for (key, value) in known {
-            facts.extend(value.map(|value| (key, value)));
-        }
-        Evidence {
-            step: "baseline",
-            facts,
-        }
+        let known = known.into_iter();
+        let facts = known.filter_map(|(key, value)| Some((key, value?)));
+        Evidence::new("baseline", facts)
     }
 }
 

@@ -327,9 +327,9 @@ impl Recorder {
         }
     }
 
-    pub(super) fn steps(&self) -> Vec<&'static str> {
+    pub(super) fn steps(&self) -> Vec<String> {
         let steps = self.steps.lock().unwrap();
-        steps.iter().map(|evidence| evidence.step).collect()
+        steps.iter().map(|e| e.step.to_string()).collect()
     }
 
     pub(super) fn fact(&self, step: &str, fact: &str) -> Option<String> {
@@ -339,7 +339,7 @@ impl Recorder {
     }
 
     fn note(&self, evidence: Evidence) -> Result<(), NotStored> {
-        if self.refuses == Some(evidence.step) {
+        if self.refuses == Some(&*evidence.step) {
             return Err(NotStored("disk full".to_owned()));
         }
         self.steps.lock().unwrap().push(evidence);
@@ -354,10 +354,7 @@ impl Effects for Recorder {
     }
 
     async fn started(&self) -> Result<(), NotStored> {
-        self.note(Evidence {
-            step: "started",
-            facts: std::collections::BTreeMap::new(),
-        })
+        self.note(Evidence::new("started", []))
     }
 
     async fn milestone(&self, evidence: Evidence) -> Result<(), NotStored> {

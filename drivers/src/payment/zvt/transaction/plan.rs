@@ -1,6 +1,6 @@
 //! What a transaction is to do, and what its answer must say to be believed.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use crate::{
     Evidence,
@@ -65,11 +65,9 @@ pub(in super::super) struct Once {
 
 /// What a 04 0F says, for the journal: numbers and amounts, nothing of the card.
 pub(super) fn evidence(fields: &Fields) -> Evidence {
-    let mut facts = BTreeMap::new();
+    let mut facts = Vec::new();
     let mut note = |key, value: Option<String>| {
-        if let Some(value) = value {
-            facts.insert(key, value);
-        }
+        facts.extend(value.map(|value| (key, value)));
     };
     note("result", fields.result().map(|code| format!("{code:02x}")));
     note("terminal", fields.terminal_id().map(|id| id.to_string()));
@@ -86,8 +84,5 @@ pub(super) fn evidence(fields: &Fields) -> Evidence {
     note("currency", fields.currency().map(|code| code.to_string()));
     note("date", fields.date().map(|date| date.to_string()));
     note("time", fields.time().map(|time| time.to_string()));
-    Evidence {
-        step: "status-information",
-        facts,
-    }
+    Evidence::new("status-information", facts)
 }

@@ -1,7 +1,5 @@
 //! Every order of events, within reason: the promises of the module's head, held.
 
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 
 use super::*;
@@ -51,10 +49,7 @@ fn once(needs_result: bool) -> Plan {
     Plan {
         command: pay(),
         kind: Kind::Once(Box::new(plan::Once {
-            baseline: Evidence {
-                step: "baseline",
-                facts: BTreeMap::new(),
-            },
+            baseline: Evidence::new("baseline", []),
             terminal: None,
             amount: needs_result.then(|| Amount::from_minor(3780).unwrap()),
             currency: EUR,

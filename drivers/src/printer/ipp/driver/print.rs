@@ -1,7 +1,5 @@
 //! `print`: checked, submitted, followed to its end.
 
-use std::collections::BTreeMap;
-
 use koffer_proto::{
     Lang, Status,
     class::document_printer::{Document, PrintParams, PrintProof, Printed},
@@ -169,13 +167,8 @@ impl Ipp {
             ("job-id", job.map(|job| job.to_string())),
             ("sha256", Some(String::from(document.sha256))),
         ];
-        Evidence {
-            step,
-            facts: facts
-                .into_iter()
-                .filter_map(|(key, value)| value.map(|value| (key, value)))
-                .collect::<BTreeMap<_, _>>(),
-        }
+        let facts = facts.into_iter();
+        Evidence::new(step, facts.filter_map(|(key, value)| Some((key, value?))))
     }
 }
 
