@@ -73,7 +73,7 @@ pub struct Calls {
     pub calls: Vec<OpenCall>,
     /// Calls whose outcome only a person can tell; a workstation sees its own, and those it may
     /// resolve.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unresolved: Vec<Unresolved>,
 }
 
