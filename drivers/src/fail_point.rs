@@ -24,6 +24,14 @@ pub const ALL: &[&str] = &[
     "zvt.result-answered",
     "zvt.receipt",
     "zvt.completed",
+    // printer/ipp: a print.
+    "ipp.armed",
+    "ipp.created",
+    "ipp.recorded",
+    "ipp.started",
+    "ipp.answered",
+    "ipp.delivered",
+    "ipp.over",
 ];
 
 /// The names that begin with `driver.`, in order.
