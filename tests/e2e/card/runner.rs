@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use koffer_drivers::{
     Call, Contact, Driver, Effects, Evidence, Fault, NotStored, Opened, Report, Steering, Told,
     call,
-    card::pcsc::{Monitor, PcscConfig, driver},
+    card::pcsc::{PcscConfig, driver},
 };
 use koffer_fixtures::card::pcscd::Pcscd;
 use koffer_proto::{
@@ -303,17 +303,6 @@ pub(crate) fn transmitted(response: Response) -> card::Transmitted {
         Response::CardTerminal(card::Response::Transmit(transmitted)) => transmitted,
         other => panic!("{other:?}"),
     }
-}
-
-/// Waits until the service sees a card in the reader, or none.
-pub(crate) async fn until_present(reader: &str, present: bool) {
-    let monitor = Monitor::shared();
-    let mut sight = monitor.sight();
-    let seen = sight.wait_for(|sight| {
-        let card = sight.readers.get(reader);
-        card.is_some_and(|card| card.present == present)
-    });
-    timeout(PATIENCE, seen).await.unwrap().unwrap();
 }
 
 /// The folder's socket.
