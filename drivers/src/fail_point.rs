@@ -12,7 +12,8 @@ pub const CRASH_AT: &str = "KOFFER_CRASH_AT";
 
 /// Every name, per driver in the order in which a call passes them.
 pub const ALL: &[&str] = &[
-    // payment/zvt: a booking or a closing.
+    // payment/zvt: a booking or a closing, and a look at the books (before one, or after a crash).
+    "zvt.books-read",
     "zvt.armed",
     "zvt.started",
     "zvt.sent",
