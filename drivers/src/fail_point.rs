@@ -32,6 +32,15 @@ pub const ALL: &[&str] = &[
     "ipp.answered",
     "ipp.delivered",
     "ipp.over",
+    // card/pcsc: a write, then a batch.
+    "pcsc.write-armed",
+    "pcsc.write-started",
+    "pcsc.update-answered",
+    "pcsc.update-recorded",
+    "pcsc.batch-armed",
+    "pcsc.batch-started",
+    "pcsc.apdu-answered",
+    "pcsc.apdu-recorded",
 ];
 
 /// The names that begin with `driver.`, in order.
