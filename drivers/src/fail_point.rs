@@ -12,7 +12,8 @@ pub const CRASH_AT: &str = "KOFFER_CRASH_AT";
 
 /// Every name, per driver in the order in which a call passes them.
 pub const ALL: &[&str] = &[
-    // payment/zvt: a booking or a closing.
+    // payment/zvt: a booking or a closing, and a look at the books (before one, or after a crash).
+    "zvt.books-read",
     "zvt.armed",
     "zvt.started",
     "zvt.sent",
@@ -32,6 +33,15 @@ pub const ALL: &[&str] = &[
     "ipp.answered",
     "ipp.delivered",
     "ipp.over",
+    // card/pcsc: a write, then a batch.
+    "pcsc.write-armed",
+    "pcsc.write-started",
+    "pcsc.update-answered",
+    "pcsc.update-recorded",
+    "pcsc.batch-armed",
+    "pcsc.batch-started",
+    "pcsc.apdu-answered",
+    "pcsc.apdu-recorded",
 ];
 
 /// The names that begin with `driver.`, in order.

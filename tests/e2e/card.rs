@@ -14,5 +14,7 @@
 mod fake;
 #[path = "card/real.rs"]
 mod real;
+#[path = "card/reconcile.rs"]
+mod reconcile;
 #[path = "card/runner.rs"]
 mod runner;

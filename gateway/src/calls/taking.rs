@@ -109,7 +109,8 @@ impl Desk {
                 refuse(Status::Expired, texts::redelivered())
             });
         }
-        if self.going_down {
+        // What still runs can still be looked at, steered and cancelled.
+        if self.going_down && spec.class != Class::Gateway {
             return Err(refuse(Status::Unavailable, texts::going_down()));
         }
         if self.open.len() >= self.limits.open_calls {

@@ -27,6 +27,7 @@ use crate::{
 };
 
 mod doubts;
+mod races;
 mod roles;
 
 /// A desk, a clock, and everything it did.
