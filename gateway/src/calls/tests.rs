@@ -126,7 +126,7 @@ impl Office {
             let result = if self.journal_works {
                 Ok(())
             } else {
-                Err(NotStored("disk full".to_owned()))
+                Err(NotStored::new("voll", "disk full"))
             };
             self.handle(Input::Stored { no, step, result });
         }

@@ -212,10 +212,16 @@ pub(super) fn cancelled_in_queue() -> Text {
     )
 }
 
-pub(super) fn not_stored(error: &str) -> Text {
+pub(super) fn not_stored(why: &Text) -> Text {
     Text::new(
-        format!("Das Journal lässt sich nicht schreiben ({error}); es wurde nichts begonnen."),
-        format!("The journal cannot be written ({error}); nothing was started."),
+        format!(
+            "Es wurde nichts begonnen: Der Vorgang lässt sich nicht festhalten. {}",
+            why.de
+        ),
+        format!(
+            "Nothing was started: the call cannot be put on record. {}",
+            why.en
+        ),
     )
 }
 

@@ -246,7 +246,7 @@ impl Record {
     fn store(&self, entry: String) -> Result<(), NotStored> {
         let mut stored = self.stored.lock().unwrap();
         if self.fails_at == Some(stored.len()) {
-            return Err(NotStored("disk full".to_owned()));
+            return Err(NotStored::new("voll", "disk full"));
         }
         stored.push(entry);
         Ok(())

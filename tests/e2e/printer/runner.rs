@@ -56,7 +56,7 @@ impl Record {
     fn write(&self, step: Step) -> Result<(), NotStored> {
         let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
         if self.fails_after.is_some_and(|kept| steps.len() >= kept) {
-            return Err(NotStored("disk full".to_owned()));
+            return Err(NotStored::new("voll", "disk full"));
         }
         steps.push(step);
         Ok(())
