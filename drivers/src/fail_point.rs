@@ -24,6 +24,19 @@ pub const ALL: &[&str] = &[
     "zvt.result-answered",
     "zvt.receipt",
     "zvt.completed",
+    // gateway/src/journal: what an entry says of its call, before and after it is on disk.
+    "journal.accepted-uncommitted",
+    "journal.accepted-committed",
+    "journal.armed-uncommitted",
+    "journal.armed-committed",
+    "journal.started-uncommitted",
+    "journal.started-committed",
+    "journal.milestone-uncommitted",
+    "journal.milestone-committed",
+    "journal.finished-uncommitted",
+    "journal.finished-committed",
+    "journal.resolved-uncommitted",
+    "journal.resolved-committed",
 ];
 
 /// The names that begin with `driver.`, in order.

@@ -26,8 +26,8 @@ use super::{
 };
 use crate::bus::Message;
 
-/// One accepted call, counted from the daemon's start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// One accepted call, counted on over restarts as far as the journal knows them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallNo(pub u64);
 
 /// Now, on both clocks: one for deadlines, one for documents.
@@ -183,6 +183,8 @@ pub struct Setup {
     pub devices: Vec<(DeviceId, Class)>,
     /// The devices a role stands for, in the order they are tried.
     pub roles: BTreeMap<Segment, Vec<DeviceId>>,
+    /// The last number that a call was given, before this daemon's start.
+    pub last_no: CallNo,
     /// Makes the record of effects of a call.
     pub effects: Recorded,
     /// What the desk cannot know of the daemon around it.
@@ -247,6 +249,7 @@ impl Desk {
             limits,
             devices,
             roles,
+            last_no,
             effects,
             vitals,
         } = setup;
@@ -270,7 +273,7 @@ impl Desk {
             limits,
             roles,
             effects,
-            last_no: 0,
+            last_no: last_no.0,
             going_down: false,
             remembers_everything: false,
             actions: Vec::new(),

@@ -72,6 +72,7 @@ impl Office {
                 "any-till".parse().unwrap(),
                 vec!["till-1".parse().unwrap(), "till-2".parse().unwrap()],
             )]),
+            last_no: CallNo(0),
             effects: Arc::new(|no, device| Volatile.effects(no, device)),
             vitals: Box::new(|| Vitals {
                 uptime: Duration::ZERO,
@@ -80,6 +81,7 @@ impl Office {
                 broker_reconnects: 0,
                 broker: "embedded",
                 journal_bytes: None,
+                journal_reason: None,
                 uplink: None,
             }),
         };

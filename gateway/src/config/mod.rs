@@ -16,6 +16,7 @@ mod endpoint;
 mod finding;
 mod form;
 mod gateway;
+mod journal;
 mod key;
 mod layers;
 mod limits;
@@ -45,6 +46,7 @@ pub use devices::{DeviceConfig, DriverConfig};
 pub use endpoint::HostPort;
 pub use finding::{Finding, Mistakes, Origin};
 pub use gateway::GatewayConfig;
+pub use journal::{JournalConfig, state_directory};
 pub use limits::Limits;
 pub use log::{LogConfig, LogTarget};
 pub use mqtt::{BrokerAddress, EmbeddedBroker, ExternalBroker, GATEWAY_USERNAME, MqttConfig};
@@ -68,6 +70,8 @@ pub struct Config {
     pub gateway: GatewayConfig,
     /// Its bounds.
     pub limits: Limits,
+    /// Its journal.
+    pub journal: JournalConfig,
     /// Its log.
     pub log: LogConfig,
     /// The broker.
@@ -81,9 +85,10 @@ pub struct Config {
 }
 
 /// The sections, in the order of the reference.
-static SECTIONS: [&Section; 10] = [
+static SECTIONS: [&Section; 11] = [
     &gateway::SECTION,
     &limits::SECTION,
+    &journal::SECTION,
     &log::SECTION,
     &mqtt::SECTION,
     &mqtt::EMBEDDED,
@@ -99,7 +104,7 @@ static ROOT: Section = Section {
     about: "",
     keys: &[],
     tables: &[
-        "gateway", "limits", "log", "mqtt", "clients", "devices", "roles",
+        "gateway", "limits", "journal", "log", "mqtt", "clients", "devices", "roles",
     ],
 };
 
@@ -130,6 +135,7 @@ impl Config {
         let credentials = secret::credentials_folder(environment);
         let gateway = gateway::read(&root);
         let limits = limits::read(&root);
+        let journal = journal::read(&root, environment);
         let log = log::read(&root);
         let mqtt = root.table(mqtt::SECTION.path);
         let broker = mqtt::broker(&mqtt);
@@ -142,6 +148,7 @@ impl Config {
             path: path.to_owned(),
             gateway: gateway?,
             limits: limits?,
+            journal: journal?,
             log: log?,
             mqtt: mqtt?,
             clients: clients?,
