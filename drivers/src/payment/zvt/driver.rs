@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use koffer_proto::{
-    Capabilities, Identity, Outcome, PaymentCapabilities, Reason, Request, Response,
+    Capabilities, Identity, PaymentCapabilities, Reason, Request, Response,
     class::{any_device, payment},
 };
 use tokio::time::{sleep, timeout};
@@ -17,7 +17,7 @@ use super::{
     timing,
     transaction::Loss,
 };
-use crate::{Call, Contact, Driver, Fault, Finished, Opened, Report, Reports, Stop};
+use crate::{Call, Driver, Fault, Finished, Opened, Report, Reports, Stop};
 
 mod money;
 mod readiness;
@@ -226,16 +226,7 @@ impl Driver for Zvt {
     async fn run(&mut self, request: Request, call: &mut Call) -> Finished {
         let answer = self.answer(request, call).await;
         self.let_go();
-        match answer {
-            Ok(response) => Finished {
-                outcome: Outcome::Ok(response),
-                contact: Contact::Kept,
-            },
-            Err(halt) => Finished {
-                outcome: Outcome::Failed(halt.failure),
-                contact: halt.fault.map_or(Contact::Kept, Contact::Lost),
-            },
-        }
+        answer.into()
     }
 
     async fn watch(&mut self, reports: &Reports) -> Fault {
