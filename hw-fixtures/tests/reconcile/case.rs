@@ -1,6 +1,6 @@
 //! One interrupted call, and whether what was found out is true.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{path::Path, time::Duration};
 
 use koffer_drivers::{
     Call, CallControl, Driver, Finished, Reconciled, call,
@@ -79,6 +79,8 @@ pub(crate) struct Case {
     pub(crate) receipts: ReceiptsTo,
     pub(crate) trouble: Trouble,
     pub(crate) meanwhile: Meanwhile,
+    /// On a serial line, which nothing cuts here.
+    pub(crate) serial: bool,
 }
 
 /// What came of it.
@@ -173,16 +175,16 @@ impl FirstBooking for Ledger {
     }
 }
 
-fn tcp(terminal: &Terminal) -> SocketAddr {
+fn endpoint(terminal: &Terminal) -> String {
     match &terminal.address {
-        Address::Tcp(address) => *address,
-        Address::Serial(_) => panic!("a terminal on TCP"),
+        Address::Tcp(address) => format!("tcp://{address}"),
+        Address::Serial(path) => format!("serial://{}?baud=115200", path.display()),
     }
 }
 
-fn a_driver(address: SocketAddr, receipts: ReceiptsTo) -> Box<dyn Driver> {
+fn a_driver(endpoint: &str, receipts: ReceiptsTo) -> Box<dyn Driver> {
     driver(ZvtConfig {
-        endpoint: format!("tcp://{address}").parse().unwrap(),
+        endpoint: endpoint.parse().unwrap(),
         password: "000000".parse().unwrap(),
         currency: koffer_proto::Currency::EUR,
         receipts,
@@ -212,10 +214,14 @@ async fn run(driver: &mut dyn Driver, request: Request, record: &Record) -> Fini
 
 impl Case {
     async fn start(&self, dir: &Path) -> Terminal {
-        let config = TerminalConfig {
-            profile: self.profile.clone(),
-            ..TerminalConfig::tcp(dir.join("ledger.jsonl"))
+        let ledger = dir.join("ledger.jsonl");
+        let config = if self.serial {
+            TerminalConfig::serial(ledger)
+        } else {
+            TerminalConfig::tcp(ledger)
         };
+        let profile = self.profile.clone();
+        let config = TerminalConfig { profile, ..config };
         let terminal = Terminal::start(config).await.unwrap();
         // What was before: one payment of the day.
         let pay = ByHand::Pay {
@@ -263,14 +269,16 @@ impl Case {
             Trouble::DiskFull => Record::full(),
             _ => Record::default(),
         };
-        let line = Line::to(tcp(terminal), end, hangs_up).await;
-        let mut driver = a_driver(line.address, self.receipts);
-        let reached = Arc::clone(&line.reached);
+        let line = Self::line(terminal, end, hangs_up).await;
+        let through = line
+            .as_ref()
+            .map_or_else(|| endpoint(terminal), Line::endpoint);
+        let mut driver = a_driver(&through, self.receipts);
         let dies = async {
-            if hangs_up {
-                std::future::pending::<()>().await;
+            match &line {
+                Some(line) if !hangs_up => line.reached.notified().await,
+                _ => std::future::pending().await,
             }
-            reached.notified().await;
         };
         let request = self.operation.request(self.profile.first_receipt);
         let finished = tokio::select! {
@@ -280,8 +288,17 @@ impl Case {
             finished = run(&mut *driver, request, &record) => Some(finished),
         };
         drop(driver);
-        line.cut().await;
+        if let Some(line) = line {
+            line.cut().await;
+        }
         (record, finished)
+    }
+
+    async fn line(terminal: &Terminal, end: Option<End>, hangs_up: bool) -> Option<Line> {
+        match &terminal.address {
+            Address::Tcp(address) => Some(Line::to(*address, end, hangs_up).await),
+            Address::Serial(_) => None,
+        }
     }
 
     async fn pass_time(&self, terminal: &Terminal) {
@@ -311,7 +328,7 @@ impl Case {
         interrupted: &koffer_drivers::Interrupted,
     ) -> Reconciled {
         for _ in 0..TRIES {
-            let mut driver = a_driver(tcp(terminal), self.receipts);
+            let mut driver = a_driver(&endpoint(terminal), self.receipts);
             let found = match driver.open().await {
                 Ok(_) => driver.reconcile(interrupted).await,
                 Err(fault) => Reconciled::Lost(fault),
@@ -374,16 +391,20 @@ impl Case {
         let dir = tempfile::tempdir().unwrap();
         let terminal = self.start(dir.path()).await;
         let record = Record::default();
-        let line = Line::to(tcp(&terminal), None, false).await;
-        let mut driver = a_driver(line.address, self.receipts);
+        let line = Self::line(&terminal, None, false).await;
+        let through = line
+            .as_ref()
+            .map_or_else(|| endpoint(&terminal), Line::endpoint);
+        let mut driver = a_driver(&through, self.receipts);
         let request = self.operation.request(self.profile.first_receipt);
         let finished = run(&mut *driver, request, &record).await;
         assert!(
             self.profile.cardholder.host_result != 0 || matches!(finished.outcome, Outcome::Ok(_)),
             "{finished:?}"
         );
-        let passed = [line.passed(Toward::Terminal), line.passed(Toward::Driver)];
-        (passed, record.writes())
+        let passed = |toward| line.as_ref().map_or(0, |line| line.passed(toward));
+        let bytes = [passed(Toward::Terminal), passed(Toward::Driver)];
+        (bytes, record.writes())
     }
 }
 

@@ -75,6 +75,7 @@ async fn everywhere(
             receipts,
             trouble,
             meanwhile: Meanwhile::Nothing,
+            serial: false,
         };
         let (bytes, stored) = case(Trouble::None).measure().await;
         cases.extend(ends(bytes).map(Trouble::Cut).map(case));
@@ -95,6 +96,7 @@ pub(crate) async fn at_the_journal(profile: &Profile, meanwhile: Meanwhile) -> V
             receipts: ReceiptsTo::AtTerminal,
             trouble,
             meanwhile,
+            serial: false,
         };
         let (_, stored) = case(Trouble::None).measure().await;
         cases.extend(writes(stored).map(Trouble::KilledAt).map(case));
@@ -184,6 +186,17 @@ async fn power_cuts_and_numbers_that_begin_anew_change_nothing() {
     cases.extend(at_the_journal(&brisk(), Meanwhile::PowerCycle).await);
     cases.extend(at_the_journal(&wraps, Meanwhile::PowerCycle).await);
     let counts = play("wrap and power cuts", cases).await;
+    assert_eq!(undecided(&counts), BTreeMap::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_serial_line_that_outlives_the_process_is_no_different() {
+    let mut cases = at_the_journal(&brisk(), Meanwhile::Nothing).await;
+    for case in &mut cases {
+        case.serial = true;
+        case.profile.frame_ack_timeout_ms = 150;
+    }
+    let counts = play("serial", cases).await;
     assert_eq!(undecided(&counts), BTreeMap::new());
 }
 
