@@ -25,6 +25,23 @@ pub const ALL: &[&str] = &[
     "zvt.result-answered",
     "zvt.receipt",
     "zvt.completed",
+    // printer/ipp: a print.
+    "ipp.armed",
+    "ipp.created",
+    "ipp.recorded",
+    "ipp.started",
+    "ipp.answered",
+    "ipp.delivered",
+    "ipp.over",
+    // card/pcsc: a write, then a batch.
+    "pcsc.write-armed",
+    "pcsc.write-started",
+    "pcsc.update-answered",
+    "pcsc.update-recorded",
+    "pcsc.batch-armed",
+    "pcsc.batch-started",
+    "pcsc.apdu-answered",
+    "pcsc.apdu-recorded",
 ];
 
 /// The names that begin with `driver.`, in order.
