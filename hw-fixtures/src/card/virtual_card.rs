@@ -103,6 +103,12 @@ impl VirtualCard {
         }
     }
 
+    /// Whether it is in a slot that has not let go of it.
+    pub fn is_inserted(&self) -> bool {
+        let plugged = self.plugged.as_ref();
+        plugged.is_some_and(|(_, serving)| !serving.is_finished())
+    }
+
     /// Lets something go wrong once, after so many more commands.
     pub fn arm(&self, after: usize, done: Done, mishap: Mishap) {
         lock(&self.state).armed = Some(Armed {

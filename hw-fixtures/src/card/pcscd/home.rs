@@ -7,6 +7,7 @@ use std::{
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use nix::unistd::geteuid;
@@ -138,13 +139,16 @@ fn unshare() -> Command {
 
 /// Two ports, one behind the other, as vpcd wants them. Not from the range that the kernel hands
 /// out: a connection that lingers there would be in the way of a restart. Each process begins
-/// elsewhere, so that two do not find the same.
+/// elsewhere, and each time behind the last, so that two do not find the same.
 fn free_ports() -> io::Result<[u16; 2]> {
     const FIRST: u32 = 21_000;
     const PAIRS: u32 = 5_000;
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id().wrapping_mul(7);
     (0..PAIRS)
-        .filter_map(|turn| {
-            let pair = (std::process::id().wrapping_mul(7) + turn) % PAIRS;
+        .filter_map(|_| {
+            let turn = TAKEN.fetch_add(1, Ordering::Relaxed);
+            let pair = first.wrapping_add(turn) % PAIRS;
             let port = u16::try_from(FIRST + pair * 2).ok()?;
             Some([port, port + 1])
         })
