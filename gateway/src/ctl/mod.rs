@@ -12,6 +12,7 @@ mod exit;
 mod line;
 mod profile;
 mod reading;
+mod saving;
 mod screen;
 mod texts;
 mod trouble;
@@ -130,6 +131,9 @@ async fn call(
         &TimeZone::system(),
     );
     let exit = Exit::of_wire(reading::text(&completion, "status"));
+    if let (Some(path), Some(result)) = (&asked.save_to, completion.get("result")) {
+        saving::save(result, path)?;
+    }
     finish(&said, completion, screen, &mut progress)?;
     Ok(exit)
 }

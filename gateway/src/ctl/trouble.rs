@@ -21,6 +21,8 @@ pub(super) enum Trouble {
     NoCompletion(Text),
     /// The person left, and what that means.
     Left(Text),
+    /// What was answered cannot be saved.
+    Unsaved(Text),
     /// Stdout takes nothing.
     Output(std::io::Error),
 }
@@ -34,6 +36,7 @@ impl Trouble {
             | Self::NotAllowed(text)
             | Self::NoGateway(text)
             | Self::NoCompletion(text)
+            | Self::Unsaved(text)
             | Self::Left(text) => text.clone(),
             Self::Output(error) => texts::output(error),
         }
@@ -48,7 +51,7 @@ impl Trouble {
             Self::NoGateway(_) => Exit::NoGateway,
             Self::NoCompletion(_) => Exit::NoCompletion,
             Self::Left(_) => Exit::Left,
-            Self::Output(_) => Exit::Output,
+            Self::Unsaved(_) | Self::Output(_) => Exit::Output,
         }
     }
 
