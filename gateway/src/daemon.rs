@@ -100,7 +100,7 @@ pub async fn run(
     let mut classes = Vec::new();
     let mut supervisors = JoinSet::new();
     for device in config.devices.values() {
-        let spec = drivers::spec(device);
+        let spec = drivers::spec(&config.gateway.id, device);
         classes.push((spec.id.clone(), spec.class));
         let id = spec.id.clone();
         let Supervised { jobs, task } = supervise(spec, news.clone(), letting_go.clone());

@@ -32,6 +32,7 @@ use koffer_proto::Connection;
 
 pub use config::{IppConfig, PrinterUri, UriError};
 pub use driver::driver;
+pub use tls::{CertificateError, certificate_digest};
 
 /// How the printer of this configuration is connected.
 pub fn connection(config: &IppConfig) -> Connection {
