@@ -1,6 +1,6 @@
 #!/bin/sh
 # A page at a time; stops when the printer is killed. Controls are files:
-#   pages     how many pages every document has; those of a plain PDF are counted otherwise
+#   pages     how many pages come out; else those of a plain PDF, and copies, are counted
 #   page-time seconds that each page takes
 #   hold-N    no more pages after N of them while this exists
 #   state     printer-state-reasons to show, and no page while this exists
@@ -22,6 +22,7 @@ if [ -e pages ]; then
 else
     pages=$(grep -acE '/Type */Page([^s]|$)' "$1")
     [ "$pages" -ge 1 ] || pages=1
+    pages=$((pages * ${IPP_COPIES:-1}))
 fi
 done=0
 while [ "$done" -lt "$pages" ]; do

@@ -72,9 +72,18 @@ fn responses(result: &Value) -> impl Iterator<Item = &Value> {
     responses.into_iter().flatten()
 }
 
-/// Position, digits, and the characters among them.
+/// Position, digits, and the characters among them; lines that repeat the one before are one `*`.
 fn dump(content: &[u8]) -> String {
-    let lines = content.chunks(IN_A_LINE).enumerate().map(|(number, line)| {
+    let mut before = None;
+    let mut lines = Vec::new();
+    for (number, line) in content.chunks(IN_A_LINE).enumerate() {
+        if before == Some(line) {
+            if lines.last().is_some_and(|last| last != "*") {
+                lines.push("*".to_owned());
+            }
+            continue;
+        }
+        before = Some(line);
         let mut digits = String::new();
         for byte in line {
             write!(digits, "{byte:02x} ").ok();
@@ -84,9 +93,10 @@ fn dump(content: &[u8]) -> String {
             _ => '.',
         };
         let characters: String = line.iter().map(shown).collect();
-        format!("{:04x}  {digits:<48} {characters}", number * IN_A_LINE)
-    });
-    lines.collect::<Vec<_>>().join("\n")
+        let at = number * IN_A_LINE;
+        lines.push(format!("{at:04x}  {digits:<48} {characters}"));
+    }
+    lines.join("\n")
 }
 
 #[cfg(test)]
@@ -105,6 +115,18 @@ mod tests {
         let short = json!({"content": "QQ=="});
         let shown = result("read", &short, Lang::De);
         assert_eq!(shown, format!("0000  41 {} A", " ".repeat(45)));
+    }
+
+    #[test]
+    fn what_repeats_itself_is_shown_once() {
+        let mut content = vec![0; 80];
+        content[70] = 1;
+        let lines = dump(&content);
+        let starts: Vec<_> = lines
+            .lines()
+            .map(|line| line.get(..4).unwrap_or(line))
+            .collect();
+        assert_eq!(starts, ["0000", "*", "0040"]);
     }
 
     #[test]
