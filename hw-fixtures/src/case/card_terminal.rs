@@ -54,7 +54,8 @@ impl Slot {
     async fn insert(self: &Arc<Self>) -> std::io::Result<()> {
         self.wanted.store(true, Ordering::SeqCst);
         let slot = Arc::clone(self);
-        let inserted = spawn_blocking(move || slot.with_card(|card| card.insert(slot.port)));
+        let inserted =
+            spawn_blocking(move || slot.with_card(|card| card.insert_until_seen(slot.port)));
         inserted.await.map_err(std::io::Error::other)?
     }
 
@@ -62,7 +63,7 @@ impl Slot {
         self.wanted.store(false, Ordering::SeqCst);
         let slot = Arc::clone(self);
         // It cannot fail: a card that is out is out.
-        let _ = spawn_blocking(move || slot.with_card(VirtualCard::remove)).await;
+        let _ = spawn_blocking(move || slot.with_card(VirtualCard::remove_until_seen)).await;
     }
 }
 
@@ -90,12 +91,12 @@ impl Controlled for Desk {
 }
 
 impl CaseCardTerminal {
-    /// Inserts the card, again after [`CaseCardTerminal::remove`].
+    /// Inserts the card, again after [`CaseCardTerminal::remove`]; waits until pcscd has seen it.
     pub async fn insert(&self) -> std::io::Result<()> {
         self.slot.insert().await
     }
 
-    /// Pulls the card.
+    /// Pulls the card; waits until pcscd has seen it.
     pub async fn remove(&self) {
         self.slot.remove().await;
     }

@@ -17,6 +17,7 @@ use super::process::{Death, Process};
 use super::ready::NotifySocket;
 use super::start::free_port;
 use super::terminal::CaseTerminal;
+use crate::card::virtual_card::VirtualCard;
 
 /// A case has a handful of processes, and each dies once.
 const DEATHS: usize = 64;
@@ -273,7 +274,7 @@ impl Case {
     pub async fn stop(mut self) {
         self.stop_kofferd().await;
         for terminal in self.card_terminals.values() {
-            terminal.remove().await;
+            terminal.with_card(VirtualCard::remove);
         }
         if let Some(service) = self.pcscd.take() {
             service.process.stop(self.options.grace).await;
