@@ -285,6 +285,7 @@ fn policy(config: &Config) -> Policy {
             Rights {
                 role: client.role,
                 classes: classes.collect(),
+                resolves: client.resolve,
             },
         )
     }))

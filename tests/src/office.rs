@@ -134,10 +134,13 @@ impl Office {
             .iter()
             .map(|(device, terminal)| (device.clone(), zvt_table(terminal)))
             .collect();
-        Self::with(broker, folder, terminals, tables).await
+        let tills: Vec<_> = terminals.keys().collect();
+        let roles = format!("any-till = {tills:?}\n");
+        Self::with(broker, folder, terminals, tables, &roles).await
     }
 
-    /// Starts a gateway that has these devices, and waits until it is online.
+    /// Starts a gateway that has these devices, its printers also as `any-printer`, and waits
+    /// until it is online.
     ///
     /// # Panics
     /// When something does not start.
@@ -147,7 +150,16 @@ impl Office {
             .iter()
             .map(|(name, device)| ((*name).to_owned(), device.table()))
             .collect();
-        Self::with(broker, folder, BTreeMap::new(), tables).await
+        let printers: Vec<_> = devices
+            .iter()
+            .filter(|(_, device)| matches!(device, Device::Printer { .. }))
+            .map(|(name, _)| *name)
+            .collect();
+        let roles = match &printers[..] {
+            [] => String::new(),
+            printers => format!("any-printer = {printers:?}\n"),
+        };
+        Self::with(broker, folder, BTreeMap::new(), tables, &roles).await
     }
 
     async fn with(
@@ -155,6 +167,7 @@ impl Office {
         folder: TempDir,
         terminals: BTreeMap<String, Terminal>,
         tables: BTreeMap<String, String>,
+        roles: &str,
     ) -> Self {
         let mut toml = "[gateway]\nid = \"case-7\"\nshutdown_grace_ms = 2000\n".to_owned();
         let (port, mosquitto) = match broker {
@@ -189,10 +202,7 @@ impl Office {
         for (device, table) in &tables {
             let _ = write!(toml, "[devices.{device}]\n{table}");
         }
-        if !terminals.is_empty() {
-            let tills: Vec<_> = terminals.keys().collect();
-            let _ = writeln!(toml, "[roles]\nany-till = {tills:?}");
-        }
+        let _ = write!(toml, "[roles]\n{roles}");
         let path = folder.path().join("kofferd.toml");
         fs::write(&path, toml).expect("the configuration is written");
         let (daemon, stop) = run(&path).await;

@@ -6,6 +6,7 @@
 
 mod chip;
 mod printing;
+mod roles;
 
 use koffer_tests::{brokers::ROOT, mosquitto::User, rr::answer};
 use serde_json::Value;

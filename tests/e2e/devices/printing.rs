@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::retained;
 
-async fn printer() -> (IppEvePrinter, TempDir) {
+pub(crate) async fn printer() -> (IppEvePrinter, TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     let printer = IppEvePrinter::start("Forms", folder.path()).await;
     (printer.expect("ippeveprinter"), folder)
@@ -29,7 +29,7 @@ fn document() -> Vec<u8> {
     pdf
 }
 
-fn params(document: &[u8]) -> Value {
+pub(crate) fn params(document: &[u8]) -> Value {
     let content = Blob::from(document.to_vec());
     json!({"document": {
         "format": "application/pdf",
@@ -38,7 +38,7 @@ fn params(document: &[u8]) -> Value {
     }})
 }
 
-fn tray(printer: &IppEvePrinter) -> Vec<Vec<u8>> {
+pub(crate) fn tray(printer: &IppEvePrinter) -> Vec<Vec<u8>> {
     let files = printer.printed().expect("the tray");
     files.into_iter().map(|(_, content)| content).collect()
 }
