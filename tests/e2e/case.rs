@@ -152,7 +152,7 @@ async fn a_role_goes_to_the_printer_that_has_paper() {
     prints(&clerk, "forms-printer", &case.printers["forms-printer-1"]).await;
     let first = &case.printers["forms-printer-1"].home;
     first.load_paper(0).await.expect("no paper");
-    clerk.until_state("forms-printer-1", &["fault"]).await;
+    // Nobody knows yet that the first has none: the call moves on.
     prints(&clerk, "forms-printer", &case.printers["forms-printer-2"]).await;
     case.stop().await;
 }
