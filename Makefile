@@ -7,7 +7,7 @@ export CARGO_TERM_COLOR ?= auto
 .PHONY: help demo test prepare lint deny contract fuzz clean
 
 help:
-	@echo "make demo            a virtual case with one payment; stays up and prints commands to try"
+	@echo "make demo            a payment, a printed form and a written chip in a virtual case; stays up"
 	@echo "make demo ONCE=1     the same, ends after the effects; last line is JSON"
 	@echo "make test            installs what is missing and runs every test"
 	@echo "make lint            formatting and lints"
