@@ -12,8 +12,10 @@ use koffer_drivers::{Call, CallControl, Effects, NotStored, Report, Steering, St
 use koffer_proto::{
     CallId, Class, ClientId, Completion, Description, DeviceEvent, DeviceHealth, DeviceId, Failure,
     Lang, OperationSpec, Outcome, Request, Response, Root, Segment, Sha256, StateDocument, Status,
-    Text, class::gateway::CallPhase,
+    Text,
+    class::gateway::{AttachedThing, CallPhase},
 };
+use tokio::sync::mpsc;
 
 use super::{
     answers::{self, Travel},
@@ -95,6 +97,9 @@ pub enum StoredStep {
 
 /// What a device's supervisor tells.
 pub enum News {
+    /// There is a device that was not there before, of this class; its calls go there. Comes
+    /// before any other news of it.
+    Appeared(Class, mpsc::Sender<Start>),
     /// The driver's finding changed.
     Condition(Condition),
     /// A new life began: the device was attached again.
@@ -187,6 +192,8 @@ pub struct Setup {
     pub effects: Recorded,
     /// What the desk cannot know of the daemon around it.
     pub vitals: Box<dyn Fn() -> Vitals + Send>,
+    /// What is attached.
+    pub attached: Box<dyn Fn() -> Vec<AttachedThing> + Send>,
 }
 
 /// A call that was accepted and has not ended.
@@ -228,6 +235,7 @@ pub struct Desk {
     pub(super) stations: BTreeMap<DeviceId, Station>,
     pub(super) book: Book,
     pub(super) vitals: Box<dyn Fn() -> Vitals + Send>,
+    pub(super) attached: Box<dyn Fn() -> Vec<AttachedThing> + Send>,
     pub(super) limits: Limits,
     pub(super) largest_answer: usize,
     pub(super) roles: BTreeMap<Segment, Vec<DeviceId>>,
@@ -249,6 +257,7 @@ impl Desk {
             roles,
             effects,
             vitals,
+            attached,
         } = setup;
         let stations = devices
             .into_iter()
@@ -266,6 +275,7 @@ impl Desk {
             stations,
             book: Book::new(limits.kept_calls, limits.confidential_kept),
             vitals,
+            attached,
             largest_answer: limits.max_payload,
             limits,
             roles,
@@ -329,6 +339,11 @@ impl Desk {
         self.pass_time(now);
         self.show_states(now);
         mem::take(&mut self.actions)
+    }
+
+    /// Whether there is such a device.
+    pub fn has(&self, device: &DeviceId) -> bool {
+        self.stations.contains_key(device)
     }
 
     /// When [`Input::Tick`] is due.

@@ -80,8 +80,10 @@ impl Office {
                 broker_reconnects: 0,
                 broker: "embedded",
                 journal_bytes: None,
+                tasks: 1,
                 uplink: None,
             }),
+            attached: Box::new(Vec::new),
         };
         let mut office = Self {
             desk: Desk::new(setup, now),
