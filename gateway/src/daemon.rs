@@ -24,7 +24,7 @@ use crate::{
     broker::InternalBroker,
     bus::{Address, Bus, Message, OutboxBound, Qos, Settings, Subscription},
     calls::{
-        Clerk, Desk, Limits, Moment, News, Policy, Rights, Served, Setup, Start, Startup, Vitals,
+        Clerk, Desk, Job, Limits, Moment, News, Policy, Rights, Served, Setup, Startup, Vitals,
     },
     config::{BrokerAddress, Config, EmbeddedBroker, GATEWAY_USERNAME, MqttConfig},
     documents::Documents,
@@ -186,7 +186,7 @@ pub async fn run(
 /// The devices, each under its supervisor.
 struct Raised {
     /// Where their calls go.
-    jobs: BTreeMap<DeviceId, mpsc::Sender<Start>>,
+    jobs: BTreeMap<DeviceId, mpsc::Sender<Job>>,
     classes: Vec<(DeviceId, Class)>,
     attached: watch::Receiver<Vec<AttachedThing>>,
     /// Supervisors, and who finds further devices; they end with `letting_go`.
@@ -202,7 +202,7 @@ fn raise(
     let mut classes = Vec::new();
     let mut tasks = JoinSet::new();
     for device in config.devices.values() {
-        let spec = drivers::spec(device);
+        let spec = drivers::spec(&config.gateway.id, device);
         let (id, class) = (spec.id.clone(), spec.class);
         let plug = Plug::fixed(spec);
         let (queue, supervisor) = supervise(id.clone(), plug, news.clone(), letting_go.clone());
@@ -211,8 +211,13 @@ fn raise(
         tasks.spawn(supervisor);
     }
     let configured = config.devices.values().cloned().collect();
-    let (enumerator, expected) =
-        Enumerator::new(config.rules.clone(), configured, news, letting_go.clone());
+    let (enumerator, expected) = Enumerator::new(
+        config.gateway.id.clone(),
+        config.rules.clone(),
+        configured,
+        news,
+        letting_go.clone(),
+    );
     for device in expected {
         classes.push((device.id.clone(), device.class));
         jobs.insert(device.id, device.jobs);
@@ -343,6 +348,7 @@ fn policy(config: &Config) -> Policy {
             Rights {
                 role: client.role,
                 classes: classes.collect(),
+                resolves: client.resolve,
             },
         )
     }))

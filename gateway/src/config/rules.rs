@@ -9,15 +9,16 @@ use std::{
 };
 
 use config::{Map, Value, ValueKind};
-use koffer_drivers::card::pcsc::ReaderPattern;
+use koffer_drivers::card::pcsc::{PcscConfig, ReaderPattern};
 use koffer_proto::{DeviceId, Text, class::gateway::Attachment};
 
 use super::{
-    devices::{DRIVER, Devices, Driver, DriverConfig},
+    devices::{Devices, Driver, DriverConfig},
     finding::{Origin, Report, Reported, text},
     form::{Choice, Parsed, Switch},
     key::{Key, Preset, Section},
     layers::{self, Layers},
+    pcsc,
     table::Table,
     zvt,
 };
@@ -148,6 +149,15 @@ static NAME: Key<Parsed<Template>> = Key {
             for what is in the socket 1-1.4.",
 };
 
+static DRIVER: Key<Choice<Driver>> = Key {
+    name: "driver",
+    form: Choice(&[("zvt", Driver::Zvt), ("pcsc", Driver::Pcsc)]),
+    preset: Preset::Required,
+    example: r#"driver = "zvt""#,
+    about: "Which driver serves what is found; it decides the device's class and the other keys of the rule. \
+            `pcsc` has none. Devices of other drivers have an address, and stand in the configuration.",
+};
+
 static IGNORE: Key<Switch> = Key {
     name: "ignore",
     form: Switch,
@@ -218,11 +228,7 @@ static INTERFACE: Key<Parsed<String>> = Key {
 
 static READER: Key<Parsed<ReaderPattern>> = Key {
     name: "reader",
-    form: Parsed {
-        de: "ein Muster des Lesernamens mit * für Beliebiges, z. B. *cyberJack*",
-        en: "a pattern of the reader's name with * for anything, e.g. *cyberJack*",
-        parse: reader,
-    },
+    form: pcsc::PATTERN,
     preset: Preset::Optional,
     example: r#"reader = "*cyberJack*""#,
     about: "The PC/SC reader's name; `*` stands for anything, case does not matter. Readers only.",
@@ -267,15 +273,6 @@ fn word(text: &str) -> Result<String, Text> {
             "this is empty, too long or contains control characters"
         ))
     }
-}
-
-fn reader(text: &str) -> Result<ReaderPattern, Text> {
-    text.parse().map_err(|_| {
-        text!(
-            "»{text}« ist kein Muster eines Lesernamens",
-            "\"{text}\" is no pattern of a reader's name"
-        )
-    })
 }
 
 fn template(text: &str) -> Result<Template, Text> {
@@ -411,18 +408,24 @@ fn then(
         })
     });
     let driver = driver.and_then(|driver| {
-        let needs = match driver {
-            Driver::Zvt => {
-                table.only_of(&[&SECTION, &zvt::RULE]);
-                Attachment::Serial
-            }
-        };
         let shown = name
             .as_ref()
             .map_or("device", Template::as_str)
             .replace(['{', '}'], "");
-        let config = match driver {
-            Driver::Zvt => zvt::read_rule(table, &shown, credentials).map(DriverConfig::Zvt),
+        let (needs, config) = match driver {
+            Driver::Zvt => {
+                table.only_of(&[&SECTION, &zvt::RULE]);
+                let config = zvt::read_rule(table, &shown, credentials);
+                (Attachment::Serial, config.map(DriverConfig::Zvt))
+            }
+            // The form of the key gives no other.
+            Driver::Pcsc | Driver::Ipp => {
+                table.only(&SECTION);
+                let reader = wanted.and_then(|wanted| wanted.reader.clone());
+                let reader = reader.ok_or_else(Report::already);
+                let config = reader.map(|reader| DriverConfig::Pcsc(PcscConfig { reader }));
+                (Attachment::Pcsc, config)
+            }
         };
         match wanted {
             Some(wanted) if wanted.by != needs => Err(wrong_line(table, needs)),

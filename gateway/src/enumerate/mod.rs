@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use koffer_drivers::card::pcsc::Monitor;
 use koffer_proto::{
-    Class, DeviceId,
+    Class, DeviceId, GatewayId,
     class::gateway::{AttachedThing, Attachment},
 };
 use tokio::{
@@ -27,7 +27,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    calls::{News, Start},
+    calls::{Job, News},
     config::{DeviceConfig, Rule},
     drivers,
     registry::{Plug, supervise},
@@ -41,6 +41,7 @@ const SEEN: usize = 64;
 
 /// The devices that rules make.
 pub struct Enumerator {
+    gateway: GatewayId,
     bindings: Bindings,
     plugs: BTreeMap<DeviceId, watch::Sender<Plug>>,
     supervisors: JoinSet<()>,
@@ -56,13 +57,14 @@ pub struct Expected {
     /// Its class.
     pub class: Class,
     /// Where its calls go.
-    pub jobs: mpsc::Sender<Start>,
+    pub jobs: mpsc::Sender<Job>,
 }
 
 impl Enumerator {
     /// An enumerator that has not looked yet, and the devices whose names the rules already say:
     /// absent until they are found.
     pub fn new(
+        gateway: GatewayId,
         rules: Vec<Rule>,
         configured: Vec<DeviceConfig>,
         news: mpsc::Sender<(DeviceId, News)>,
@@ -75,6 +77,7 @@ impl Enumerator {
             }
         }
         let mut enumerator = Self {
+            gateway,
             bindings: Bindings::new(rules, configured),
             plugs: BTreeMap::new(),
             supervisors: JoinSet::new(),
@@ -151,10 +154,11 @@ impl Enumerator {
         let (device, plug) = match change {
             Change::In(id, driver) => {
                 tracing::info!(device = %id, at = driver.endpoint(), "attached");
-                let spec = drivers::spec(&DeviceConfig {
+                let device = DeviceConfig {
                     id: id.clone(),
                     driver,
-                });
+                };
+                let spec = drivers::spec(&self.gateway, &device);
                 if !self.plugs.contains_key(&id) {
                     let class = spec.class;
                     let (jobs, supervisor) = self.place(&id, Plug::In(spec));
@@ -183,7 +187,7 @@ impl Enumerator {
         id: &DeviceId,
         plug: Plug,
     ) -> (
-        mpsc::Sender<Start>,
+        mpsc::Sender<Job>,
         impl Future<Output = ()> + Send + 'static + use<>,
     ) {
         let (place, plugged) = watch::channel(plug);

@@ -236,6 +236,37 @@ driver = "zvt"
 }
 
 #[test]
+fn a_rule_gives_a_card_reader_its_name_whatever_its_index() {
+    let mut case = Case::new(
+        r#"
+[[rule]]
+name = "card-terminal"
+match = { by = "pcsc", reader = "*cyberJack*" }
+driver = "pcsc"
+"#,
+    );
+    let reader = |index: u8| {
+        let name = format!("REINER SCT cyberJack 00 0{index}");
+        Found::new(Attachment::Pcsc, name)
+    };
+    assert_eq!(
+        case.plug(reader(0)),
+        ["card-terminal in REINER SCT cyberJack 00 00"]
+    );
+    assert_eq!(case.plug(reader(1)), [""; 0], "the name is taken");
+    let kinds = [Attachment::Pcsc];
+    let gone = words(case.bindings.all(case.now, &kinds, vec![reader(1)]));
+    assert_eq!(gone, ["card-terminal pulled"]);
+    assert_eq!(
+        case.wait(ABSENT_AFTER),
+        [
+            "card-terminal out",
+            "card-terminal in REINER SCT cyberJack 00 01"
+        ]
+    );
+}
+
+#[test]
 fn looking_at_everything_anew_finds_what_came_and_went_unheard() {
     let mut case = Case::new(BY_PORT);
     case.plug(adapter("/dev/ttyUSB0", "1-1", None));

@@ -4,7 +4,10 @@
 
 use std::time::Duration;
 
-use koffer_drivers::{Call, CallControl, Contact, Driver, Fault, Finished, Opened, Report, Stop};
+use koffer_drivers::{
+    Call, CallControl, Contact, Driver, Fault, Finished, Interrupted, Opened, Reconciled, Report,
+    Stop,
+};
 use koffer_proto::{
     DeviceId, EffectKind, Failure, Outcome, Reason, Request, Response, Status,
     class::any_device::{self, ResetDone},
@@ -19,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::{DeviceSpec, Plug, description::description};
 use crate::{
     backoff::Backoff,
-    calls::{Condition, News, Start},
+    calls::{Condition, Job, News, Settle, Start},
 };
 
 /// A device that answers slowly at first (a terminal that dials in) is given this long.
@@ -35,6 +38,8 @@ const NOTICE: Duration = Duration::from_secs(2);
 
 /// Nobody answers on the line of a device that was pulled out, so letting go of it needs no more.
 const LEAVE_PULLED: Duration = Duration::from_secs(1);
+/// How long a driver may look for what became of a call: longer than it waits for one answer.
+const RECONCILING: Duration = Duration::from_mins(4);
 
 /// Pauses before a device is opened again: a cable that is plugged back in should work at once,
 /// a terminal that is switched off for the night needs no more than this.
@@ -56,10 +61,7 @@ pub fn supervise(
     plug: watch::Receiver<Plug>,
     news: mpsc::Sender<(DeviceId, News)>,
     stop: CancellationToken,
-) -> (
-    mpsc::Sender<Start>,
-    impl Future<Output = ()> + Send + 'static,
-) {
+) -> (mpsc::Sender<Job>, impl Future<Output = ()> + Send + 'static) {
     let (jobs, queue) = mpsc::channel(1);
     let supervisor = Supervisor {
         id,
@@ -77,7 +79,7 @@ pub fn supervise(
 struct Supervisor {
     id: DeviceId,
     plug: watch::Receiver<Plug>,
-    jobs: mpsc::Receiver<Start>,
+    jobs: mpsc::Receiver<Job>,
     news: mpsc::Sender<(DeviceId, News)>,
     stop: CancellationToken,
     crashes: u32,
@@ -108,10 +110,16 @@ enum Paused {
 }
 
 /// What is asked of a life.
-struct Order {
-    request: Request,
-    call: Call,
-    finished: oneshot::Sender<Finished>,
+enum Order {
+    Run {
+        request: Request,
+        call: Call,
+        finished: oneshot::Sender<Finished>,
+    },
+    Settle {
+        interrupted: Interrupted,
+        settled: oneshot::Sender<Reconciled>,
+    },
 }
 
 /// What a life says by itself.
@@ -170,7 +178,10 @@ impl Supervisor {
                 tokio::select! {
                     () = replugged(&mut self.plug) => break,
                     () = self.stop.cancelled() => return None,
-                    job = self.jobs.recv() => self.refuse(job?, Status::Unavailable, &reason).await,
+                    job = self.jobs.recv() => match job? {
+                        Job::Run(start) => self.refuse(start, Status::Unavailable, &reason).await,
+                        Job::Settle(settle) => self.put_off(&settle).await,
+                    },
                 }
             }
         }
@@ -235,12 +246,16 @@ impl Supervisor {
             () = replugged(&mut self.plug) => Paused::Unplugged,
             () = self.stop.cancelled() => Paused::Stopped,
             job = self.jobs.recv() => match job {
-                Some(start) if is_reset(&start.request) => {
+                Some(Job::Run(start)) if is_reset(&start.request) => {
                     self.crashes = 0;
                     self.resetting = Some(Box::new(start));
                     Paused::Over
                 }
-                Some(start) => {
+                Some(Job::Settle(settle)) => {
+                    self.put_off(&settle).await;
+                    Paused::Over
+                }
+                Some(Job::Run(start)) => {
                     // It was on its way when contact was lost.
                     self.refuse(start, Status::Unavailable, &silent().reason).await;
                     Paused::Over
@@ -248,6 +263,12 @@ impl Supervisor {
                 None => Paused::Stopped,
             },
         }
+    }
+
+    /// The device cannot be asked now; it is, when it is back.
+    async fn put_off(&self, settle: &Settle) {
+        let lost = Reconciled::Lost(silent());
+        self.tell(News::Settled(settle.no, lost)).await;
     }
 
     /// Answers a call that never reached the device.
@@ -290,12 +311,16 @@ impl Supervisor {
                     Some(Said::Opened(_)) | None => return Ended::Crashed,
                 },
                 job = self.jobs.recv() => {
-                    let Some(start) = job else { return Ended::Stopped };
-                    if is_reset(&start.request) {
-                        self.let_go(life, GRACE).await;
-                        return Ended::Reset(Box::new(start));
-                    }
-                    match self.run_call(&mut life, start).await {
+                    let ended = match job {
+                        None => return Ended::Stopped,
+                        Some(Job::Run(start)) if is_reset(&start.request) => {
+                            self.let_go(life, GRACE).await;
+                            return Ended::Reset(Box::new(start));
+                        }
+                        Some(Job::Run(start)) => self.run_call(&mut life, start).await,
+                        Some(Job::Settle(settle)) => self.settle(&mut life, settle).await,
+                    };
+                    match ended {
                         None => {}
                         Some(Ended::Lost(fault)) => {
                             self.let_go(life, GRACE).await;
@@ -349,7 +374,7 @@ impl Supervisor {
         let (finished, mut outcome) = oneshot::channel();
         if life
             .orders
-            .send(Order {
+            .send(Order::Run {
                 request,
                 call,
                 finished,
@@ -419,6 +444,43 @@ impl Supervisor {
         ended
     }
 
+    /// Asks the device what became of a call of before. `Some`: the life ended with it.
+    async fn settle(&mut self, life: &mut Life, settle: Settle) -> Option<Ended> {
+        let Settle { no, interrupted } = settle;
+        let (settled, answer) = oneshot::channel();
+        let order = Order::Settle {
+            interrupted,
+            settled,
+        };
+        // Where the life ended in this very moment, nobody answers.
+        let _ = life.orders.send(order).await;
+        let answered = tokio::select! {
+            answered = timeout(RECONCILING, answer) => answered,
+            () = replugged(&mut self.plug) => {
+                let lost = Reconciled::Lost(silent());
+                self.tell(News::Settled(no, lost)).await;
+                return Some(Ended::Unplugged);
+            }
+        };
+        let (reconciled, ended) = match answered {
+            Ok(Ok(Reconciled::Lost(fault))) => {
+                (Reconciled::Lost(fault.clone()), Some(Ended::Lost(fault)))
+            }
+            Ok(Ok(reconciled)) => (reconciled, None),
+            Ok(Err(_)) => (Reconciled::Lost(silent()), Some(Ended::Crashed)),
+            Err(_) => {
+                life.task.abort();
+                (Reconciled::Lost(silent()), Some(Ended::Lost(silent())))
+            }
+        };
+        if let Reconciled::Lost(fault) = &reconciled {
+            self.tell(News::Condition(Condition::Fault(fault.reason.clone())))
+                .await;
+        }
+        self.tell(News::Settled(no, reconciled)).await;
+        ended
+    }
+
     /// Closes the device in an orderly way, within bounds.
     async fn let_go(&self, mut life: Life, patience: Duration) {
         let (gone, _) = mpsc::channel(1);
@@ -473,8 +535,18 @@ async fn life(
         tokio::select! {
             biased;
             order = orders.recv() => {
-                let Some(Order { request, mut call, finished }) = order else {
-                    return driver.close().await;
+                let (request, mut call, finished) = match order {
+                    None => return driver.close().await,
+                    Some(Order::Run { request, call, finished }) => (request, call, finished),
+                    Some(Order::Settle { interrupted, settled }) => {
+                        let reconciled = driver.reconcile(&interrupted).await;
+                        let lost = matches!(reconciled, Reconciled::Lost(_));
+                        let _ = settled.send(reconciled);
+                        if lost {
+                            return driver.close().await;
+                        }
+                        continue;
+                    }
                 };
                 let result = driver.run(request, &mut call).await;
                 let lost = result.contact != Contact::Kept;

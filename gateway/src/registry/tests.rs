@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
-    calls::{CallNo, Condition, News, Start},
+    calls::{CallNo, Condition, Job, News, Start},
     journal::{Journal, Volatile},
 };
 
@@ -112,7 +112,7 @@ impl Driver for Unruly {
 
 /// A supervised unruly device and what is told of it.
 struct Bench {
-    jobs: mpsc::Sender<Start>,
+    jobs: mpsc::Sender<Job>,
     task: tokio::task::JoinHandle<()>,
     news: mpsc::Receiver<(DeviceId, News)>,
     stop: CancellationToken,
@@ -168,13 +168,13 @@ impl Bench {
         );
         let steering = control.steering();
         let device = "till-1".parse().unwrap();
-        let start = Start {
+        let start = Job::Run(Start {
             no: CallNo(self.calls),
             device,
             request: request.into(),
             call,
             control,
-        };
+        });
         assert!(self.jobs.send(start).await.is_ok());
         steering
     }

@@ -118,6 +118,15 @@ impl Machine {
         Ok(Outcome::Done(Vec::new()))
     }
 
+    /// 06 10.
+    pub(super) async fn turnover(&mut self) -> Result<Outcome, Ended> {
+        self.shared.enter(Phase::Result);
+        let sum = self.books.period_sum();
+        let information = self.books.closing_information(sum)?;
+        self.talk.say(Step::Result, information).await?;
+        Ok(Outcome::Done(Vec::new()))
+    }
+
     /// 06 50.
     pub(super) async fn end_of_day(&mut self) -> Result<Outcome, Ended> {
         if let Some(open) = self.books.reservations().first() {

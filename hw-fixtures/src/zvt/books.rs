@@ -33,6 +33,8 @@ pub(super) struct Draft {
     pub(super) original_trace: Option<u32>,
     pub(super) result: Option<u8>,
     pub(super) card: Option<Card>,
+    /// Not by the ECR, which is told nothing of it.
+    pub(super) by_hand: bool,
 }
 
 #[derive(Debug)]
@@ -91,6 +93,7 @@ impl Books {
             pan: draft.card.as_ref().map(Card::shown),
             card_kind: draft.card.as_ref().map(|card| card.kind),
             card: draft.card.map(|card| card.name),
+            by_hand: draft.by_hand,
         };
         self.append(entry)
     }
@@ -157,8 +160,18 @@ impl Books {
 
     /// What 06 20 repeats.
     pub(super) fn last_result(&self) -> Option<Entry> {
-        let leaves = self.shared.profile().auto_reversal_leaves_receipt;
-        let entries = self.ledger().entries();
+        let (leaves, clears) = {
+            let profile = self.shared.profile();
+            (
+                profile.auto_reversal_leaves_receipt,
+                profile.closing_clears_last,
+            )
+        };
+        let entries = if clears {
+            self.period()
+        } else {
+            self.ledger().entries()
+        };
         let last = entries.iter().rev().find(|entry| match entry.event {
             Event::Booked | Event::Reversed | Event::Refunded | Event::Reserved => {
                 leaves || !self.is_auto_reversed(entry.trace)
@@ -179,7 +192,7 @@ impl Books {
             last.event,
             Event::Booked | Event::Reversed | Event::Refunded | Event::Reserved
         );
-        told.then(|| last.clone())
+        (told && !last.by_hand).then(|| last.clone())
     }
 
     /// The payments, refunds and reversals since the last end of day.

@@ -68,6 +68,9 @@ pub struct Entry {
     /// Masked number of the card.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pan: Option<String>,
+    /// Done at the terminal's own keys, not by the ECR.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_hand: bool,
 }
 
 /// Why a ledger cannot be read or written.
@@ -267,6 +270,7 @@ mod tests {
             card: None,
             card_kind: None,
             pan: None,
+            by_hand: false,
         }
     }
 

@@ -8,7 +8,6 @@ use koffer_drivers::payment::zvt::codec::bmp::Password;
 use koffer_drivers::payment::zvt::codec::charset::Charset;
 use koffer_drivers::payment::zvt::codec::command::{Command, NACK_BUSY, NACK_UNKNOWN, control};
 use koffer_drivers::payment::zvt::codec::registration::ConfigByte;
-use tokio::time::timeout;
 
 use super::books::{Books, Draft};
 use super::conversation::{Conversation, Ended, Heard, Pause, Reply, message};
@@ -102,13 +101,26 @@ impl Machine {
     async fn serve_one(&mut self) -> Result<(), Ended> {
         let idle_drop = self.shared.profile().idle_drop_ms;
         let drops = idle_drop > 0 && self.talk.is_connected() && !self.talk.is_serial();
-        let heard = if drops {
-            match timeout(Duration::from_millis(idle_drop), self.talk.hear()).await {
-                Ok(heard) => heard?,
-                Err(_idle) => return self.talk.drop_idle().await,
+        let obeys_hands = self.obeys_hands();
+        if obeys_hands {
+            self.serve_hands()?;
+        }
+        let shared = Arc::clone(&self.shared);
+        let idle = async {
+            if drops {
+                tokio::time::sleep(Duration::from_millis(idle_drop)).await;
+            } else {
+                std::future::pending::<()>().await;
             }
-        } else {
-            self.talk.hear().await?
+        };
+        let heard = tokio::select! {
+            biased;
+            heard = self.talk.hear() => Some(heard?),
+            () = shared.hands().somebody_comes(), if obeys_hands => return Ok(()),
+            () = idle => None,
+        };
+        let Some(heard) = heard else {
+            return self.talk.drop_idle().await;
         };
         let Heard::Apdu(apdu) = heard else {
             return Ok(());
@@ -139,7 +151,9 @@ impl Machine {
         let Ok(command) = Command::decode(apdu) else {
             return self.talk.answer(Some(NACK_UNKNOWN)).await;
         };
-        if !is_known(&command) {
+        let withheld =
+            matches!(command, Command::TurnoverTotals(..)) && !self.shared.profile().tells_turnover;
+        if withheld || !is_known(&command) {
             return self.talk.answer(Some(NACK_UNKNOWN)).await;
         }
         self.talk.answer(None).await?;
@@ -179,6 +193,7 @@ impl Machine {
                 return Some(0xFE);
             }
             Command::RepeatReceipt(password, _)
+            | Command::TurnoverTotals(password, _)
             | Command::Reversal(password, _)
             | Command::Refund(password, _)
             | Command::EndOfDay(password, _)
@@ -226,6 +241,7 @@ impl Machine {
             Command::Reversal(_, fields) => self.reverse(&fields).await,
             Command::Refund(_, fields) => self.refund(&fields).await,
             Command::RepeatReceipt(_, fields) => self.repeat(&fields).await,
+            Command::TurnoverTotals(..) => self.turnover().await,
             Command::EndOfDay(..) => self.end_of_day().await,
             Command::Diagnosis(_) => self.diagnose().await,
             Command::Initialisation(..) => self.initialise().await,
@@ -326,6 +342,7 @@ fn is_known(command: &Command) -> bool {
         | Command::Authorisation(_)
         | Command::LogOff(_)
         | Command::RepeatReceipt(..)
+        | Command::TurnoverTotals(..)
         | Command::PreAuthorisation(_)
         | Command::PartialReversal(_)
         | Command::BookTotal(_)

@@ -10,6 +10,7 @@
 
 mod administration;
 mod books;
+mod by_hand;
 mod cardholder;
 mod conversation;
 mod fault;
@@ -28,6 +29,7 @@ mod terminal;
 mod wire;
 mod wrong;
 
+pub use by_hand::ByHand;
 pub use cardholder::{Card, Cardholder, Pin};
 pub use fault::{CommandName, Cut, Direction, Fault, How, Kind, Per, Step, Wrong};
 pub use fault_list::{Bytes, Consumed};

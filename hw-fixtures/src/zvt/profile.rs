@@ -66,6 +66,10 @@ pub struct Profile {
     pub charsets: Vec<u8>,
     /// Which receipts can be reversed.
     pub reverses: Reverses,
+    /// Answers 06 10.
+    pub tells_turnover: bool,
+    /// An end of day clears what 06 20 repeats.
+    pub closing_clears_last: bool,
     /// When 06 20 sends 04 0F.
     pub repeat_status: RepeatStatus,
     /// 04 0F with the result precedes the 06 1E of a cancelled payment, too.
@@ -103,6 +107,8 @@ impl Default for Profile {
             display_texts: true,
             charsets: vec![0xFE, 0x0F, 0xFF],
             reverses: Reverses::Any,
+            tells_turnover: true,
+            closing_clears_last: false,
             repeat_status: RepeatStatus::Asked,
             status_before_abort: false,
             cardholder: Cardholder::default(),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use super::by_hand::ByHand;
 use super::cardholder::Cardholder;
 use super::fault::Fault;
 use super::fault_list::Consumed;
@@ -134,6 +135,15 @@ impl Desk {
         }
     }
 
+    async fn by_hand(&self, deed: ByHand) -> Result<Value, Refusal> {
+        let done = self.shared.hands().stand(deed);
+        match tokio::time::timeout(Duration::from_millis(WAIT_MS), done).await {
+            Ok(true) => Ok(Value::Null),
+            Ok(false) => Err(Refusal("the terminal does not do that now".into())),
+            Err(_) => Err(Refusal("an ECR has the terminal for itself".into())),
+        }
+    }
+
     async fn ledger(&self) -> Result<Value, Refusal> {
         let path = self.shared.ledger.clone();
         let read = tokio::task::spawn_blocking(move || Ledger::read(&path)).await;
@@ -146,7 +156,7 @@ impl Desk {
 
 impl Controlled for Desk {
     const VERBS: &'static [&'static str] = &[
-        "set", "next", "faults", "happened", "ledger", "status", "bytes", "wait", "restart",
+        "set", "next", "faults", "happened", "ledger", "status", "bytes", "wait", "restart", "hand",
     ];
 
     async fn answer(&self, verb: &str, argument: Value) -> Result<Value, Refusal> {
@@ -169,6 +179,7 @@ impl Controlled for Desk {
                 pressed.map_err(|_| Refusal("the terminal has failed".into()))?;
                 Ok(Value::Null)
             }
+            "hand" => self.by_hand(read(argument)?).await,
             "wait" => self.wait(read(argument)?).await,
             other => {
                 let Nothing {} = read(argument)?;
@@ -256,6 +267,13 @@ impl TerminalControl {
         let patience = Duration::from_millis(until.ms.unwrap_or(WAIT_MS)) + GRACE;
         let answer = self.client.request_within("wait", until, patience).await?;
         serde_json::from_value(answer).map_err(|error| ControlError::Garbled(error.to_string()))
+    }
+
+    /// Somebody does something at the terminal's own keys; waits until it is done.
+    pub async fn by_hand(&self, deed: ByHand) -> Result<(), ControlError> {
+        let patience = Duration::from_millis(WAIT_MS) + GRACE;
+        let request = self.client.request_within("hand", deed, patience);
+        request.await.map(drop)
     }
 
     /// Cuts the power for so long. The ledger stays, the registration does not.

@@ -8,6 +8,7 @@ use koffer_drivers::payment::zvt::codec::apdu::Control;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use super::by_hand::Queue;
 use super::cardholder::Cardholder;
 use super::fault::{CommandName, Kind, Step};
 use super::fault_list::{Bytes, FaultList};
@@ -59,6 +60,7 @@ pub(super) struct Shared {
     faults: Mutex<FaultList>,
     bytes: Mutex<ByteCounts>,
     status: watch::Sender<Status>,
+    hands: Queue,
     pub(super) ledger: PathBuf,
 }
 
@@ -91,6 +93,7 @@ impl Shared {
             next: Mutex::default(),
             faults: Mutex::default(),
             bytes: Mutex::default(),
+            hands: Queue::default(),
             status,
             ledger,
         }
@@ -110,6 +113,10 @@ impl Shared {
 
     pub(super) fn bytes(&self) -> MutexGuard<'_, ByteCounts> {
         lock(&self.bytes)
+    }
+
+    pub(super) fn hands(&self) -> &Queue {
+        &self.hands
     }
 
     pub(super) fn status(&self) -> &watch::Sender<Status> {

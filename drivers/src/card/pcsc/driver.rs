@@ -14,17 +14,19 @@ use super::{
     endings::{Halt, Loss},
     features::Features,
     monitor::{CardPresence, Monitor, Service, Sight},
+    record::Mark,
     timing,
     worker::{Looked, Worker},
 };
 use crate::{
-    Call, Contact, Driver, Fault, Finished, Opened, Report, Reports,
+    Call, Contact, Driver, Fault, Finished, Interrupted, Opened, Reconciled, Report, Reports,
     card::iso7816::CardCapabilities,
 };
 
 mod files;
 mod line;
 mod pad;
+mod reconcile;
 mod service;
 mod session;
 mod transmit;
@@ -54,6 +56,9 @@ struct Session {
     features: Features,
     /// The reader's count of insertions and removals when the card was taken.
     changes: u32,
+    atr: Vec<u8>,
+    /// By what it is known again, where it shows that.
+    mark: Option<Mark>,
 }
 
 /// A driver for the reader of this configuration. It does nothing before it is opened.
@@ -288,6 +293,10 @@ impl Driver for Pcsc {
                 () = sleep(timing::MONITOR_LOOK) => if monitor.is_silent() { return gone(Loss::Service) },
             }
         }
+    }
+
+    async fn reconcile(&mut self, interrupted: &Interrupted) -> Reconciled {
+        self.ask_back(interrupted).await
     }
 
     async fn close(&mut self) {

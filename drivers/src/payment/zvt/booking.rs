@@ -10,7 +10,7 @@ use super::codec::{
     charset::Charset,
     fields::Fields,
     tlv::{Tag, Tlv},
-    totals::CARD_GROUPS,
+    totals::{CARD_GROUPS, Totals},
 };
 
 /// A booked transaction. Numbers that the terminal left out are 0: it has none for them.
@@ -47,19 +47,6 @@ pub(super) fn closing(
     currency: Currency,
     receipts: Vec<Receipt>,
 ) -> Closing {
-    let signed = |minor: u64| i64::try_from(minor).unwrap_or(i64::MAX);
-    let by_card = fields.totals().map_or_else(Vec::new, |totals| {
-        CARD_GROUPS
-            .iter()
-            .zip(totals.groups)
-            .filter(|(_, (count, amount))| *count > 0 || amount.minor() > 0)
-            .map(|(card, (count, amount))| CardTotal {
-                card: (*card).to_owned(),
-                count: count.into(),
-                cents: signed(amount.minor()),
-            })
-            .collect()
-    });
     Closing {
         trace: trace(fields),
         terminal: terminal_name(fields, terminal),
@@ -67,9 +54,23 @@ pub(super) fn closing(
             cents: signed(amount.minor()),
             currency,
         }),
-        by_card,
+        by_card: fields.totals().as_ref().map_or_else(Vec::new, by_card),
         receipts,
     }
+}
+
+/// The turnover of each kind of card that has one.
+pub(super) fn by_card(totals: &Totals) -> Vec<CardTotal> {
+    CARD_GROUPS
+        .iter()
+        .zip(totals.groups)
+        .filter(|(_, (count, amount))| *count > 0 || amount.minor() > 0)
+        .map(|(card, (count, amount))| CardTotal {
+            card: (*card).to_owned(),
+            count: count.into(),
+            cents: signed(amount.minor()),
+        })
+        .collect()
 }
 
 /// What a terminal remembers of its last transaction.
@@ -126,6 +127,10 @@ fn terminal_time(fields: &Fields) -> Option<String> {
     Some(format!(
         "{month:02X}-{day:02X}T{hour:02X}:{minute:02X}:{second:02X}"
     ))
+}
+
+fn signed(minor: u64) -> i64 {
+    i64::try_from(minor).unwrap_or(i64::MAX)
 }
 
 fn trimmed(text: &str) -> String {

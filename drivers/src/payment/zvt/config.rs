@@ -73,6 +73,10 @@ pub struct Profile {
     pub status_service_byte: Option<u8>,
     /// The model reverses only its last transaction (PAX): others are refused before they are sent.
     pub reverse_only_last: bool,
+    /// The model tells its last entry (06 20 with service byte 03) and its turnover (06 10) without
+    /// printing them, and is asked before it books or closes. Not for a model that prints each time:
+    /// most of its interrupted calls must then be looked after by a person.
+    pub shows_books: bool,
 }
 
 impl Default for Profile {
@@ -83,6 +87,7 @@ impl Default for Profile {
             response_timeout: super::timing::T4,
             status_service_byte: None,
             reverse_only_last: false,
+            shows_books: true,
         }
     }
 }

@@ -17,10 +17,13 @@ use super::{
     timing,
     transaction::Loss,
 };
-use crate::{Call, Contact, Driver, Fault, Finished, Opened, Report, Reports, Stop};
+use crate::{
+    Call, Contact, Driver, Fault, Finished, Interrupted, Opened, Reconciled, Report, Reports, Stop,
+};
 
 mod money;
 mod readiness;
+mod recovery;
 mod service;
 
 /// One terminal.
@@ -39,7 +42,6 @@ struct Memory {
     terminal: Option<TerminalId>,
     software: Option<String>,
     receipt: Option<u16>,
-    trace: Option<u32>,
     /// What needs attention now.
     reasons: Vec<Reason>,
     /// What the supervisor knows of that.
@@ -252,6 +254,15 @@ impl Driver for Zvt {
                 }
             }
         }
+    }
+
+    async fn reconcile(&mut self, interrupted: &Interrupted) -> Reconciled {
+        let found = self.find_out(interrupted).await;
+        self.let_go();
+        found.unwrap_or_else(|trouble| {
+            let fault = trouble.fault().or_else(|| Trouble::Busy.fault());
+            Reconciled::Lost(fault.unwrap_or_else(|| unreachable!("a busy terminal is a fault")))
+        })
     }
 
     async fn close(&mut self) {

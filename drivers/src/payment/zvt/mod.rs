@@ -8,10 +8,12 @@ mod booking;
 pub mod codec;
 pub mod config;
 mod driver;
+mod evidence;
 mod exchange;
 mod link;
 mod outcome;
 mod receipts;
+mod reconcile;
 mod session;
 mod timing;
 mod transaction;
@@ -23,6 +25,7 @@ use koffer_proto::Connection;
 
 pub use config::{ConnectionUse, Endpoint, Profile, ReceiptsTo, TerminalPassword, ZvtConfig};
 pub use driver::driver;
+pub use evidence::{BASELINE, LOST, STATUS_INFORMATION, STEPS};
 
 /// How a terminal of this configuration is connected.
 pub fn connection(config: &ZvtConfig) -> Connection {

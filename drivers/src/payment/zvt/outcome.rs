@@ -301,7 +301,8 @@ fn lost(loss: &Loss, lang: Lang) -> (&'static str, String) {
     (loss_keyword(loss), text.get(lang).to_owned())
 }
 
-fn loss_keyword(loss: &Loss) -> &'static str {
+/// The keyword of a loss.
+pub(super) fn loss_keyword(loss: &Loss) -> &'static str {
     match loss {
         Loss::Line(Broken::NotAccepted | Broken::Unacknowledged) => "line-disturbed",
         Loss::Line(_) => "connection-lost",

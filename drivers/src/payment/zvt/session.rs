@@ -1,6 +1,6 @@
 //! A registered terminal: a line, and what was agreed on it.
 
-use koffer_proto::Text;
+use koffer_proto::{Text, class::payment::Receipt};
 
 use super::{
     codec::{
@@ -13,14 +13,16 @@ use super::{
         registration::{ConfigByte, Registration, RegistrationStatus},
         result::{Class, ResultCode, TerminalStatus},
         tlv::{Container, Tag},
+        totals::Totals,
     },
     config::{ReceiptsTo, ZvtConfig},
+    evidence::Shown,
     exchange::{self, Audience, Done},
     link::{Broken, Dial, Link},
     timing,
     transaction::{Ended, Ending, Kind, Loss, Plan},
 };
-use crate::Stop;
+use crate::{Stop, fail_point};
 
 /// Why there is no session, or none any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +55,30 @@ pub(super) struct Session {
     pub(super) needs: RegistrationStatus,
     /// Whether the next command may use the line.
     pub(super) usable: bool,
+    /// Its last entry, as far as it is certain: asked for or booked since this session began. While
+    /// it lasts nobody can book by hand (06 00: no amount entry at the terminal).
+    pub(super) last: Recall,
+}
+
+/// What is known of the terminal's last entry.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) enum Recall {
+    /// It was not asked, or something happened since.
+    #[default]
+    Unasked,
+    /// It does not tell.
+    Untold,
+    /// This one.
+    Told(Shown),
+}
+
+/// What the terminal's books brought to light.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Leaf {
+    /// The 04 0F, if it sent one.
+    pub(super) fields: Option<Fields>,
+    /// The receipt, if it sent that.
+    pub(super) receipts: Vec<Receipt>,
 }
 
 /// What a status enquiry brought.
@@ -83,6 +109,7 @@ impl Session {
             charset: Charset::default(),
             needs: RegistrationStatus::default(),
             usable: true,
+            last: Recall::default(),
         };
         let plan = session.short(&registration, config)?;
         let done = session.exchange(plan, audience).await;
@@ -137,6 +164,60 @@ impl Session {
         })
     }
 
+    /// The last entry, asked for once while it cannot have changed.
+    pub(super) async fn last_entry(
+        &mut self,
+        config: &ZvtConfig,
+        audience: Audience<'_>,
+    ) -> Result<Option<Shown>, Trouble> {
+        if self.last == Recall::Unasked && config.profile.shows_books {
+            let command = Command::repeat_last_result(config.password.field());
+            let leaf = self.leaf(&command, config, audience).await?;
+            let told = leaf.fields.as_ref().map(Shown::of);
+            self.last = told.map_or(Recall::Untold, Recall::Told);
+        }
+        Ok(match &self.last {
+            Recall::Told(shown) => Some(shown.clone()),
+            Recall::Unasked | Recall::Untold => None,
+        })
+    }
+
+    /// The turnover of the running business day, where the terminal tells.
+    pub(super) async fn turnover(
+        &mut self,
+        config: &ZvtConfig,
+        audience: Audience<'_>,
+    ) -> Result<Option<Totals>, Trouble> {
+        let command = Command::TurnoverTotals(config.password.field(), Fields::default());
+        let leaf = self.leaf(&command, config, audience).await?;
+        Ok(leaf.fields.and_then(|fields| fields.totals()))
+    }
+
+    /// 06 20 or 06 10; empty where the terminal will not tell.
+    pub(super) async fn leaf(
+        &mut self,
+        command: &Command,
+        config: &ZvtConfig,
+        audience: Audience<'_>,
+    ) -> Result<Leaf, Trouble> {
+        let plan = Plan {
+            abortable: false,
+            limit: Some(timing::LEAF),
+            ..self.harmless(command, config)?
+        };
+        match answered(self.exchange(plan, audience).await) {
+            Ok(ended) => {
+                fail_point::reach("zvt.books-read");
+                Ok(Leaf {
+                    fields: ended.information,
+                    receipts: ended.receipts,
+                })
+            }
+            Err(Trouble::Refused(_)) => Ok(Leaf::default()),
+            Err(trouble) => Err(trouble),
+        }
+    }
+
     /// Resolves when the idle line ended, or brought what nobody asked for: that belongs to an
     /// earlier command, and is left unanswered so that nothing is committed by it.
     pub(super) async fn until_closed(&mut self) {
@@ -160,7 +241,10 @@ impl Session {
             command,
             config,
             Kind::Harmless {
-                repeats_result: command.control() == control::REPEAT_RECEIPT,
+                repeats_result: matches!(
+                    command.control(),
+                    control::REPEAT_RECEIPT | control::TURNOVER_TOTALS
+                ),
             },
         )
     }

@@ -43,6 +43,23 @@ pub(super) const SETTLE: Duration = Duration::from_mins(1);
 /// A registration or a status enquiry from beginning to end: the terminal answers from memory.
 pub(super) const SHORT_COMMAND: Duration = Duration::from_secs(10);
 
+/// The last entry, with its receipt, or the day's turnover: from memory as well, and some hundred
+/// bytes, which take a second on the slowest line.
+pub(super) const LEAF: Duration = Duration::from_secs(15);
+
+/// Between the two looks that must show the same before an interrupted call is decided: a command
+/// that was still on its way has arrived by then and shows as "busy".
+pub(super) const SECOND_LOOK: Duration = Duration::from_secs(1);
+
+/// For the terminal to come to rest when an interrupted call is looked after; it may be asking for
+/// a card or for the bank. Then contact counts as lost, and it is asked again later.
+pub(super) const REST: Duration = Duration::from_mins(2);
+
+/// What a payment typed in at the terminal takes at least: it must have ended ours, somebody
+/// must have seen that, typed the amount and presented a card. What is found within this time
+/// of our losing contact is ours.
+pub(super) const BY_HAND: Duration = Duration::from_secs(10);
+
 /// Until a TCP connection stands.
 pub(super) const CONNECT: Duration = Duration::from_secs(5);
 

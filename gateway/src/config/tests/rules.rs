@@ -97,5 +97,5 @@ fn the_shipped_example_is_in_order() {
         0o600,
     );
     case.file("rules.d/50-example.toml", example, 0o644);
-    assert_eq!(case.config().rules.len(), 3);
+    assert_eq!(case.config().rules.len(), 4);
 }

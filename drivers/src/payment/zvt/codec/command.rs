@@ -33,6 +33,8 @@ pub mod control {
     pub const LOG_OFF: Control = Control(0x06, 0x02);
     /// 06 0F.
     pub const COMPLETION: Control = Control(0x06, 0x0F);
+    /// 06 10.
+    pub const TURNOVER_TOTALS: Control = Control(0x06, 0x10);
     /// 06 1E.
     pub const ABORT: Control = Control(0x06, 0x1E);
     /// 06 20.
@@ -116,6 +118,8 @@ pub enum Command {
     Authorisation(Fields),
     /// 06 02.
     LogOff(Fields),
+    /// 06 10. The turnover since the last closing, as a 04 0F; prints and closes nothing.
+    TurnoverTotals(Password, Fields),
     /// 06 20.
     RepeatReceipt(Password, Fields),
     /// 06 22. Never sent twice for one call.
@@ -214,6 +218,7 @@ impl Command {
             Self::Registration(_) => c::REGISTRATION,
             Self::Authorisation(_) => c::AUTHORISATION,
             Self::LogOff(_) => c::LOG_OFF,
+            Self::TurnoverTotals(..) => c::TURNOVER_TOTALS,
             Self::RepeatReceipt(..) => c::REPEAT_RECEIPT,
             Self::PreAuthorisation(_) => c::PRE_AUTHORISATION,
             Self::PartialReversal(_) => c::PARTIAL_REVERSAL,
@@ -257,6 +262,7 @@ impl Command {
             c::ABORT_REQUEST => Self::AbortRequest(fields()?),
             c::STATUS_INFORMATION => Self::StatusInformation(fields()?),
             c::PRINT_BLOCK => Self::PrintBlock(fields()?),
+            c::TURNOVER_TOTALS => with_password(body, Self::TurnoverTotals)?,
             c::REPEAT_RECEIPT => with_password(body, Self::RepeatReceipt)?,
             c::REVERSAL => with_password(body, Self::Reversal)?,
             c::REFUND => with_password(body, Self::Refund)?,
@@ -308,7 +314,8 @@ impl Command {
             | Self::AbortRequest(fields)
             | Self::StatusInformation(fields)
             | Self::PrintBlock(fields) => fields.encode(&mut body)?,
-            Self::RepeatReceipt(password, fields)
+            Self::TurnoverTotals(password, fields)
+            | Self::RepeatReceipt(password, fields)
             | Self::Reversal(password, fields)
             | Self::Refund(password, fields)
             | Self::EndOfDay(password, fields)

@@ -5,6 +5,8 @@ use koffer_proto::{
     class::payment::{self, Closing, PayParams, RefundParams, ReverseParams, Transaction},
 };
 
+use tokio::time::timeout;
+
 use super::{Zvt, readiness::Purpose};
 use crate::{
     Call, Evidence,
@@ -19,19 +21,24 @@ use crate::{
             result::{Class, ResultCode},
             tlv::{Tag, Tlv},
         },
+        evidence::{self, Day, Kind, Order, Shown},
         exchange::Audience,
+        link::Broken,
         outcome::{self, Halt, pick},
-        session::{self, Condition, Session},
-        transaction::{Ended, Ending, Kind, plan::Once},
+        session::{self, Condition, Recall, Session, Trouble},
+        timing,
+        transaction::{self, Ended, Ending, Loss, plan::Once},
     },
 };
 
 /// One command that must not happen twice.
 struct Money {
-    purpose: Purpose,
+    kind: Kind,
     command: Command,
     /// What must be booked, where the caller said so.
     amount: Option<amount::Amount>,
+    /// The receipt that is to be reversed.
+    reverses: Option<u16>,
     needs_result: bool,
     /// The answer that a 04 0F stands for.
     answer: fn(Transaction, &Fields) -> payment::Response,
@@ -51,9 +58,10 @@ impl Zvt {
     ) -> Result<Transaction, Halt> {
         let (amount, currency) = self.amount(params.amount, call)?;
         let money = Money {
-            purpose: Purpose::Booking,
+            kind: Kind::Payment,
             command: Command::pay(amount, currency),
             amount: Some(amount),
+            reverses: None,
             needs_result: true,
             answer: |transaction, _| payment::Response::Pay(transaction),
         };
@@ -87,9 +95,10 @@ impl Zvt {
         }
         let receipt = Bcd::from_value(asked.into()).unwrap_or_else(|| unreachable!("at most 9999"));
         let money = Money {
-            purpose: Purpose::Booking,
+            kind: Kind::Reversal,
             command: Command::reverse(self.config.password.field(), receipt),
             amount,
+            reverses: Some(asked),
             needs_result: true,
             answer: |transaction, _| payment::Response::Reverse(transaction),
         };
@@ -107,9 +116,10 @@ impl Zvt {
             .with(Bmp::Amount(amount))
             .with(Bmp::Currency(currency));
         let money = Money {
-            purpose: Purpose::Booking,
+            kind: Kind::Refund,
             command: Command::Refund(self.config.password.field(), fields),
             amount: Some(amount),
+            reverses: None,
             needs_result: true,
             answer: |transaction, _| payment::Response::Refund(transaction),
         };
@@ -119,9 +129,10 @@ impl Zvt {
 
     pub(super) async fn end_of_day(&mut self, call: &Call) -> Result<Closing, Halt> {
         let money = Money {
-            purpose: Purpose::Closing,
+            kind: Kind::Closing,
             command: Command::EndOfDay(self.config.password.field(), Fields::default()),
             amount: None,
+            reverses: None,
             needs_result: false,
             answer: |transaction, fields| {
                 let currency = transaction.amount.map(|amount| amount.currency);
@@ -176,10 +187,11 @@ impl Zvt {
     }
 
     fn transaction(&mut self, booked: Booked) -> Transaction {
-        let Booked { ended, session } = booked;
+        let Booked { ended, mut session } = booked;
         let answer = self.as_transaction(&ended, &session);
         self.memory.receipt = Some(answer.receipt).filter(|number| *number > 0);
-        self.memory.trace = Some(answer.trace).filter(|number| *number > 0);
+        let entry = ended.information.as_ref().map(Shown::of);
+        session.last = entry.map_or(Recall::Unasked, Recall::Told);
         self.put_back(session);
         answer
     }
@@ -197,20 +209,27 @@ impl Zvt {
 
     /// Makes the terminal ready, and runs the command once.
     async fn book(&mut self, money: Money, call: &Call) -> Result<Booked, Halt> {
-        let (mut session, condition) = self.ready(money.purpose, call).await?;
+        let (mut session, condition) = self.ready(money.purpose(), call).await?;
+        let baseline = self.baseline(&money, &mut session, &condition, call).await;
+        let baseline = baseline.map_err(|trouble| trouble.halt(call.lang))?;
         let currency = self
             .config
             .currency_code()
             .unwrap_or(crate::payment::zvt::codec::bcd::EUR);
         let once = Once {
-            baseline: self.baseline(&money, &session, &condition),
+            baseline,
             terminal: session.terminal,
             amount: money.amount,
             currency,
             needs_result: money.needs_result,
         };
-        let plan = session.plan(&money.command, &self.config, Kind::Once(Box::new(once)));
+        let plan = session.plan(
+            &money.command,
+            &self.config,
+            transaction::Kind::Once(Box::new(once)),
+        );
         let plan = plan.map_err(|trouble| trouble.halt(call.lang))?;
+        session.last = Recall::Unasked;
         let done = session.exchange(plan, Audience::Call(call)).await;
         let ended = done.ended;
         // A positive 04 0F shows what would have been answered, whatever came after it.
@@ -241,12 +260,15 @@ impl Zvt {
             self.attend_to(code);
         }
         let failure = match refusal(&ended) {
-            Some(code) if money.purpose == Purpose::Closing && session.usable => {
+            Some(code) if money.kind == Kind::Closing && session.usable => {
                 self.open_reservations(code, failure, &mut session, call)
                     .await
             }
             _ => failure,
         };
+        if let Ending::Unknown(loss) = &ended.ending {
+            keep_loss(loss, call).await;
+        }
         let lost = matches!(ended.ending, Ending::Unknown(_) | Ending::NothingSent(_));
         self.put_back(session);
         Halt {
@@ -310,27 +332,55 @@ impl Zvt {
     }
 
     /// What the terminal shows before it is touched, to compare with after a crash.
-    fn baseline(&self, money: &Money, session: &Session, condition: &Condition) -> Evidence {
-        let known = [
-            ("command", Some(money.command.control().to_string())),
-            ("status", Some(format!("{:02x}", condition.status.0))),
-            ("terminal", session.terminal.map(|id| id.to_string())),
-            (
-                "cents",
-                money.amount.map(|amount| amount.minor().to_string()),
-            ),
-            (
-                "last-receipt",
-                self.memory.receipt.map(|number| number.to_string()),
-            ),
-            (
-                "last-trace",
-                self.memory.trace.map(|number| number.to_string()),
-            ),
-        ];
-        let known = known.into_iter();
-        let facts = known.filter_map(|(key, value)| Some((key, value?)));
-        Evidence::new("baseline", facts)
+    async fn baseline(
+        &self,
+        money: &Money,
+        session: &mut Session,
+        condition: &Condition,
+        call: &Call,
+    ) -> Result<Evidence, Trouble> {
+        let audience = Audience::Call(call);
+        let last = session.last_entry(&self.config, audience).await?;
+        let turnover = match money.kind {
+            Kind::Closing if self.config.profile.shows_books => {
+                session.turnover(&self.config, audience).await?
+            }
+            _ => None,
+        };
+        // It answered and hung up: nothing more can be sent, least of all money.
+        if !session.usable {
+            return Err(Trouble::Line(Loss::Line(Broken::Closed)));
+        }
+        let order = Order {
+            kind: money.kind,
+            cents: money.amount.map(amount::Amount::minor),
+            reverses: money.reverses,
+        };
+        let day = Day {
+            terminal: session.terminal.map(|id| id.to_string()),
+            locked: condition.status.class() == Class::NeedsEndOfDay,
+            turnover,
+            last,
+        };
+        Ok(evidence::baseline(&order, &day))
+    }
+}
+
+impl Money {
+    fn purpose(&self) -> Purpose {
+        match self.kind {
+            Kind::Closing => Purpose::Closing,
+            Kind::Payment | Kind::Reversal | Kind::Refund => Purpose::Booking,
+        }
+    }
+}
+
+/// Keeps when contact was lost: what the terminal shows soon after can only be ours.
+async fn keep_loss(loss: &Loss, call: &Call) {
+    let kept = evidence::lost(outcome::loss_keyword(loss));
+    let stored = timeout(timing::STORE, call.milestone(kept)).await;
+    if !matches!(stored, Ok(Ok(()))) {
+        tracing::warn!("the loss of contact was not stored; the call's outcome is harder to find");
     }
 }
 

@@ -103,7 +103,7 @@ impl Zvt {
         result.map_err(|trouble| trouble.halt(call.lang))
     }
 
-    async fn enquire_once(
+    pub(super) async fn enquire_once(
         &mut self,
         audience: Audience<'_>,
     ) -> Result<(Session, Condition), Trouble> {

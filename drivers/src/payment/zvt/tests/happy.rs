@@ -75,7 +75,7 @@ async fn the_journal_knows_before_the_terminal_does() {
     assert_eq!(fact("baseline", "cents").as_deref(), Some("3780"));
     assert_eq!(
         fact("status-information", "receipt").as_deref(),
-        Some("0231")
+        Some("231")
     );
     assert_eq!(fact("status-information", "result").as_deref(), Some("00"));
     stage.all_said().await;

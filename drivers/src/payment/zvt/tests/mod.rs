@@ -1,5 +1,6 @@
 //! The driver against scripted terminals.
 
+mod books;
 mod cuts;
 mod garbage;
 mod happy;

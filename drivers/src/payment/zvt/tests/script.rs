@@ -158,6 +158,7 @@ pub(super) struct Stage {
     terminals: Vec<JoinHandle<()>>,
 }
 
+/// A terminal that is not asked for its books: that has tests of its own (`books.rs`).
 pub(super) fn config() -> ZvtConfig {
     ZvtConfig {
         endpoint: Endpoint::Tcp {
@@ -167,7 +168,10 @@ pub(super) fn config() -> ZvtConfig {
         password: "123456".parse().unwrap(),
         currency: koffer_proto::Currency::EUR,
         receipts: ReceiptsTo::ToApp,
-        profile: Profile::default(),
+        profile: Profile {
+            shows_books: false,
+            ..Profile::default()
+        },
     }
 }
 

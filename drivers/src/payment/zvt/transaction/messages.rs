@@ -5,20 +5,23 @@ use std::time::Duration;
 use koffer_proto::class::payment::Receipt;
 
 use super::{
-    Abort, Action, Ending, Kind, Loss, Phase, Transaction, plan,
+    Abort, Action, Ending, Kind, Loss, Phase, Transaction,
     verdict::{self, Refusal},
 };
-use crate::payment::zvt::codec::{
-    apdu::{Apdu, Control},
-    bcd::Bcd,
-    bmp::Fault,
-    command::{Command, DecodeError, NACK_PROCESSING_ERROR, NACK_UNKNOWN, control},
-    completion::Completion,
-    fields::Fields,
-    opaque::Opaque,
-    receipt::Block,
-    result::ResultCode,
-    status::IntermediateStatus,
+use crate::payment::zvt::{
+    codec::{
+        apdu::{Apdu, Control},
+        bcd::Bcd,
+        bmp::Fault,
+        command::{Command, DecodeError, NACK_PROCESSING_ERROR, NACK_UNKNOWN, control},
+        completion::Completion,
+        fields::Fields,
+        opaque::Opaque,
+        receipt::Block,
+        result::ResultCode,
+        status::IntermediateStatus,
+    },
+    evidence,
 };
 
 impl Transaction {
@@ -149,7 +152,7 @@ impl Transaction {
             Ok(verdict::Judged::Again) => vec![answer(&Command::Ack)],
             Ok(verdict::Judged::New) => {
                 self.phase = Phase::Result;
-                let evidence = plan::evidence(&fields);
+                let evidence = evidence::status_information(&fields);
                 self.storing = Some(fields);
                 vec![Action::Store(evidence)]
             }

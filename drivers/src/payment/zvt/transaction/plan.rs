@@ -9,7 +9,6 @@ use crate::{
         apdu::Apdu,
         bcd::{Currency, TerminalId},
         charset::Charset,
-        fields::Fields,
     },
 };
 
@@ -40,7 +39,7 @@ pub(in super::super) struct Plan {
 pub(in super::super) enum Kind {
     /// Nothing that must not happen twice.
     Harmless {
-        /// It asks for the 04 0F of an earlier transaction (06 20).
+        /// It asks for a 04 0F that commits nothing (06 20, 06 10).
         repeats_result: bool,
     },
     /// Something that must not happen twice.
@@ -61,28 +60,4 @@ pub(in super::super) struct Once {
     /// Whether it is only done if a 04 0F says so. Not so for 06 50, which some terminals end with
     /// 06 0F alone.
     pub(in super::super) needs_result: bool,
-}
-
-/// What a 04 0F says, for the journal: numbers and amounts, nothing of the card.
-pub(super) fn evidence(fields: &Fields) -> Evidence {
-    let mut facts = Vec::new();
-    let mut note = |key, value: Option<String>| {
-        facts.extend(value.map(|value| (key, value)));
-    };
-    note("result", fields.result().map(|code| format!("{code:02x}")));
-    note("terminal", fields.terminal_id().map(|id| id.to_string()));
-    note("receipt", fields.receipt().map(|number| number.to_string()));
-    note("trace", fields.trace().map(|number| number.to_string()));
-    note(
-        "original-trace",
-        fields.original_trace().map(|number| number.to_string()),
-    );
-    note(
-        "cents",
-        fields.amount().map(|amount| amount.minor().to_string()),
-    );
-    note("currency", fields.currency().map(|code| code.to_string()));
-    note("date", fields.date().map(|date| date.to_string()));
-    note("time", fields.time().map(|time| time.to_string()));
-    Evidence::new("status-information", facts)
 }

@@ -111,6 +111,10 @@ fn payments_have_the_bytes_of_the_specification() {
 fn administration_has_the_bytes_of_the_specification() {
     for (hex, command) in [
         (
+            "0610 03 123456",
+            Command::TurnoverTotals(password(123_456), Fields::default()),
+        ),
+        (
             "0650 03 123456",
             Command::EndOfDay(password(123_456), Fields::default()),
         ),
@@ -302,6 +306,7 @@ fn commands() -> impl Strategy<Value = Command> {
         (pass(), fields()).prop_map(|(p, f)| Command::Reversal(p, f)),
         (pass(), fields()).prop_map(|(p, f)| Command::Refund(p, f)),
         (pass(), fields()).prop_map(|(p, f)| Command::EndOfDay(p, f)),
+        (pass(), fields()).prop_map(|(p, f)| Command::TurnoverTotals(p, f)),
         (pass(), fields()).prop_map(|(p, f)| Command::SetDateAndTime(p, f)),
         (pass(), fields()).prop_map(|(p, f)| Command::Initialisation(p, f)),
         (proptest::option::of(pass()), fields()).prop_map(|(p, f)| Command::StatusEnquiry(p, f)),

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use koffer_drivers::{NotStored, Report, Stop, Told};
 use koffer_proto::{
-    Class, ContentType, DeviceId, DeviceState, Effect, Failure, Outcome, Response, Root, Status,
+    Class, Completion, ContentType, DeviceId, DeviceState, Effect, Failure, Outcome, Response,
+    Root, Status,
     class::{
         any_device::ClaimParams,
         gateway::{CancelParams, CancelVerdict},
@@ -25,6 +26,10 @@ use crate::{
     journal::{Journal, Volatile},
 };
 
+mod doubts;
+mod races;
+mod roles;
+
 /// A desk, a clock, and everything it did.
 struct Office {
     desk: Desk,
@@ -33,6 +38,10 @@ struct Office {
     published: Vec<Message>,
     acknowledged: Vec<Ticket>,
     starts: Vec<Start>,
+    asked: Vec<(DeviceId, CallNo)>,
+    reads: Vec<Asked>,
+    resolved: Vec<Resolved>,
+    kept: BTreeMap<CallNo, Arc<Completion<Response>>>,
     states: Vec<(DeviceId, DeviceState)>,
     to_store: Vec<(CallNo, StoredStep)>,
     journal_works: bool,
@@ -45,6 +54,7 @@ impl Office {
         let rights = |role, classes: &[Class]| Rights {
             role,
             classes: classes.iter().copied().collect(),
+            resolves: false,
         };
         let clients = ["ws-1", "ws-2"].map(|name| {
             (
@@ -92,12 +102,16 @@ impl Office {
             published: Vec::new(),
             acknowledged: Vec::new(),
             starts: Vec::new(),
+            asked: Vec::new(),
+            reads: Vec::new(),
+            resolved: Vec::new(),
+            kept: BTreeMap::new(),
             states: Vec::new(),
             to_store: Vec::new(),
             journal_works: true,
             journal_answers: true,
         };
-        office.desk.remembers_everything();
+        office.handle(Input::Remembered(Vec::new()));
         for device in ["till-1", "till-2"] {
             office.condition(device, Condition::Usable(Vec::new()));
         }
@@ -114,7 +128,18 @@ impl Office {
                 Action::StoreAccepted(call) => {
                     self.to_store.push((call.no, StoredStep::Accepted));
                 }
-                Action::StoreFinished(no, _) => self.to_store.push((no, StoredStep::Finished)),
+                Action::StoreFinished(no, completion) => {
+                    self.kept.insert(no, completion);
+                    self.to_store.push((no, StoredStep::Finished));
+                }
+                Action::StoreResolved(resolved) => {
+                    self.kept
+                        .insert(resolved.target, resolved.completion.clone());
+                    self.to_store.push((resolved.no, StoredStep::Resolved));
+                    self.resolved.push(resolved);
+                }
+                Action::Read(asked) => self.reads.push(asked),
+                Action::Settle(device, no) => self.asked.push((device, no)),
                 Action::Describe(..) | Action::Event(..) => {}
             }
         }
