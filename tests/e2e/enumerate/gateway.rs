@@ -115,7 +115,7 @@ impl Gateway {
             .env("UMOCKDEV_DIR", &bed.root)
             .env("NOTIFY_SOCKET", home.join("notify"))
             // The machine's own card readers are none of this.
-            .env("PCSCLITE_CSOCK_NAME", home.join("no-pcscd"))
+            .env("PCSCLITE_CSOCK_NAME", home.join("pcscd"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
