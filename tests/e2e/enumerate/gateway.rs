@@ -81,9 +81,9 @@ impl Gateway {
         } else {
             format!("[mqtt.embedded]\nlisten = \"127.0.0.1:{port}\"\n")
         };
-        let rules_at = home.path().join("rules.toml");
+        let rules_at = home.path().join("rules.toml").display().to_string();
         let config = format!(
-            "[gateway]\nid = \"case-7\"\nshutdown_grace_ms = 2000\nrules = [{rules_at:?}]\n{broker}\
+            "[gateway]\nid = \"case-7\"\nshutdown_grace_ms = 2000\nrules = [\"{rules_at}\"]\n{broker}\
              [clients.ws-1]\nrole = \"workstation\"\npassword_file = \"{ws_1}\"\nallow = [\"payment\"]\n{more}"
         );
         fs::write(home.path().join("kofferd.toml"), config).expect("the configuration");

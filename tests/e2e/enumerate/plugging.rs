@@ -121,9 +121,9 @@ async fn what_nobody_knows_is_named_with_the_reason_and_leaves_nothing_behind() 
 #[tokio::test]
 async fn two_equal_adapters_have_names_by_their_sockets_and_a_role() {
     let rules = ONE.replace("ec-terminal", "till-{port}");
-    let roles = "[roles]\ntill = [\"till-1-1\", \"till-1-2-4\"]\n";
+    let one_name = "[roles]\ntill = [\"till-1-1\", \"till-1-2-4\"]\n";
     let mut bed = Bed::make().await;
-    let gateway = Gateway::start(&bed, &rules, roles).await;
+    let gateway = Gateway::start(&bed, &rules, one_name).await;
     let home = gateway.home.path();
     let (first, second) = (
         terminal(home, "first").await,
