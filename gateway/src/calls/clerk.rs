@@ -44,6 +44,8 @@ pub struct Startup {
     pub incoming: mpsc::Receiver<Incoming>,
     /// What the devices' supervisors tell.
     pub news: mpsc::Receiver<(DeviceId, News)>,
+    /// Devices of which the broker still holds documents of an earlier life of the gateway.
+    pub left_behind: mpsc::Receiver<DeviceId>,
     /// Where the devices' calls go.
     pub devices: BTreeMap<DeviceId, mpsc::Sender<Job>>,
     /// What it kept from before; `None` where it could not be read.
@@ -110,7 +112,13 @@ impl Clerk {
                     tell(Served::Stopping);
                     self.take(Input::Shutdown);
                 }
-                Some((device, news)) = self.with.news.recv() => self.take(Input::Device(device, news)),
+                Some((device, news)) = self.with.news.recv() => {
+                    if let News::Appeared(_, jobs) = &news {
+                        self.with.devices.insert(device.clone(), jobs.clone());
+                    }
+                    self.take(Input::Device(device, news));
+                }
+                Some(device) = self.with.left_behind.recv() => self.clear(&device),
                 Some(stored) = self.storing.next(), if !self.storing.is_empty() => self.take(stored),
                 Some(input) = self.asking.next(), if !self.asking.is_empty() => {
                     if let Some(input) = input {
@@ -307,6 +315,17 @@ impl Clerk {
                     ));
                 }
             }
+        }
+    }
+
+    /// Takes a device's documents away, where there is no such device any more.
+    fn clear(&mut self, device: &DeviceId) {
+        if self.with.desk.has(device) || device.is_gateway() {
+            return;
+        }
+        tracing::info!(%device, "documents of a device that is no more are taken away");
+        for document in self.with.documents.cleared(device) {
+            self.publish(document);
         }
     }
 

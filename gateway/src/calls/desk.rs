@@ -14,8 +14,10 @@ use koffer_drivers::{
 use koffer_proto::{
     CallId, ClaimToken, Class, ClientId, Completion, ContentType, Description, DeviceEvent,
     DeviceHealth, DeviceId, Failure, Lang, OperationSpec, Outcome, Request, Response, Root,
-    Segment, Sha256, StateDocument, Status, Text, class::gateway::CallPhase,
+    Segment, Sha256, StateDocument, Status, Text,
+    class::gateway::{AttachedThing, CallPhase},
 };
+use tokio::sync::mpsc;
 
 use super::{
     answers::{self, Travel},
@@ -118,6 +120,9 @@ pub struct Asked {
 
 /// What a device's supervisor tells.
 pub enum News {
+    /// There is a device that was not there before, of this class; its calls go there. Comes
+    /// before any other news of it.
+    Appeared(Class, mpsc::Sender<Job>),
     /// The driver's finding changed.
     Condition(Condition),
     /// A new life began: the device was attached again.
@@ -262,6 +267,8 @@ pub struct Setup {
     pub effects: Recorded,
     /// What the desk cannot know of the daemon around it.
     pub vitals: Box<dyn Fn() -> Vitals + Send>,
+    /// What is attached.
+    pub attached: Box<dyn Fn() -> Vec<AttachedThing> + Send>,
 }
 
 /// A call that was accepted and has not ended.
@@ -313,6 +320,7 @@ pub struct Desk {
     pub(super) doubts: BTreeMap<CallNo, Doubt>,
     pub(super) resolving: BTreeMap<CallNo, Resolving>,
     pub(super) vitals: Box<dyn Fn() -> Vitals + Send>,
+    pub(super) attached: Box<dyn Fn() -> Vec<AttachedThing> + Send>,
     pub(super) limits: Limits,
     pub(super) largest_answer: usize,
     pub(super) roles: BTreeMap<Segment, Vec<DeviceId>>,
@@ -335,6 +343,7 @@ impl Desk {
             last_no,
             effects,
             vitals,
+            attached,
         } = setup;
         let stations = devices
             .into_iter()
@@ -354,6 +363,7 @@ impl Desk {
             doubts: BTreeMap::new(),
             resolving: BTreeMap::new(),
             vitals,
+            attached,
             largest_answer: limits.max_payload,
             limits,
             roles,
@@ -421,6 +431,11 @@ impl Desk {
         self.pass_time(now);
         self.show_states(now);
         mem::take(&mut self.actions)
+    }
+
+    /// Whether there is such a device.
+    pub fn has(&self, device: &DeviceId) -> bool {
+        self.stations.contains_key(device)
     }
 
     /// When [`Input::Tick`] is due.

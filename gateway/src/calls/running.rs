@@ -12,7 +12,7 @@ use super::{
     answers::{self, Travel},
     book::Shelf,
     desk::{Action, CallNo, Desk, Moment, News, Start},
-    station::Condition,
+    station::{Condition, Station},
     taking::busy,
     texts,
 };
@@ -189,10 +189,16 @@ impl Desk {
     }
 
     pub(super) fn news(&mut self, now: Moment, device: &DeviceId, news: News) {
+        if let News::Appeared(class, _) = news {
+            let station = Station::new(class, self.limits.queue_per_device, now.wall);
+            self.stations.entry(device.clone()).or_insert(station);
+            return;
+        }
         let Some(station) = self.stations.get_mut(device) else {
             return;
         };
         match news {
+            News::Appeared(..) => {}
             News::Attached => station.generation += 1,
             News::Described(description) => {
                 self.actions

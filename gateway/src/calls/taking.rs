@@ -215,10 +215,11 @@ impl Desk {
         if target.as_str() == DeviceId::GATEWAY {
             return Some(Class::Gateway);
         }
+        // A role may name devices that have not been plugged in yet; all of them are of one class.
         let candidates = self.candidates(target);
         candidates
-            .first()
-            .and_then(|device| self.stations.get(device))
+            .iter()
+            .find_map(|device| self.stations.get(device))
             .map(|s| s.class)
     }
 

@@ -104,8 +104,13 @@ pub(super) enum Command {
     /// List the devices: class, state, since when, why, model
     #[command(after_help = "Examples:
   kofferctl devices
+  kofferctl devices --unbound
   kofferctl devices --json | jq 'select(.state.state != \"ready\")'")]
-    Devices,
+    Devices {
+        /// Ask the gateway what is plugged in that no device uses, and why
+        #[arg(long)]
+        unbound: bool,
+    },
     /// Follow states, events, status and health until Ctrl-C
     #[command(after_help = "Examples:
   kofferctl watch

@@ -105,7 +105,10 @@ struct Content {
 impl Content {
     fn of(command: Command) -> Result<Option<Self>, Trouble> {
         let content = match command {
-            Command::Devices
+            Command::Devices { unbound: true } => {
+                Self::gateway("attached", &gateway::AttachedParams { unbound: true })?
+            }
+            Command::Devices { unbound: false }
             | Command::Watch { .. }
             | Command::Journal(_)
             | Command::Completions { .. } => {
@@ -512,6 +515,7 @@ mod tests {
             (Class::Gateway, &["signal", "x", "finish"]),
             (Class::Gateway, &["calls"]),
             (Class::Gateway, &["diagnose"]),
+            (Class::Gateway, &["devices", "--unbound"]),
             (Class::Gateway, &["schema", "payment", "pay"]),
         ] {
             let asked = asked(words).unwrap();

@@ -97,7 +97,7 @@ async fn run(
     }
     let done = Exit::Status(koffer_proto::Status::Ok);
     match command {
-        Command::Devices => {
+        Command::Devices { unbound: false } => {
             let root = line::find_gateway(profile).await?;
             devices::list(profile, &root, screen).await?;
             Ok(done)

@@ -469,6 +469,16 @@ sentences! {
     copy_other() { "Beleg", "Receipt" }
     sign_here() { "Unterschrift nötig", "signature required" }
     gone() { "entfernt", "removed" }
+    attached() { "Angesteckt", "Attached" }
+    attached_by() { "Art", "By" }
+    usb_id() { "vid:pid", "VID:PID" }
+    serial_number() { "Seriennr.", "Serial" }
+    port() { "Buchse", "Port" }
+    device_or_reason() { "Gerät oder Grund", "Device or reason" }
+    nothing_unbound() {
+        "Alles, was angesteckt ist, ist ein Gerät.",
+        "Everything that is attached is a device."
+    }
     health(calls, outbox, memory) {
         "Aufrufe offen: {calls}, Postausgang: {outbox}, Speicher: {memory} MiB",
         "calls open: {calls}, outbox: {outbox}, memory: {memory} MiB"

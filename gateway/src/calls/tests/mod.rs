@@ -92,8 +92,10 @@ impl Office {
                 broker: "embedded",
                 journal_bytes: None,
                 journal_reason: None,
+                tasks: 1,
                 uplink: None,
             }),
+            attached: Box::new(Vec::new),
         };
         let mut office = Self {
             desk: Desk::new(setup, now),
