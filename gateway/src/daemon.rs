@@ -13,7 +13,7 @@ use std::{
 
 use jiff::Timestamp;
 use koffer_proto::{Class, GatewayStatus, Presence, Root};
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{runtime::Runtime, sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
     documents::Documents,
     drivers,
     journal::{Journal, Volatile},
-    registry::{Supervised, supervise},
+    registry::{DeviceSpec, Supervised, supervise},
 };
 
 /// Topic and properties around a payload of full size.
@@ -71,9 +71,26 @@ pub enum Milestone {
     Stopping,
 }
 
+/// The runtime that the gateway runs on.
+pub fn runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+}
+
 /// Runs the gateway until `stop` is cancelled and every accepted call is answered.
 pub async fn run(
     config: Config,
+    stop: CancellationToken,
+    tell: impl FnMut(Milestone),
+) -> Result<(), StartError> {
+    run_with(config, Vec::new(), stop, tell).await
+}
+
+/// As [`run`], with devices beside the configured ones, whose drivers are not the gateway's.
+pub async fn run_with(
+    config: Config,
+    more: Vec<DeviceSpec>,
     stop: CancellationToken,
     mut tell: impl FnMut(Milestone),
 ) -> Result<(), StartError> {
@@ -99,8 +116,8 @@ pub async fn run(
     let mut devices = BTreeMap::new();
     let mut classes = Vec::new();
     let mut supervisors = JoinSet::new();
-    for device in config.devices.values() {
-        let spec = drivers::spec(device);
+    let configured = config.devices.values().map(drivers::spec);
+    for spec in configured.chain(more) {
         classes.push((spec.id.clone(), spec.class));
         let id = spec.id.clone();
         let Supervised { jobs, task } = supervise(spec, news.clone(), letting_go.clone());

@@ -83,10 +83,7 @@ fn serve(config: Config) -> ExitCode {
         eprintln!("kofferd: {error}");
         return ExitCode::from(CANNOT_START);
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match daemon::runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!(%error, "no threads");

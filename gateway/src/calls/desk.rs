@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use koffer_drivers::{Call, CallControl, Effects, NotStored, Report, Steering, Stop, Told};
 use koffer_proto::{
     CallId, Class, ClientId, Completion, Description, DeviceEvent, DeviceHealth, DeviceId, Failure,
-    Lang, OperationSpec, Outcome, Request, Response, Root, Segment, Sha256, StateDocument, Status,
+    Lang, OperationSpec, Outcome, ProgressEvent, Request, Response, Root, Segment, Sha256, StateDocument, Status,
     Text, class::gateway::CallPhase,
 };
 
@@ -25,6 +25,10 @@ use super::{
     texts,
 };
 use crate::bus::Message;
+
+/// What is over sooner is told by its completion alone: nobody could look at `started` or `busy`
+/// in between, and each is one more message in the way of the answer that is waited for.
+pub(super) const BRIEF: Duration = Duration::from_millis(50);
 
 /// One accepted call, counted from the daemon's start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -207,6 +211,10 @@ pub(super) struct Open {
     pub(super) request: Option<Request>,
     pub(super) ticket: Option<Ticket>,
     pub(super) seq: u32,
+    /// How far the gateway itself has brought it, while the call may still be a brief one.
+    pub(super) untold: Option<ProgressEvent>,
+    /// From when on that is told at once.
+    pub(super) told_from: Instant,
     pub(super) ended: Option<Arc<Completion<Response>>>,
 }
 
@@ -341,8 +349,12 @@ impl Desk {
             .stations
             .values()
             .filter_map(|s| s.claim.as_ref().map(|c| c.until));
+        let untold = self.open.values().filter(|open| open.untold.is_some());
+        let busy = self.stations.values().filter_map(Station::busy_from);
         waiting
             .map(|open| open.deadline)
+            .chain(untold.map(|open| open.told_from))
+            .chain(busy)
             .chain(claims)
             .chain(self.book.next_sweep())
             .min()
@@ -423,6 +435,7 @@ impl Desk {
                 self.withdraw(now, no, Status::Expired, &texts::expired());
             }
         }
+        self.tell_of_long_calls(now);
         for station in self.stations.values_mut() {
             if station.claim(now.instant).is_none() {
                 station.claim = None;

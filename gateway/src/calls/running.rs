@@ -11,7 +11,7 @@ use koffer_proto::{
 use super::{
     answers::{self, Travel},
     book::Shelf,
-    desk::{Action, CallNo, Desk, Moment, News, Start},
+    desk::{Action, CallNo, Desk, Moment, News, Open, Start},
     station::Condition,
     taking::busy,
     texts,
@@ -39,14 +39,14 @@ impl Desk {
             return;
         };
         if reset && !station.is_usable() && station.running.is_none() {
-            return self.start(no);
+            return self.start(now, no);
         }
         let idle = station.is_idle();
         match station.queue.push(&client, no) {
             Ok(0) if idle => {}
             Ok(ahead) => {
                 let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
-                self.progress(no, ProgressEvent::Queued { ahead });
+                self.reached(now, no, ProgressEvent::Queued { ahead });
             }
             Err(_) => {
                 let failure = busy(&device, lang);
@@ -74,12 +74,12 @@ impl Desk {
             {
                 self.expire(now, no);
             } else {
-                self.start(no);
+                self.start(now, no);
             }
         }
     }
 
-    fn start(&mut self, no: CallNo) {
+    fn start(&mut self, now: Moment, no: CallNo) {
         let Some(open) = self.open.get_mut(&no) else {
             return;
         };
@@ -94,9 +94,9 @@ impl Desk {
         open.steering = Some(control.steering());
         let device = open.device.clone();
         if let Some(station) = self.stations.get_mut(&device) {
-            station.running = Some(no);
+            station.run(no, now.instant);
         }
-        self.progress(no, ProgressEvent::Started);
+        self.reached(now, no, ProgressEvent::Started);
         self.actions.push(Action::Start(Start {
             no,
             device,
@@ -170,6 +170,7 @@ impl Desk {
         };
         let completion = Arc::new(completion);
         open.ended = Some(completion.clone());
+        open.untold = None;
         if open.spec.effect == EffectKind::Once {
             self.actions.push(Action::StoreFinished(no, completion));
         } else {
@@ -233,7 +234,41 @@ impl Desk {
         self.end(now, no, Outcome::Failed(failure));
     }
 
+    /// The gateway itself has brought the call so far; told once it turns out to be no brief one.
+    fn reached(&mut self, now: Moment, no: CallNo, event: ProgressEvent) {
+        let Some(open) = self.open.get_mut(&no) else {
+            return;
+        };
+        open.untold = Some(event);
+        if open.told_from <= now.instant {
+            self.tell_reached(no);
+        }
+    }
+
+    /// Tells what was kept back of calls that go on.
+    pub(super) fn tell_of_long_calls(&mut self, now: Moment) {
+        let long = |open: &Open| open.untold.is_some() && open.told_from <= now.instant;
+        let due = self.open.iter().filter(|(_, open)| long(open));
+        let due: Vec<_> = due.map(|(no, _)| *no).collect();
+        for no in due {
+            self.tell_reached(no);
+        }
+    }
+
+    fn tell_reached(&mut self, no: CallNo) {
+        let open = self.open.get_mut(&no);
+        if let Some(event) = open.and_then(|open| open.untold.take()) {
+            self.tell(no, event);
+        }
+    }
+
+    /// What the driver tells: at once, after what the gateway has not told yet.
     fn progress(&mut self, no: CallNo, event: ProgressEvent) {
+        self.tell_reached(no);
+        self.tell(no, event);
+    }
+
+    fn tell(&mut self, no: CallNo, event: ProgressEvent) {
         let Some(open) = self.open.get_mut(&no) else {
             return;
         };

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Instant};
 use jiff::Timestamp;
 use koffer_proto::{Class, DeviceHealth, DeviceState, Reason, StateDocument, Status};
 
-use super::{CallNo, claims::Claim, queue::FairQueue};
+use super::{CallNo, claims::Claim, desk::BRIEF, queue::FairQueue};
 
 /// How the driver finds the device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub(crate) struct Station {
     pub(crate) queue: FairQueue<CallNo>,
     pub(crate) running: Option<CallNo>,
     pub(crate) claim: Option<Claim>,
+    /// From when on it shows as busy, with one call after the other without a pause.
+    busy_from: Option<Instant>,
     since: Timestamp,
     shown: Option<(DeviceState, Vec<Reason>, u64)>,
     completed: BTreeMap<Status, u64>,
@@ -52,6 +54,7 @@ impl Station {
             queue: FairQueue::new(queue_bound),
             running: None,
             claim: None,
+            busy_from: None,
             since: now,
             shown: None,
             completed: BTreeMap::new(),
@@ -66,6 +69,21 @@ impl Station {
 
     pub(crate) fn is_idle(&self) -> bool {
         self.is_usable() && self.running.is_none()
+    }
+
+    /// It is given a call.
+    pub(crate) fn run(&mut self, no: CallNo, now: Instant) {
+        self.running = Some(no);
+        self.busy_from.get_or_insert(now + BRIEF);
+    }
+
+    /// When its state is due to change to busy.
+    pub(crate) fn busy_from(&self) -> Option<Instant> {
+        let shows = self.shown.as_ref().map(|(state, ..)| *state);
+        let due = matches!(self.condition, Condition::Usable(_))
+            && self.running.is_some()
+            && shows != Some(DeviceState::Busy);
+        self.busy_from.filter(|_| due)
     }
 
     pub(crate) fn set_condition(&mut self, condition: Condition) {
@@ -90,7 +108,8 @@ impl Station {
             Condition::Absent(reason) => (DeviceState::Absent, vec![reason.clone()]),
             Condition::Blocked(reasons) => (DeviceState::Fault, reasons.clone()),
             Condition::Usable(reasons) => {
-                let state = if self.running.is_some() {
+                let busy = self.running.and(self.busy_from);
+                let state = if busy.is_some_and(|from| from <= now) {
                     DeviceState::Busy
                 } else if self.claim(now).is_some() {
                     DeviceState::Claimed
@@ -106,6 +125,9 @@ impl Station {
 
     /// The retained state, if it changed since it was last asked for.
     pub(crate) fn changed_state(&mut self, now: Instant, wall: Timestamp) -> Option<StateDocument> {
+        if self.running.is_none() {
+            self.busy_from = None;
+        }
         let (state, reasons) = self.state(now);
         let shows = (state, reasons, self.generation);
         if self.shown.as_ref() == Some(&shows) {

@@ -12,7 +12,7 @@ use koffer_proto::{
 use super::{
     book::Known,
     claims::Claim,
-    desk::{Action, CallNo, Desk, Journalled, Moment, Open, millis},
+    desk::{Action, BRIEF, CallNo, Desk, Journalled, Moment, Open, millis},
     incoming::{self, Admitted, Listener, Refusal, Ticket},
     station::{Condition, Station},
     texts,
@@ -144,6 +144,8 @@ impl Desk {
                 request: None,
                 ticket: Some(ticket),
                 seq: 0,
+                untold: None,
+                told_from: now.instant + BRIEF,
                 ended: None,
             },
         );

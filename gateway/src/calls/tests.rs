@@ -10,7 +10,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use koffer_drivers::{NotStored, Report, Stop, Told};
 use koffer_proto::{
-    Class, ContentType, DeviceId, DeviceState, Effect, Failure, Outcome, Response, Root, Status,
+    Class, ContentType, DeviceId, DeviceState, Effect, Failure, Outcome, ProgressEvent, Response, Root, Status,
     class::{
         any_device::ClaimParams,
         gateway::{CancelParams, CancelVerdict},
@@ -181,6 +181,22 @@ impl Office {
         self.now.instant += after;
         self.now.wall += after;
         self.handle(Input::Tick);
+    }
+
+    /// The progress sent since the last look, as "call id, event, number".
+    fn progress(&mut self) -> Vec<String> {
+        let sent = std::mem::take(&mut self.published);
+        let progress = sent
+            .iter()
+            .filter(|message| message.topic.ends_with("/progress"));
+        progress
+            .map(|message| {
+                let told: Value = ContentType::Json.decode(&message.payload).unwrap();
+                let id = message.properties.correlation_data.as_deref().unwrap();
+                let id = String::from_utf8_lossy(id);
+                format!("{id} {} {}", told["event"].as_str().unwrap(), told["seq"])
+            })
+            .collect()
     }
 
     /// The completions sent since the last look, as (topic's client, call id, status, effect).
@@ -362,10 +378,9 @@ fn a_waiting_call_expires_and_a_running_one_is_left_to_its_driver() {
     let mut office = Office::new();
     office.pay("ws-1", "a", "till-1", 5);
     office.pay("ws-1", "b", "till-1", 5);
-    assert_eq!(
-        office.desk.next_tick(),
-        Some(office.now.instant + Duration::from_mins(1))
-    );
+    let expires = office.now.instant + Duration::from_mins(1);
+    office.later(desk::BRIEF);
+    assert_eq!(office.desk.next_tick(), Some(expires));
     office.later(Duration::from_mins(1));
     assert_eq!(office.statuses(), [pair("b", "expired")]);
     office.finish(0, paid());
@@ -513,10 +528,58 @@ fn a_blocked_device_hands_its_roles_effects_to_the_next_and_still_answers_questi
 
     let well = Report::Reasons(Vec::new());
     office.handle(Input::Device(till(), News::Report(well)));
-    assert_eq!(office.states.last(), Some(&(till(), DeviceState::Busy)));
+    assert_eq!(office.states.last(), Some(&(till(), DeviceState::Ready)));
     office.finish(0, paid());
     office.pay("ws-1", "d", "till-1", 5);
     assert_eq!(office.starts.len(), 2, "it waits for its turn");
+}
+
+#[test]
+fn a_brief_call_is_told_by_its_completion_alone() {
+    let mut office = Office::new();
+    office.states.clear();
+    office.call("ws-1", "a", "till-1/status", &json!({}));
+    office.later(desk::BRIEF / 2);
+    office.finish(0, paid());
+    office.later(desk::BRIEF);
+    let topics: Vec<_> = office.published.iter().map(|m| m.topic.as_str()).collect();
+    assert_eq!(topics, ["koffer/1/case-7/reply/ws-1/a"]);
+    assert!(office.states.is_empty(), "{:?}", office.states);
+    assert!(office.desk.next_tick() > Some(office.now.instant));
+}
+
+#[test]
+fn a_call_that_lasts_is_told_in_order_and_its_device_shows_busy() {
+    let mut office = Office::new();
+    office.states.clear();
+    office.pay("ws-1", "a", "till-1", 5);
+    office.pay("ws-1", "b", "till-1", 5);
+    assert_eq!(
+        office.desk.next_tick(),
+        Some(office.now.instant + desk::BRIEF)
+    );
+    office.later(desk::BRIEF);
+    assert_eq!(office.progress(), ["a started 1", "b queued 1"]);
+    let till = || "till-1".parse::<DeviceId>().unwrap();
+    assert_eq!(office.states, [(till(), DeviceState::Busy)]);
+    office.finish(0, paid());
+    assert_eq!(office.progress(), ["b started 2"], "at once: it has waited");
+    assert_eq!(office.states.len(), 1, "busy all the while");
+    office.finish(1, paid());
+    assert_eq!(office.states.last(), Some(&(till(), DeviceState::Ready)));
+}
+
+#[test]
+fn what_a_driver_tells_comes_after_what_came_before_it() {
+    let mut office = Office::new();
+    office.pay("ws-1", "a", "till-1", 5);
+    let told = Told::Progress(ProgressEvent::Advanced {
+        completed: 1,
+        total: 2,
+    });
+    let news = News::Told(office.starts[0].no, told);
+    office.handle(Input::Device("till-1".parse().unwrap(), news));
+    assert_eq!(office.progress(), ["a started 1", "a advanced 2"]);
 }
 
 #[test]
