@@ -18,6 +18,8 @@ use tokio::{
     time::Instant,
 };
 
+use crate::Interrupted;
+
 /// Signals that wait for a driver to take them; an operator gives one at a time.
 const SIGNALS: usize = 4;
 
@@ -124,6 +126,24 @@ pub struct Steering {
     effect_begun: Arc<AtomicBool>,
 }
 
+/// The record of a call that is over.
+struct Closed;
+
+#[async_trait]
+impl Effects for Closed {
+    async fn armed(&self, _: Evidence) -> Result<(), NotStored> {
+        Err(NotStored("the call is over".to_owned()))
+    }
+
+    async fn started(&self) -> Result<(), NotStored> {
+        Err(NotStored("the call is over".to_owned()))
+    }
+
+    async fn milestone(&self, _: Evidence) -> Result<(), NotStored> {
+        Err(NotStored("the call is over".to_owned()))
+    }
+}
+
 /// A call and its control.
 pub fn call(
     id: CallId,
@@ -161,6 +181,14 @@ pub fn call(
 }
 
 impl Call {
+    /// What is left of an interrupted call while its driver asks what became of it, until
+    /// `deadline`. Nobody listens, and no effect begins through it: its record takes nothing.
+    pub(crate) fn left_of(interrupted: &Interrupted, deadline: Instant) -> Self {
+        let (id, client) = (interrupted.id.clone(), interrupted.client.clone());
+        let (call, _) = call(id, client, interrupted.lang, deadline, Box::new(Closed));
+        call
+    }
+
     /// Tells the caller what happens. Waits where progress comes faster than it can be sent.
     pub async fn progress(&self, event: ProgressEvent) {
         self.tell(Told::Progress(event)).await;

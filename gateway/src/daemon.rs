@@ -116,7 +116,8 @@ pub async fn run_with(
     let mut devices = BTreeMap::new();
     let mut classes = Vec::new();
     let mut supervisors = JoinSet::new();
-    let configured = config.devices.values().map(drivers::spec);
+    let configured = config.devices.values();
+    let configured = configured.map(|device| drivers::spec(&config.gateway.id, device));
     for spec in configured.chain(more) {
         classes.push((spec.id.clone(), spec.class));
         let id = spec.id.clone();
@@ -302,6 +303,7 @@ fn policy(config: &Config) -> Policy {
             Rights {
                 role: client.role,
                 classes: classes.collect(),
+                resolves: client.resolve,
             },
         )
     }))

@@ -2,26 +2,56 @@
 
 use std::sync::Arc;
 
-use koffer_drivers::payment::zvt::{self, codec::charset::Charset};
+use koffer_drivers::{
+    Driver,
+    card::pcsc,
+    payment::zvt::{self, codec::charset::Charset},
+    printer::ipp,
+};
+use koffer_proto::{Connection, GatewayId};
 
 use crate::{
-    config::{DeviceConfig, DriverConfig, Receipts, ZvtAddress, ZvtCharset, ZvtConfig},
+    config::{DeviceConfig, DriverConfig, IppConfig, Receipts, ZvtAddress, ZvtCharset, ZvtConfig},
     registry::DeviceSpec,
 };
 
-/// How a configured device is driven.
-pub(crate) fn spec(device: &DeviceConfig) -> DeviceSpec {
-    match &device.driver {
+/// Makes the driver of a new life.
+type Make = Arc<dyn Fn() -> Box<dyn Driver> + Send + Sync>;
+
+/// How a configured device of this gateway is driven.
+pub(crate) fn spec(gateway: &GatewayId, device: &DeviceConfig) -> DeviceSpec {
+    let (connection, make): (Connection, Make) = match &device.driver {
         DriverConfig::Zvt(config) => {
             let config = zvt_config(config);
-            DeviceSpec {
-                id: device.id.clone(),
-                class: device.driver.class(),
-                driver: device.driver.name(),
-                connection: zvt::connection(&config),
-                make: Arc::new(move || zvt::driver(config.clone())),
-            }
+            let connection = zvt::connection(&config);
+            (connection, Arc::new(move || zvt::driver(config.clone())))
         }
+        DriverConfig::Ipp(config) => {
+            let config = ipp_config(gateway, config);
+            let connection = ipp::connection(&config);
+            (connection, Arc::new(move || ipp::driver(config.clone())))
+        }
+        DriverConfig::Pcsc(config) => {
+            let config = config.clone();
+            let connection = config.connection();
+            (connection, Arc::new(move || pcsc::driver(config.clone())))
+        }
+    };
+    DeviceSpec {
+        id: device.id.clone(),
+        class: device.driver.class(),
+        driver: device.driver.name(),
+        connection,
+        make,
+    }
+}
+
+/// Gateways may share a printer: the jobs of each are told apart by its id.
+fn ipp_config(gateway: &GatewayId, config: &IppConfig) -> ipp::IppConfig {
+    ipp::IppConfig {
+        namespace: gateway.to_string(),
+        certificate: config.certificate,
+        ..ipp::IppConfig::new(config.address.clone())
     }
 }
 

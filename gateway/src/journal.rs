@@ -5,11 +5,11 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use koffer_drivers::{Effects, Evidence, Interrupted, NotStored};
 use koffer_proto::{
-    CallId, ClientId, Completion, DeviceId, Response, Sha256,
+    CallId, ClientId, Completion, DeviceId, OperationSpec, Response, Segment, Sha256,
     class::gateway::{Finding, Observation},
 };
 
-use crate::calls::{CallNo, Journalled};
+use crate::calls::{AnswerTo, CallNo, Journalled};
 
 /// Keeps what must not be forgotten. A future that returns `Ok` promises that it is kept.
 #[async_trait]
@@ -17,15 +17,22 @@ pub trait Journal: Send + Sync {
     /// A call was accepted; asked before its MQTT acknowledgement and before the device.
     async fn accepted(&self, call: &Journalled) -> Result<(), NotStored>;
 
-    /// A call ended; asked before its completion is sent.
+    /// A call ended; asked before its completion is sent. Asked again where what became of a call
+    /// that ended with its outcome unknown is known later.
     async fn finished(
         &self,
         call: CallNo,
         completion: &Completion<Response>,
     ) -> Result<(), NotStored>;
 
-    /// A person has said what became of a call whose outcome was unknown.
-    async fn resolved(&self, call: CallNo, resolution: &Resolution) -> Result<(), NotStored>;
+    /// A person has said what became of a call whose outcome was unknown, and so it is answered
+    /// from now on.
+    async fn resolved(
+        &self,
+        call: CallNo,
+        resolution: &Resolution,
+        completion: &Completion<Response>,
+    ) -> Result<(), NotStored>;
 
     /// The record of effects that the driver of `device` writes.
     fn effects(&self, call: CallNo, device: &DeviceId) -> Box<dyn Effects>;
@@ -44,7 +51,7 @@ pub trait Journal: Send + Sync {
 }
 
 /// A call as it is found after a restart.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Remembered {
     /// Its number; new calls count on from the last.
     pub no: CallNo,
@@ -54,23 +61,27 @@ pub struct Remembered {
     pub call: CallId,
     /// The digest of its content.
     pub digest: Sha256,
-    /// When it was accepted.
-    pub accepted_at: Timestamp,
-    /// How far it came.
-    pub standing: Standing,
+    /// What is left of it to do; `None`: it ended, and what became of it is known.
+    pub left: Option<Box<Left>>,
 }
 
-/// How far a call came.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
-    /// Accepted, and its effect could not have begun.
-    Waiting,
-    /// Its effect could have begun, on this device; it has no completion.
-    Interrupted(DeviceId),
-    /// It ended, and what became of it on this device is unknown still.
-    Unknown(DeviceId),
-    /// It ended, and what became of it is known.
-    Ended,
+/// A call that has no completion yet, or whose outcome is unknown.
+#[derive(Debug, Clone)]
+pub struct Left {
+    /// What was asked.
+    pub operation: &'static OperationSpec,
+    /// The device or role that was called.
+    pub target: Segment,
+    /// Where its effect could have begun; `None`: it could not.
+    pub begun_on: Option<DeviceId>,
+    /// Whether it has a completion, which says that the outcome is unknown.
+    pub answered: bool,
+    /// Where its completion goes.
+    pub answer_to: AnswerTo,
+    /// When it was accepted.
+    pub accepted_at: Timestamp,
+    /// When it should be over.
+    pub deadline: Timestamp,
 }
 
 /// What a person said of a call whose outcome was unknown.
@@ -105,7 +116,12 @@ impl Journal for Volatile {
         Ok(())
     }
 
-    async fn resolved(&self, _: CallNo, _: &Resolution) -> Result<(), NotStored> {
+    async fn resolved(
+        &self,
+        _: CallNo,
+        _: &Resolution,
+        _: &Completion<Response>,
+    ) -> Result<(), NotStored> {
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! Bytes on the wire: a byte string in CBOR, base64 in JSON.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -11,9 +11,9 @@ use crate::OutOfBounds;
 
 /// Binary content: a CBOR byte string, or standard base64 with padding in JSON.
 ///
-/// `Debug` tells only the length: content never reaches a log.
+/// `Debug` tells only the length: content never reaches a log. A clone shares the content.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
-pub struct Blob(Vec<u8>);
+pub struct Blob(Arc<Vec<u8>>);
 
 impl Blob {
     /// The content.
@@ -23,7 +23,7 @@ impl Blob {
 
     /// The content, taken out.
     pub fn into_vec(self) -> Vec<u8> {
-        self.0
+        Arc::unwrap_or_clone(self.0)
     }
 
     /// The content's SHA-256.
@@ -34,7 +34,7 @@ impl Blob {
 
 impl From<Vec<u8>> for Blob {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(bytes)
+        Self(Arc::new(bytes))
     }
 }
 
@@ -47,7 +47,7 @@ impl fmt::Debug for Blob {
 impl Serialize for Blob {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
-            serializer.serialize_str(&BASE64_STANDARD.encode(&self.0))
+            serializer.serialize_str(&BASE64_STANDARD.encode(&*self.0))
         } else {
             serializer.serialize_bytes(&self.0)
         }
@@ -72,17 +72,17 @@ impl de::Visitor<'_> for BlobVisitor {
     }
 
     fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Blob, E> {
-        Ok(Blob(bytes.to_vec()))
+        Ok(bytes.to_vec().into())
     }
 
     fn visit_byte_buf<E: de::Error>(self, bytes: Vec<u8>) -> Result<Blob, E> {
-        Ok(Blob(bytes))
+        Ok(bytes.into())
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Blob, E> {
         BASE64_STANDARD
             .decode(text)
-            .map(Blob)
+            .map(Blob::from)
             .map_err(|e| E::custom(format!("no base64: {e}")))
     }
 }

@@ -1,19 +1,15 @@
 //! One payment, end to end: mosquitto's clients, the daemon, a simulated terminal and its ledger,
 //! on the embedded broker and on mosquitto with the shipped configuration.
 
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "helpers of a test fail the test"
-)]
+#![expect(clippy::expect_used, reason = "helpers of a test fail the test")]
 
-use std::{process::Output, time::Duration};
+use std::time::Duration;
 
 use koffer_fixtures::zvt::{Cardholder, Event, Fault, Kind, Phase, Step, Until};
 use koffer_tests::{
     brokers::ROOT,
-    mosquitto::User,
     office::{BROKERS, Broker, Office, quick_tcp},
+    rr::{answer, rr},
 };
 use serde_json::{Value, json};
 
@@ -21,27 +17,6 @@ const PAYMENT: &str = r#"{"amount": {"cents": 3780, "currency": "EUR"}, "referen
 
 async fn office(broker: Broker) -> Office {
     Office::open(broker, &["ec-terminal"], quick_tcp).await
-}
-
-/// A call as a person makes it with `mosquitto_rr`.
-async fn rr(
-    user: &User,
-    client: &str,
-    path: &str,
-    id: &str,
-    payload: &str,
-    more: &[&str],
-) -> Output {
-    let topic = format!("{ROOT}/call/{client}/{path}");
-    let reply = format!("{ROOT}/reply/{client}/till");
-    let correlation = ["-D", "publish", "correlation-data", id];
-    let expiry = ["-D", "publish", "message-expiry-interval", "30"];
-    let kind = ["-D", "publish", "content-type", "application/json"];
-    let mut args = vec![
-        "-q", "1", "-t", &topic, "-e", &reply, "-m", payload, "-W", "25",
-    ];
-    args.extend(correlation.iter().chain(&expiry).chain(&kind).chain(more));
-    user.run("mosquitto_rr", &args).await
 }
 
 /// What makes a publish a call.
@@ -53,12 +28,6 @@ fn properties<'a>(reply: &'a str, id: &'a str) -> Vec<&'a str> {
         ["-D", "publish", "content-type", "application/json"],
     ]
     .concat()
-}
-
-fn answer(output: &Output) -> Value {
-    let words = String::from_utf8_lossy(&output.stderr);
-    serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|_| panic!("no answer: {words} {output:?}"))
 }
 
 async fn booked(office: &Office) -> Vec<i64> {
@@ -99,7 +68,7 @@ async fn mosquittos_clients_alone_pay_follow_and_list() {
         let ready = format!("{ROOT}/status");
         let mut follower = user.subscribe(&[&progress, &ready], &["-F", "%p"]);
         follower.until("online").await;
-        let paid = answer(&rr(&user, "ws-1", "ec-terminal/pay", "p1", PAYMENT, &[]).await);
+        let paid = answer(&rr(&user, "ws-1", "ec-terminal/pay", "p1", PAYMENT).await);
         assert_eq!(paid["status"], "ok", "{broker:?}: {paid}");
         assert_eq!(paid["device"], "ec-terminal");
         let result = &paid["result"];
@@ -125,7 +94,7 @@ async fn mosquittos_clients_alone_pay_follow_and_list() {
         assert_eq!(booked(&office).await, [3780]);
 
         // The same call again is the same payment.
-        let again = answer(&rr(&user, "ws-1", "ec-terminal/pay", "p1", PAYMENT, &[]).await);
+        let again = answer(&rr(&user, "ws-1", "ec-terminal/pay", "p1", PAYMENT).await);
         assert_eq!(again, paid);
         assert_eq!(booked(&office).await, [3780]);
         office.close().await;
@@ -189,7 +158,7 @@ async fn what_a_workstation_must_not_do_does_not_happen() {
         dying.kill().await;
 
         // What is allowed still works, and came after all of that.
-        let paid = answer(&rr(&two, "ws-2", "ec-terminal/pay", "p1", PAYMENT, &[]).await);
+        let paid = answer(&rr(&two, "ws-2", "ec-terminal/pay", "p1", PAYMENT).await);
         assert_eq!(paid["status"], "ok");
         let heard = spy.until("\"status\":\"ok\"").await;
         assert!(heard.is_empty(), "{broker:?}: {heard:?}");
@@ -197,7 +166,7 @@ async fn what_a_workstation_must_not_do_does_not_happen() {
 
         // Rights are the second wall.
         let user = office.user("ws-printing");
-        let denied = answer(&rr(&user, "ws-printing", "ec-terminal/pay", "d1", PAYMENT, &[]).await);
+        let denied = answer(&rr(&user, "ws-printing", "ec-terminal/pay", "d1", PAYMENT).await);
         assert_eq!(
             (&denied["status"], &denied["effect"]),
             (&json!("denied"), &json!("none"))

@@ -8,5 +8,8 @@
 
 pub mod brokers;
 pub mod client;
+pub mod ipptool;
 pub mod mosquitto;
 pub mod office;
+pub mod pcsc;
+pub mod rr;

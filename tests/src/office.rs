@@ -1,7 +1,13 @@
-//! A gateway in this process with simulated terminals, on either broker: the daemon as it is, only
+//! A gateway in this process with simulated devices, on either broker: the daemon as it is, only
 //! without a process of its own.
 
-use std::{collections::BTreeMap, fmt::Write as _, fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
 
 use koffer_fixtures::zvt::{Address, Plug, Terminal, TerminalConfig};
 use koffer_gateway::{
@@ -53,7 +59,46 @@ const CLIENTS: [(&str, &str, &str); 12] = [
     ("monitor", "secret-m", "role = \"monitor\""),
     ("kofferd", "secret-k", ""),
 ];
-const WORKSTATION: &str = "role = \"workstation\"\nallow = [\"payment\"]";
+const WORKSTATION: &str =
+    "role = \"workstation\"\nallow = [\"payment\", \"document-printer\", \"card-terminal\"]";
+
+/// A device that the test keeps, and the gateway is to use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Device {
+    /// A document printer.
+    Printer {
+        /// Its URI, or that of a proxy before it.
+        uri: String,
+        /// The certificate that it must show.
+        certificate: Option<PathBuf>,
+    },
+    /// A card terminal, by its reader's name.
+    CardTerminal(String),
+}
+
+impl Device {
+    /// A printer without TLS.
+    pub fn printer(uri: impl Into<String>) -> Self {
+        Self::Printer {
+            uri: uri.into(),
+            certificate: None,
+        }
+    }
+
+    /// Its table in the configuration.
+    fn table(&self) -> String {
+        match self {
+            Self::Printer { uri, certificate } => {
+                let mut table = format!("driver = \"ipp\"\naddress = \"{uri}\"\n");
+                if let Some(path) = certificate {
+                    let _ = writeln!(table, "certificate_file = \"{}\"", path.display());
+                }
+                table
+            }
+            Self::CardTerminal(reader) => format!("driver = \"pcsc\"\nreader = \"{reader}\"\n"),
+        }
+    }
+}
 
 /// A running gateway and what it works with.
 pub struct Office {
@@ -85,10 +130,32 @@ impl Office {
             let started = Terminal::start(terminal(device, &ledger)).await;
             terminals.insert((*device).to_owned(), started.expect("the terminal starts"));
         }
-        Self::with(broker, folder, terminals).await
+        let tables = terminals
+            .iter()
+            .map(|(device, terminal)| (device.clone(), zvt_table(terminal)))
+            .collect();
+        Self::with(broker, folder, terminals, tables).await
     }
 
-    async fn with(broker: Broker, folder: TempDir, terminals: BTreeMap<String, Terminal>) -> Self {
+    /// Starts a gateway that has these devices, and waits until it is online.
+    ///
+    /// # Panics
+    /// When something does not start.
+    pub async fn around(broker: Broker, devices: &[(&str, Device)]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let tables = devices
+            .iter()
+            .map(|(name, device)| ((*name).to_owned(), device.table()))
+            .collect();
+        Self::with(broker, folder, BTreeMap::new(), tables).await
+    }
+
+    async fn with(
+        broker: Broker,
+        folder: TempDir,
+        terminals: BTreeMap<String, Terminal>,
+        tables: BTreeMap<String, String>,
+    ) -> Self {
         let mut toml = "[gateway]\nid = \"case-7\"\nshutdown_grace_ms = 2000\n".to_owned();
         let (port, mosquitto) = match broker {
             Broker::Embedded => {
@@ -119,21 +186,13 @@ impl Office {
                 let _ = writeln!(toml, "password_file = \"{secret}\"");
             }
         }
-        for (device, terminal) in &terminals {
-            let address = match &terminal.address {
-                Address::Tcp(address) => format!("tcp://{address}"),
-                Address::Serial(path) => format!("serial://{}?baud=115200", path.display()),
-            };
-            let _ = write!(
-                toml,
-                "[devices.{device}]\ndriver = \"zvt\"\naddress = \"{address}\"\n"
-            );
+        for (device, table) in &tables {
+            let _ = write!(toml, "[devices.{device}]\n{table}");
         }
-        let _ = writeln!(
-            toml,
-            "[roles]\nany-till = {:?}",
-            terminals.keys().collect::<Vec<_>>()
-        );
+        if !terminals.is_empty() {
+            let tills: Vec<_> = terminals.keys().collect();
+            let _ = writeln!(toml, "[roles]\nany-till = {tills:?}");
+        }
         let path = folder.path().join("kofferd.toml");
         fs::write(&path, toml).expect("the configuration is written");
         let (daemon, stop) = run(&path).await;
@@ -208,6 +267,15 @@ async fn run(path: &Path) -> (JoinHandle<()>, CancellationToken) {
         .await
         .expect("the gateway comes online");
     (daemon, stop)
+}
+
+/// A terminal's table in the configuration.
+fn zvt_table(terminal: &Terminal) -> String {
+    let address = match &terminal.address {
+        Address::Tcp(address) => format!("tcp://{address}"),
+        Address::Serial(path) => format!("serial://{}?baud=115200", path.display()),
+    };
+    format!("driver = \"zvt\"\naddress = \"{address}\"\n")
 }
 
 fn secret(folder: &Path, name: &str) -> String {

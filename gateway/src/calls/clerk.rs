@@ -9,6 +9,7 @@ use std::{
 
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use jiff::Timestamp;
+use koffer_drivers::Reconciled;
 use koffer_proto::{DeviceId, Failure, Outcome, Status};
 use tokio::{
     sync::mpsc,
@@ -17,7 +18,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    desk::{Action, Desk, Input, Moment, News, Start, StoredStep},
+    desk::{Action, CallNo, Desk, Input, Job, Moment, News, Settle, StoredStep},
     incoming::Ticket,
     texts,
 };
@@ -26,10 +27,6 @@ use crate::{
     documents::Documents,
     journal::Journal,
 };
-
-/// A broker that still has our session delivers again what we had not acknowledged, at once;
-/// after this long what is marked as redelivered comes from this daemon's own time.
-const REDELIVERIES_ARE_IN: Duration = Duration::from_secs(30);
 
 /// Vital signs follow a change no faster than this.
 const HEALTH_FOLLOWS: Duration = Duration::from_secs(1);
@@ -45,7 +42,7 @@ pub struct Startup {
     /// What the devices' supervisors tell.
     pub news: mpsc::Receiver<(DeviceId, News)>,
     /// Where the devices' calls go.
-    pub devices: BTreeMap<DeviceId, mpsc::Sender<Start>>,
+    pub devices: BTreeMap<DeviceId, mpsc::Sender<Job>>,
     /// Keeps.
     pub journal: Arc<dyn Journal>,
     /// What is retained.
@@ -64,11 +61,11 @@ pub struct Clerk {
     tickets: BTreeMap<Ticket, Ack>,
     last_ticket: u64,
     storing: FuturesUnordered<BoxFuture<'static, Input>>,
+    /// Devices that are about to be asked what became of a call.
+    asking: FuturesUnordered<BoxFuture<'static, Option<Input>>>,
     /// Answers that found the outbox full; sent before anything else is.
     unsent: VecDeque<Message>,
     health_due: Option<Instant>,
-    connected_before: bool,
-    remembers_from: Option<Instant>,
 }
 
 impl Clerk {
@@ -79,10 +76,9 @@ impl Clerk {
             tickets: BTreeMap::new(),
             last_ticket: 0,
             storing: FuturesUnordered::new(),
+            asking: FuturesUnordered::new(),
             unsent: VecDeque::new(),
             health_due: None,
-            connected_before: false,
-            remembers_from: None,
         }
     }
 
@@ -91,6 +87,10 @@ impl Clerk {
         let mut health = interval(self.with.health_interval);
         health.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut stopping = None;
+        match self.with.journal.remembered().await {
+            Ok(calls) => self.take(Input::Remembered(calls)),
+            Err(error) => tracing::error!(%error, "what was before the start is not known"),
+        }
         loop {
             if stopping.is_some() && self.with.desk.is_idle() && self.storing.is_empty() {
                 return;
@@ -104,6 +104,11 @@ impl Clerk {
                 }
                 Some((device, news)) = self.with.news.recv() => self.take(Input::Device(device, news)),
                 Some(stored) = self.storing.next(), if !self.storing.is_empty() => self.take(stored),
+                Some(input) = self.asking.next(), if !self.asking.is_empty() => {
+                    if let Some(input) = input {
+                        self.take(input);
+                    }
+                }
                 incoming = self.with.incoming.recv() => match incoming {
                     Some(Incoming::Connected { session_present, limits }) => {
                         // Topic and properties need some room beside the answer.
@@ -160,19 +165,11 @@ impl Clerk {
         let unsent = (!self.unsent.is_empty()).then(|| now + RETRY_UNSENT);
         let until = stopping.map(|(Stopping::Finishing(until) | Stopping::Asked(until))| until);
         let desk = self.with.desk.next_tick().map(Instant::from_std);
-        let due = [unsent, until, desk, self.health_due, self.remembers_from];
+        let due = [unsent, until, desk, self.health_due];
         due.into_iter().flatten().min().unwrap_or(now + IDLE)
     }
 
     fn connected(&mut self, session_present: bool) {
-        let again = std::mem::replace(&mut self.connected_before, true);
-        if !session_present || again {
-            // Without a session there is nothing to deliver again; with one of this daemon's
-            // own, the book knows it.
-            self.with.desk.remembers_everything();
-        } else {
-            self.remembers_from = Some(Instant::now() + REDELIVERIES_ARE_IN);
-        }
         if !session_present {
             let documents: Vec<_> = self.with.documents.all().cloned().collect();
             for document in documents {
@@ -186,13 +183,6 @@ impl Clerk {
             instant: std::time::Instant::now(),
             wall: Timestamp::now(),
         };
-        if self
-            .remembers_from
-            .is_some_and(|from| from <= Instant::now())
-        {
-            self.remembers_from = None;
-            self.with.desk.remembers_everything();
-        }
         self.send_unsent();
         for action in self.with.desk.handle(now, input) {
             self.act(action);
@@ -249,12 +239,43 @@ impl Clerk {
                     .boxed(),
                 );
             }
+            Action::StoreResolved(resolved) => {
+                let journal = self.with.journal.clone();
+                self.storing.push(
+                    async move {
+                        let result = journal
+                            .resolved(resolved.target, &resolved.resolution, &resolved.completion)
+                            .await;
+                        Input::Stored {
+                            no: resolved.no,
+                            step: StoredStep::Resolved,
+                            result,
+                        }
+                    }
+                    .boxed(),
+                );
+            }
+            Action::Read(asked) => {
+                let journal = self.with.journal.clone();
+                self.storing.push(
+                    async move {
+                        let result = journal.completion(asked.no).await;
+                        Input::Read(asked, result)
+                    }
+                    .boxed(),
+                );
+            }
+            Action::Settle(device, no) => {
+                let jobs = self.with.devices.get(&device).cloned();
+                let journal = self.with.journal.clone();
+                self.asking.push(ask(journal, jobs, device, no).boxed());
+            }
             Action::Start(start) => {
                 // A device has one place for a call, and the desk starts one at a time: where
                 // that is taken, the supervisor is gone, and so is the device.
                 let (device, no, lang) = (start.device.clone(), start.no, start.call.lang);
                 let jobs = self.with.devices.get(&device);
-                if jobs.is_none_or(|jobs| jobs.try_send(start).is_err()) {
+                if jobs.is_none_or(|jobs| jobs.try_send(Job::Run(start)).is_err()) {
                     tracing::error!(%device, "the supervisor takes no call");
                     let text = texts::going_down();
                     let failure = Failure::without_effect(Status::Unavailable, text.get(lang));
@@ -298,6 +319,31 @@ impl Clerk {
         let message = self.with.documents.health(&health);
         self.publish(message);
     }
+}
+
+/// Hands what the journal kept of a call to its device; `Some`: it cannot be asked.
+async fn ask(
+    journal: Arc<dyn Journal>,
+    jobs: Option<mpsc::Sender<Job>>,
+    device: DeviceId,
+    no: CallNo,
+) -> Option<Input> {
+    let reconciled = match journal.interrupted(no).await {
+        Ok(Some(interrupted)) => {
+            let settle = Job::Settle(Settle { no, interrupted });
+            // A device has one place for a job, and the desk gives it one at a time.
+            match jobs {
+                Some(jobs) if jobs.try_send(settle).is_ok() => return None,
+                _ => Reconciled::Undecided(texts::device_gone(&device)),
+            }
+        }
+        Ok(None) => Reconciled::Undecided(texts::not_journalled()),
+        Err(error) => {
+            tracing::error!(call = no.0, %error, "an interrupted call could not be read");
+            Reconciled::Undecided(texts::not_journalled())
+        }
+    };
+    Some(Input::Device(device, News::Settled(no, reconciled)))
 }
 
 /// What a serving clerk tells.

@@ -8,23 +8,29 @@ use std::{
 };
 
 use jiff::Timestamp;
-use koffer_drivers::{Call, CallControl, Effects, NotStored, Report, Steering, Stop, Told};
+use koffer_drivers::{
+    Call, CallControl, Effects, Interrupted, NotStored, Reconciled, Report, Steering, Stop, Told,
+};
 use koffer_proto::{
-    CallId, Class, ClientId, Completion, Description, DeviceEvent, DeviceHealth, DeviceId, Failure,
-    Lang, OperationSpec, Outcome, ProgressEvent, Request, Response, Root, Segment, Sha256, StateDocument, Status,
-    Text, class::gateway::CallPhase,
+    CallId, ClaimToken, Class, ClientId, Completion, ContentType, Description, DeviceEvent,
+    DeviceHealth, DeviceId, Failure, Lang, OperationSpec, Outcome, ProgressEvent, Request,
+    Response, Root, Segment, Sha256, StateDocument, Status, Text, class::gateway::CallPhase,
 };
 
 use super::{
     answers::{self, Travel},
     book::{Book, Key},
+    doubt::{Doubt, Resolving},
     gateway_device::Vitals,
     incoming::{Listener, Ticket},
     policy::Policy,
     station::{Condition, Station},
     texts,
 };
-use crate::bus::Message;
+use crate::{
+    bus::Message,
+    journal::{NotRead, Remembered, Resolution},
+};
 
 /// What is over sooner is told by its completion alone: nobody could look at `started` or `busy`
 /// in between, and each is one more message in the way of the answer that is waited for.
@@ -78,6 +84,11 @@ pub enum Input {
         /// Whether it is stored.
         result: Result<(), NotStored>,
     },
+    /// What the journal kept from before this daemon's time: the first input, unless the journal
+    /// cannot be read.
+    Remembered(Vec<Remembered>),
+    /// How a call of before ended, read for who asked again.
+    Read(Asked, Result<Option<Completion<Response>>, NotRead>),
     /// A device has news.
     Device(DeviceId, News),
     /// Time has passed.
@@ -95,6 +106,18 @@ pub enum StoredStep {
     Accepted,
     /// How it ended.
     Finished,
+    /// What a person says became of another call; the number is that of the person's call.
+    Resolved,
+}
+
+/// Somebody who asked again for a call that is only in the journal.
+#[derive(Debug)]
+pub struct Asked {
+    /// Which call.
+    pub no: CallNo,
+    pub(super) spec: &'static OperationSpec,
+    pub(super) listener: Listener,
+    pub(super) ticket: Ticket,
 }
 
 /// What a device's supervisor tells.
@@ -111,6 +134,8 @@ pub enum News {
     Told(CallNo, Told),
     /// The running call ended.
     Finished(CallNo, Outcome<Response>),
+    /// What the device's own records say of a call whose outcome was unknown.
+    Settled(CallNo, Reconciled),
 }
 
 /// What to do.
@@ -130,8 +155,27 @@ pub enum Action {
     StoreAccepted(Journalled),
     /// Store how a call ended; answer with [`Input::Stored`].
     StoreFinished(CallNo, Arc<Completion<Response>>),
+    /// Store what a person says became of a call; answer with [`Input::Stored`].
+    StoreResolved(Resolved),
+    /// Read how a call ended; answer with [`Input::Read`].
+    Read(Asked),
     /// Run a call on its device.
     Start(Start),
+    /// Ask a device what became of a call; answer with [`News::Settled`].
+    Settle(DeviceId, CallNo),
+}
+
+/// What a person says became of a call.
+#[derive(Debug)]
+pub struct Resolved {
+    /// The person's call.
+    pub no: CallNo,
+    /// The call whose outcome was unknown.
+    pub target: CallNo,
+    /// Who, when, what.
+    pub resolution: Resolution,
+    /// How the call is answered from now on.
+    pub completion: Arc<Completion<Response>>,
 }
 
 /// A call as the journal keeps it: names and digests, no content.
@@ -149,12 +193,41 @@ pub struct Journalled {
     pub operation: &'static OperationSpec,
     /// The digest of the canonical content.
     pub digest: Sha256,
-    /// The language of its texts.
-    pub lang: Lang,
+    /// Where its completion goes.
+    pub answer_to: AnswerTo,
     /// When it was accepted.
     pub accepted_at: Timestamp,
     /// When it should be over.
     pub deadline: Timestamp,
+}
+
+/// Where a completion goes, and in which form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnswerTo {
+    /// The response topic.
+    pub topic: String,
+    /// The form.
+    pub encoding: ContentType,
+    /// The language of its texts.
+    pub lang: Lang,
+}
+
+/// A call whose outcome the device is asked for.
+#[derive(Debug)]
+pub struct Settle {
+    /// Its number.
+    pub no: CallNo,
+    /// What the journal kept of it.
+    pub interrupted: Interrupted,
+}
+
+/// What a device's supervisor is given to do.
+#[derive(Debug)]
+pub enum Job {
+    /// Run a call.
+    Run(Start),
+    /// Find out what became of one.
+    Settle(Settle),
 }
 
 /// A call that is to run.
@@ -197,6 +270,11 @@ pub struct Setup {
 pub(super) struct Open {
     pub(super) key: Key,
     pub(super) spec: &'static OperationSpec,
+    /// The device or role that was called.
+    pub(super) target: Segment,
+    pub(super) claim: Option<ClaimToken>,
+    /// Devices of the role that turned out to be unable.
+    pub(super) tried: Vec<DeviceId>,
     pub(super) device: DeviceId,
     pub(super) accepted_at: Timestamp,
     pub(super) deadline: Instant,
@@ -215,6 +293,8 @@ pub(super) struct Open {
     pub(super) untold: Option<ProgressEvent>,
     /// From when on that is told at once.
     pub(super) told_from: Instant,
+    /// What is answered if the device's own records do not tell in time what became of it.
+    pub(super) unknown: Option<Failure>,
     pub(super) ended: Option<Arc<Completion<Response>>>,
 }
 
@@ -235,6 +315,9 @@ pub struct Desk {
     pub(super) open: BTreeMap<CallNo, Open>,
     pub(super) stations: BTreeMap<DeviceId, Station>,
     pub(super) book: Book,
+    /// Calls whose outcome is unknown.
+    pub(super) doubts: BTreeMap<CallNo, Doubt>,
+    pub(super) resolving: BTreeMap<CallNo, Resolving>,
     pub(super) vitals: Box<dyn Fn() -> Vitals + Send>,
     pub(super) limits: Limits,
     pub(super) largest_answer: usize,
@@ -273,6 +356,8 @@ impl Desk {
             open: BTreeMap::new(),
             stations,
             book: Book::new(limits.kept_calls, limits.confidential_kept),
+            doubts: BTreeMap::new(),
+            resolving: BTreeMap::new(),
             vitals,
             largest_answer: limits.max_payload,
             limits,
@@ -288,12 +373,6 @@ impl Desk {
     /// Says that the broker takes no answers larger than `bytes`.
     pub fn limit_answers(&mut self, bytes: usize) {
         self.largest_answer = self.limits.max_payload.min(bytes);
-    }
-
-    /// Says that every redelivery from before the daemon's start has been seen: from now on a
-    /// redelivered call that is not in the book was never started.
-    pub fn remembers_everything(&mut self) {
-        self.remembers_everything = true;
     }
 
     /// Takes in what happens, and says what to do, in order.
@@ -323,6 +402,15 @@ impl Desk {
                 }
                 self.deliver(now, no);
             }
+            Input::Stored {
+                no,
+                step: StoredStep::Resolved,
+                result,
+            } => {
+                self.resolved(now, no, result);
+            }
+            Input::Remembered(calls) => self.remember(now, calls),
+            Input::Read(asked, result) => self.replay(asked, result),
             Input::Device(device, news) => self.news(now, &device, news),
             Input::Tick => {}
             Input::Shutdown => self.shut_down(now),
@@ -332,6 +420,7 @@ impl Desk {
                         steering.stop(Stop::Shutdown);
                     }
                 }
+                self.give_up_settling(now, |_| true);
             }
         }
         self.pass_time(now);
@@ -344,7 +433,7 @@ impl Desk {
         let waiting = self
             .open
             .values()
-            .filter(|open| open.phase == CallPhase::Queued);
+            .filter(|open| open.phase == CallPhase::Queued || open.unknown.is_some());
         let claims = self
             .stations
             .values()
@@ -435,6 +524,7 @@ impl Desk {
                 self.withdraw(now, no, Status::Expired, &texts::expired());
             }
         }
+        self.give_up_settling(now, |open| open.deadline <= now.instant);
         self.tell_of_long_calls(now);
         for station in self.stations.values_mut() {
             if station.claim(now.instant).is_none() {

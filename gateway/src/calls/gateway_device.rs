@@ -61,6 +61,7 @@ impl Desk {
         Some(match request {
             gateway::Request::Calls(_) => ok(gateway::Response::Calls(Calls {
                 calls: self.open_calls(client),
+                unresolved: self.unresolved_calls(client),
             })),
             gateway::Request::Cancel(params) => {
                 return self.cancel(now, no, client, &params, lang);
@@ -75,8 +76,8 @@ impl Desk {
                 };
                 ok(gateway::Response::Signal(Signalled { verdict }))
             }
-            gateway::Request::Resolve(_) => {
-                refuse(Status::Unsupported, texts::resolve_unsupported())
+            gateway::Request::Resolve(params) => {
+                return self.resolve(now, no, client, params, lang);
             }
             gateway::Request::Diagnose(_) => {
                 let vitals = (self.vitals)();
@@ -160,7 +161,8 @@ impl Desk {
             };
             return Some(cancel_verdict(verdict));
         };
-        if open.past_cancelling || open.spec.class == koffer_proto::Class::Gateway {
+        let decided = open.past_cancelling || open.unknown.is_some();
+        if decided || open.spec.class == koffer_proto::Class::Gateway {
             return Some(cancel_verdict(CancelVerdict::TooLate));
         }
         open.cancelled_by.push(no);

@@ -9,7 +9,7 @@ use koffer_proto::{
     Topic,
 };
 
-use super::texts;
+use super::{desk::AnswerTo, texts};
 use crate::bus::Message;
 
 /// Stands for one message's MQTT acknowledgement until it is given.
@@ -23,6 +23,17 @@ pub(crate) struct Listener {
     pub(crate) correlation: Option<Bytes>,
     pub(crate) encoding: ContentType,
     pub(crate) lang: Lang,
+}
+
+impl Listener {
+    /// As it outlives a restart.
+    pub(crate) fn answer_to(&self) -> AnswerTo {
+        AnswerTo {
+            topic: self.topic.as_str().to_owned(),
+            encoding: self.encoding,
+            lang: self.lang,
+        }
+    }
 }
 
 /// A call whose form is right.

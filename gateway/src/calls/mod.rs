@@ -9,6 +9,7 @@ mod book;
 mod claims;
 mod clerk;
 mod desk;
+mod doubt;
 mod gateway_device;
 mod incoming;
 mod policy;
@@ -22,8 +23,8 @@ mod texts;
 
 pub use clerk::{Clerk, Served, Startup};
 pub use desk::{
-    Action, CallNo, Desk, Input, Journalled, Limits, Moment, News, Recorded, Setup, Start,
-    StoredStep,
+    Action, AnswerTo, Asked, CallNo, Desk, Input, Job, Journalled, Limits, Moment, News, Recorded,
+    Resolved, Settle, Setup, Start, StoredStep,
 };
 pub use gateway_device::Vitals;
 pub use incoming::Ticket;

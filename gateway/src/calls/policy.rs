@@ -22,6 +22,9 @@ pub struct Rights {
     pub role: ClientRole,
     /// The classes whose operations it may call.
     pub classes: BTreeSet<Class>,
+    /// Whether it may say what became of calls on devices of its classes whose outcome is
+    /// unknown. A technician always may.
+    pub resolves: bool,
 }
 
 /// Every client's rights; who is not in it has none.
@@ -48,6 +51,14 @@ impl Policy {
             .is_some_and(|rights| rights.role == ClientRole::Technician)
     }
 
+    /// Whether `client` may say what became of a call on a device of `class`.
+    pub(crate) fn resolves(&self, client: &ClientId, class: Class) -> bool {
+        self.clients.get(client).is_some_and(|rights| {
+            rights.role == ClientRole::Technician
+                || (rights.resolves && rights.classes.contains(&class))
+        })
+    }
+
     /// Whether `client` may call `operation` on a device of `class`.
     pub(crate) fn permits(
         &self,
@@ -63,7 +74,9 @@ impl Policy {
             (ClientRole::Monitor, _) => false,
             (ClientRole::Technician, Class::AnyDevice | Class::Gateway) => true,
             (ClientRole::Technician, _) => own_class || operation.effect == EffectKind::None,
-            (ClientRole::Workstation, Class::Gateway) => operation.name != "resolve",
+            (ClientRole::Workstation, Class::Gateway) => {
+                operation.name != "resolve" || rights.resolves
+            }
             (ClientRole::Workstation, Class::AnyDevice) => {
                 own_class && matches!(operation.name, "claim" | "release" | "identify")
             }
@@ -82,6 +95,7 @@ mod tests {
         let rights = |role, classes: &[Class]| Rights {
             role,
             classes: classes.iter().copied().collect(),
+            resolves: false,
         };
         let policy = Policy::new([
             (

@@ -59,6 +59,11 @@ impl<T> FairQueue<T> {
         item
     }
 
+    /// Every call that waits, client by client.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.turns.iter().flat_map(|(_, items)| items)
+    }
+
     /// Takes out every call that `matches`.
     pub(crate) fn extract(&mut self, mut matches: impl FnMut(&T) -> bool) -> Vec<T> {
         let mut taken = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use koffer_drivers::{NotStored, Report, Told};
+use koffer_drivers::{NotStored, Report, Steering, Told};
 use koffer_proto::{
     Class, Completion, DeviceEvent, DeviceId, Effect, EffectKind, Failure, Lang, Outcome, Progress,
     ProgressEvent, Response, Status, class::gateway::CallPhase,
@@ -33,7 +33,7 @@ impl Desk {
             let failure = Failure::without_effect(Status::Unavailable, text.get(lang));
             return self.end(now, no, Outcome::Failed(failure));
         }
-        let (device, client) = (open.device.clone(), open.key.0.clone());
+        let device = open.device.clone();
         let reset = open.spec.class == Class::AnyDevice && open.spec.name == "reset";
         let Some(station) = self.stations.get_mut(&device) else {
             return;
@@ -41,6 +41,18 @@ impl Desk {
         if reset && !station.is_usable() && station.running.is_none() {
             return self.start(now, no);
         }
+        self.enqueue(now, no);
+    }
+
+    /// Puts a call into its device's queue, and starts it if it is its turn.
+    fn enqueue(&mut self, now: Moment, no: CallNo) {
+        let Some(open) = self.open.get(&no) else {
+            return;
+        };
+        let (device, client, lang) = (open.device.clone(), open.key.0.clone(), open.lang());
+        let Some(station) = self.stations.get_mut(&device) else {
+            return;
+        };
         let idle = station.is_idle();
         match station.queue.push(&client, no) {
             Ok(0) if idle => {}
@@ -62,28 +74,98 @@ impl Desk {
     }
 
     /// Starts the next call of an idle device.
-    fn dispatch(&mut self, now: Moment, device: &DeviceId) {
+    pub(super) fn dispatch(&mut self, now: Moment, device: &DeviceId) {
+        self.ask_device(device);
         while let Some(station) = self.stations.get_mut(device)
             && station.is_idle()
             && let Some(no) = station.queue.pop()
         {
-            if self
-                .open
-                .get(&no)
-                .is_some_and(|open| open.deadline <= now.instant)
-            {
+            let Some(open) = self.open.get(&no) else {
+                continue;
+            };
+            let lang = open.lang();
+            if open.deadline <= now.instant {
                 self.expire(now, no);
+            } else if let Some(failure) = station.doubted(device, open.spec, lang) {
+                self.end(now, no, Outcome::Failed(failure));
             } else {
                 self.start(now, no);
             }
         }
     }
 
+    /// Gives calls that wait here in the name of a role to another of its devices, if one can
+    /// take them now.
+    fn pass_on_waiting(&mut self, now: Moment, device: &DeviceId) {
+        let Some(station) = self.stations.get(device) else {
+            return;
+        };
+        if station.is_usable() && !matches!(station.condition, Condition::Blocked(_)) {
+            return;
+        }
+        let others: Vec<_> = station
+            .queue
+            .iter()
+            .filter_map(|no| Some((*no, self.another_device(now, *no)?)))
+            .collect();
+        for (no, other) in others {
+            if let Some(station) = self.stations.get_mut(device) {
+                station.queue.extract(|waiting| *waiting == no);
+            }
+            self.give_to(now, no, other);
+        }
+    }
+
+    /// A call that a device turned out to be unable to do goes on to the next device of the
+    /// role, if its effect could not have begun.
+    fn moves_on(&mut self, now: Moment, no: CallNo, outcome: &Outcome<Response>) -> bool {
+        let Some(open) = self.open.get_mut(&no) else {
+            return false;
+        };
+        let unable = matches!(outcome, Outcome::Failed(failure)
+            if matches!(failure.status(), Status::Unavailable | Status::DeviceFault)
+                && failure.effect() == Effect::None);
+        let begun = open.steering.as_ref().is_none_or(Steering::effect_begun);
+        let unwanted = !open.cancelled_by.is_empty() || open.deadline <= now.instant;
+        if !unable
+            || begun
+            || unwanted
+            || self.going_down
+            || open.spec.effect == EffectKind::None
+            || open.request.is_none()
+        {
+            return false;
+        }
+        open.tried.push(open.device.clone());
+        let Some(other) = self.another_device(now, no) else {
+            return false;
+        };
+        self.give_to(now, no, other);
+        true
+    }
+
+    fn give_to(&mut self, now: Moment, no: CallNo, device: DeviceId) {
+        let Some(open) = self.open.get_mut(&no) else {
+            return;
+        };
+        tracing::info!(call = no.0, from = %open.device, to = %device, "moves on");
+        open.device = device;
+        open.phase = CallPhase::Queued;
+        open.steering = None;
+        self.enqueue(now, no);
+    }
+
     fn start(&mut self, now: Moment, no: CallNo) {
         let Some(open) = self.open.get_mut(&no) else {
             return;
         };
-        let Some(request) = open.request.take() else {
+        // A role's call may have to be done by another device.
+        let request = if self.roles.contains_key(&open.target) {
+            open.request.clone()
+        } else {
+            open.request.take()
+        };
+        let Some(request) = request else {
             return;
         };
         let lang = open.lang();
@@ -118,6 +200,7 @@ impl Desk {
             }
             News::Condition(condition) => {
                 station.set_condition(condition);
+                self.pass_on_waiting(now, device);
                 self.dispatch(now, device);
             }
             News::Report(Report::Reasons(reasons)) => {
@@ -128,6 +211,7 @@ impl Desk {
             News::Report(Report::Blocked(reasons)) => {
                 if station.is_usable() {
                     station.set_condition(Condition::Blocked(reasons));
+                    self.pass_on_waiting(now, device);
                 }
             }
             News::Report(Report::Event(event)) => {
@@ -150,9 +234,27 @@ impl Desk {
                 if station.running == Some(no) {
                     station.running = None;
                 }
-                self.end(now, no, outcome);
+                if !self.moves_on(now, no, &outcome) {
+                    self.finished(now, no, outcome);
+                }
                 self.dispatch(now, device);
             }
+            News::Settled(no, reconciled) => {
+                station.settling = None;
+                self.settled(now, no, reconciled);
+                self.dispatch(now, device);
+            }
+        }
+    }
+
+    /// A driver has ended a call. Where it does not know what became of it, the device's own
+    /// records are asked before the caller is told.
+    fn finished(&mut self, now: Moment, no: CallNo, outcome: Outcome<Response>) {
+        match outcome {
+            Outcome::Failed(failure) if failure.status() == Status::OutcomeUnknown => {
+                self.doubt(now, no, failure);
+            }
+            outcome => self.end(now, no, outcome),
         }
     }
 
@@ -172,7 +274,13 @@ impl Desk {
         open.ended = Some(completion.clone());
         open.untold = None;
         if open.spec.effect == EffectKind::Once {
-            self.actions.push(Action::StoreFinished(no, completion));
+            // What is confidential never reaches a disk: the journal keeps what became of it.
+            let stored = if open.spec.confidential {
+                Arc::new(without_content(&completion, open.lang()))
+            } else {
+                completion
+            };
+            self.actions.push(Action::StoreFinished(no, stored));
         } else {
             self.deliver(now, no);
         }
@@ -184,7 +292,6 @@ impl Desk {
         let Some(open) = self.open.remove(&no) else {
             return;
         };
-        let lang = open.lang();
         let Some(completion) = open.ended else { return };
         let status = completion.status();
         tracing::info!(
@@ -201,28 +308,19 @@ impl Desk {
         if status == Status::Busy {
             self.book.forget(&open.key);
         } else {
-            let once = open.spec.effect == EffectKind::Once;
-            match (open.spec.confidential, once) {
-                (true, true) => {
-                    let remains = Arc::new(without_content(&completion, lang));
-                    let key = open.key.clone();
-                    self.book
-                        .end_confidential_once(key, completion, remains, now.instant);
-                }
-                (true, false) => {
-                    self.book
-                        .end(open.key, Shelf::Confidential, completion, now.instant);
-                }
-                (false, true) => self
-                    .book
-                    .end(open.key, Shelf::Once, completion, now.instant),
-                (false, false) => self
-                    .book
-                    .end(open.key, Shelf::Others, completion, now.instant),
-            }
+            let kept_on = if open.spec.confidential {
+                Shelf::Confidential
+            } else if open.spec.effect == EffectKind::Once {
+                Shelf::Once
+            } else {
+                Shelf::Others
+            };
+            self.book.end(open.key, kept_on, completion, now.instant);
         }
         let cancelled = status == Status::Cancelled;
         self.conclude_cancels(now, open.cancelled_by, cancelled);
+        // What became of it may still be asked of the device.
+        self.dispatch(now, &open.device);
     }
 
     fn expire(&mut self, now: Moment, no: CallNo) {
@@ -262,8 +360,8 @@ impl Desk {
         }
     }
 
-    /// What the driver tells: at once, after what the gateway has not told yet.
-    fn progress(&mut self, no: CallNo, event: ProgressEvent) {
+    /// What happens to a call beyond that: told at once, after what is not told yet.
+    pub(super) fn progress(&mut self, no: CallNo, event: ProgressEvent) {
         self.tell_reached(no);
         self.tell(no, event);
     }

@@ -3,9 +3,12 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use jiff::Timestamp;
-use koffer_proto::{Class, DeviceHealth, DeviceState, Reason, StateDocument, Status};
+use koffer_proto::{
+    Class, Detail, DeviceHealth, DeviceId, DeviceState, EffectKind, Failure, Lang, OperationSpec,
+    Reason, StateDocument, Status,
+};
 
-use super::{CallNo, claims::Claim, desk::BRIEF, queue::FairQueue};
+use super::{CallNo, claims::Claim, desk::BRIEF, queue::FairQueue, texts};
 
 /// How the driver finds the device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +39,11 @@ pub(crate) struct Station {
     pub(crate) generation: u64,
     pub(crate) queue: FairQueue<CallNo>,
     pub(crate) running: Option<CallNo>,
+    /// A call of before, whose outcome the device is asked for.
+    pub(crate) settling: Option<CallNo>,
     pub(crate) claim: Option<Claim>,
+    /// Calls whose outcome only a person can tell, as the retained state says it.
+    pub(crate) unresolved: Vec<Reason>,
     /// From when on it shows as busy, with one call after the other without a pause.
     busy_from: Option<Instant>,
     since: Timestamp,
@@ -53,7 +60,9 @@ impl Station {
             generation: 1,
             queue: FairQueue::new(queue_bound),
             running: None,
+            settling: None,
             claim: None,
+            unresolved: Vec::new(),
             busy_from: None,
             since: now,
             shown: None,
@@ -68,7 +77,29 @@ impl Station {
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.is_usable() && self.running.is_none()
+        self.is_usable() && self.running.is_none() && self.settling.is_none()
+    }
+
+    /// What a call gets that would make an unknown outcome worse: money must not move again on a
+    /// terminal of which nobody knows whether it has. A page or a chip is another one next time.
+    pub(crate) fn doubted(
+        &self,
+        device: &DeviceId,
+        spec: &OperationSpec,
+        lang: Lang,
+    ) -> Option<Failure> {
+        (self.is_locked() && spec.effect == EffectKind::Once).then(|| {
+            let text = texts::unavailable(device, &texts::all(&self.unresolved));
+            let reasons = self.unresolved.iter().map(|r| r.keyword.clone()).collect();
+            Failure::without_effect(Status::Unavailable, text.get(lang)).with(Detail {
+                reasons,
+                ..Detail::default()
+            })
+        })
+    }
+
+    fn is_locked(&self) -> bool {
+        self.class == Class::Payment && !self.unresolved.is_empty()
     }
 
     /// It is given a call.
@@ -108,9 +139,14 @@ impl Station {
             Condition::Absent(reason) => (DeviceState::Absent, vec![reason.clone()]),
             Condition::Blocked(reasons) => (DeviceState::Fault, reasons.clone()),
             Condition::Usable(reasons) => {
+                let mut reasons = reasons.clone();
+                reasons.extend_from_slice(&self.unresolved);
                 let busy = self.running.and(self.busy_from);
-                let state = if busy.is_some_and(|from| from <= now) {
+                let busy = busy.is_some_and(|from| from <= now);
+                let state = if busy || self.settling.is_some() {
                     DeviceState::Busy
+                } else if self.is_locked() {
+                    DeviceState::Fault
                 } else if self.claim(now).is_some() {
                     DeviceState::Claimed
                 } else if reasons.is_empty() {
@@ -118,7 +154,7 @@ impl Station {
                 } else {
                     DeviceState::Degraded
                 };
-                (state, reasons.clone())
+                (state, reasons)
             }
         }
     }

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use koffer_proto::{
-    Class, Completion, DecodeRequestError, Detail, DeviceId, EffectKind, Failure, Lang,
-    OperationSpec, Request, Segment, Sha256, Status, Text,
+    ClaimToken, Class, ClientId, Completion, DecodeRequestError, Detail, DeviceId, EffectKind,
+    Failure, Lang, OperationSpec, Request, Segment, Sha256, Status, Text,
     class::{any_device, gateway::CallPhase},
 };
 
 use super::{
     book::Known,
     claims::Claim,
-    desk::{Action, BRIEF, CallNo, Desk, Journalled, Moment, Open, millis},
+    desk::{Action, Asked, BRIEF, CallNo, Desk, Journalled, Moment, Open, millis},
     incoming::{self, Admitted, Listener, Refusal, Ticket},
     station::{Condition, Station},
     texts,
@@ -85,6 +85,15 @@ impl Desk {
                 self.actions.push(Action::Acknowledge(ticket));
                 return Ok(());
             }
+            Known::Journalled(no) => {
+                self.actions.push(Action::Read(Asked {
+                    no,
+                    spec,
+                    listener: call.listener,
+                    ticket,
+                }));
+                return Ok(());
+            }
             Known::Ended(completion) => {
                 let message = self.completion(&call.listener, &completion, Some(spec));
                 self.actions
@@ -118,7 +127,12 @@ impl Desk {
         ticket: Ticket,
     ) -> Result<(), Failure> {
         let spec = request.spec();
-        let device = self.choose(now, &call, spec)?;
+        let asker = Asker {
+            client: &call.client,
+            claim: call.claim.as_ref(),
+            lang: call.listener.lang,
+        };
+        let device = self.choose(now, &call.target, &[], asker, spec)?;
         let longest = now.instant + spec.max_duration;
         let deadline = call.deadline.min(longest);
         let no = CallNo(self.last_no + 1);
@@ -126,12 +140,16 @@ impl Desk {
         let left = deadline.saturating_duration_since(now.instant);
         let deadline_wall = now.wall.checked_add(left).unwrap_or(Timestamp::MAX);
         let key = (call.client.clone(), call.call.clone());
-        self.book.open(key.clone(), digest, no);
+        let once = spec.effect == EffectKind::Once;
+        self.book.open(key.clone(), digest, no, once);
         self.open.insert(
             no,
             Open {
                 key,
                 spec,
+                target: call.target.clone(),
+                claim: call.claim.clone(),
+                tried: Vec::new(),
                 device: device.clone(),
                 accepted_at: now.wall,
                 deadline,
@@ -146,6 +164,7 @@ impl Desk {
                 seq: 0,
                 untold: None,
                 told_from: now.instant + BRIEF,
+                unknown: None,
                 ended: None,
             },
         );
@@ -180,7 +199,7 @@ impl Desk {
                         target: call.target,
                         operation: spec,
                         digest,
-                        lang: call.listener.lang,
+                        answer_to: call.listener.answer_to(),
                         accepted_at: now.wall,
                         deadline: deadline_wall,
                     }));
@@ -217,19 +236,24 @@ impl Desk {
     fn choose(
         &self,
         now: Moment,
-        call: &Admitted,
+        target: &Segment,
+        tried: &[DeviceId],
+        asker: Asker<'_>,
         spec: &OperationSpec,
     ) -> Result<DeviceId, Failure> {
         if spec.class == Class::Gateway {
-            return Ok(DeviceId::from(call.target.clone()));
+            return Ok(DeviceId::from(target.clone()));
         }
         let mut first_failure = None;
         let mut with_room = None;
-        for device in self.candidates(&call.target) {
+        for device in self.candidates(target) {
             let Some(station) = self.stations.get(&device) else {
                 continue;
             };
-            match usable_for(&device, station, now, call, spec) {
+            if tried.contains(&device) {
+                continue;
+            }
+            match usable_for(&device, station, now, asker, spec) {
                 Ok(()) if station.is_idle() && station.queue.len() == 0 => return Ok(device),
                 Ok(()) => with_room = with_room.or(Some(device)),
                 Err(failure) => first_failure = first_failure.or(Some(failure)),
@@ -237,10 +261,27 @@ impl Desk {
         }
         with_room.ok_or_else(|| {
             first_failure.unwrap_or_else(|| {
-                let text = texts::unknown_device(&call.target);
-                Failure::without_effect(Status::UnknownDevice, text.get(call.listener.lang))
+                let text = texts::unknown_device(target);
+                Failure::without_effect(Status::UnknownDevice, text.get(asker.lang))
             })
         })
+    }
+
+    /// Another device of the role that can take the call now.
+    pub(super) fn another_device(&self, now: Moment, no: CallNo) -> Option<DeviceId> {
+        let open = self.open.get(&no)?;
+        if !self.roles.contains_key(&open.target) {
+            return None;
+        }
+        let asker = Asker {
+            client: &open.key.0,
+            claim: open.claim.as_ref(),
+            lang: open.lang(),
+        };
+        let mut tried = open.tried.clone();
+        tried.push(open.device.clone());
+        self.choose(now, &open.target, &tried, asker, open.spec)
+            .ok()
     }
 
     fn join(&mut self, no: CallNo, listener: Listener) {
@@ -267,22 +308,30 @@ impl Desk {
     }
 }
 
-/// Whether `station` takes `call` now.
+/// Who asks for a device.
+#[derive(Clone, Copy)]
+struct Asker<'a> {
+    client: &'a ClientId,
+    claim: Option<&'a ClaimToken>,
+    lang: Lang,
+}
+
+/// Whether `station` takes a call of `asker` now.
 fn usable_for(
     device: &DeviceId,
     station: &Station,
     now: Moment,
-    call: &Admitted,
+    asker: Asker<'_>,
     spec: &OperationSpec,
 ) -> Result<(), Failure> {
-    let lang = call.listener.lang;
+    let lang = asker.lang;
     let claim_operation =
         matches!(spec.name, "claim" | "release") && spec.class == Class::AnyDevice;
     if claim_operation {
         return Ok(());
     }
     if let Some(claim) = station.claim(now.instant)
-        && !claim.is_proven_by(&call.client, call.claim.as_ref())
+        && !claim.is_proven_by(asker.client, asker.claim)
     {
         return Err(claimed(device, claim, now, lang));
     }
@@ -309,6 +358,9 @@ fn usable_for(
         Condition::Fault(reason) | Condition::Absent(reason) => {
             return Err(unavailable(vec![reason.keyword.clone()], &reason.text));
         }
+    }
+    if let Some(failure) = station.doubted(device, spec, lang) {
+        return Err(failure);
     }
     if station.queue.is_full() {
         return Err(busy(device, lang));

@@ -2,8 +2,11 @@
 //! English.
 
 use koffer_proto::{
-    CallIdError, Class, ClientId, DecodeRequestError, DeviceId, Reason, Segment, Text,
+    CallId, CallIdError, Class, ClientId, DecodeRequestError, DeviceId, OperationSpec, Reason,
+    Segment, Text, class::gateway::Finding,
 };
+
+use crate::journal::Resolution;
 
 pub(super) fn retained() -> Text {
     Text::new(
@@ -219,10 +222,131 @@ pub(super) fn not_stored(error: &str) -> Text {
     )
 }
 
-pub(super) fn resolve_unsupported() -> Text {
+pub(super) fn settling() -> Text {
     Text::new(
-        "Diese Version führt noch kein dauerhaftes Journal; es gibt nichts aufzulösen.",
-        "This version keeps no durable journal yet; there is nothing to resolve.",
+        "Die Verbindung brach ab. Was geschehen ist, wird mit den Aufzeichnungen des Geräts geklärt.",
+        "The connection broke. What happened is being settled with the device's own records.",
+    )
+}
+
+pub(super) fn still_settling() -> Text {
+    Text::new(
+        "Der Ausgang wird noch mit den Aufzeichnungen des Geräts geklärt. Bitte die Antwort abwarten.",
+        "The outcome is still being settled with the device's own records. Please wait for the answer.",
+    )
+}
+
+pub(super) fn restarted_before_it_began() -> Text {
+    Text::new(
+        "Das Gateway wurde neu gestartet, bevor das Gerät an der Reihe war. Es ist nichts geschehen; \
+         bei Bedarf mit neuer Aufrufkennung wiederholen.",
+        "The gateway restarted before it was the device's turn. Nothing happened; \
+         if it is still wanted, call again with a new call id.",
+    )
+}
+
+pub(super) fn restarted_after_it_began() -> Text {
+    Text::new(
+        "Das Gateway wurde mitten im Vorgang neu gestartet. Nicht wiederholen, am Gerät nachsehen.",
+        "The gateway restarted in the middle of it. Do not repeat it; look at the device.",
+    )
+}
+
+pub(super) fn not_journalled() -> Reason {
+    Reason::new(
+        "not-journalled",
+        "Das Journal enthält zu diesem Aufruf nichts, womit sich der Ausgang klären ließe.",
+        "The journal holds nothing of this call that would settle the outcome.",
+    )
+}
+
+pub(super) fn device_gone(device: &DeviceId) -> Reason {
+    Reason::new(
+        "device-gone",
+        format!(
+            "Das Gerät „{device}“ steht nicht mehr in der Konfiguration und kann nicht gefragt werden."
+        ),
+        format!("The device \"{device}\" is no longer in the configuration and cannot be asked."),
+    )
+}
+
+pub(super) fn no_longer_journalled() -> Text {
+    Text::new(
+        "Der Aufruf ist beendet; wie, wird nicht mehr aufbewahrt. Nicht wiederholen, in den Belegen nachsehen.",
+        "The call has ended; how is no longer kept. Do not repeat it; look at the receipts.",
+    )
+}
+
+pub(super) fn not_read(error: &str) -> Text {
+    Text::new(
+        format!(
+            "Der Aufruf ist beendet, das Journal aber nicht lesbar ({error}). Nicht wiederholen, am Gerät nachsehen."
+        ),
+        format!(
+            "The call has ended, but the journal cannot be read ({error}). Do not repeat it; look at the device."
+        ),
+    )
+}
+
+/// Why a device stays out of use, or wants attention: nobody knows what it did, and who may say.
+pub(super) fn unresolved(
+    (client, call): &(ClientId, CallId),
+    operation: &OperationSpec,
+    reason: &Reason,
+) -> Reason {
+    let name = operation.name;
+    Reason::new(
+        "outcome-unknown",
+        format!(
+            "Ob „{name}“ ({client}, Aufruf {call}) ausgeführt wurde, ist nicht bekannt. {} Wer es \
+             weiß und das Recht hat, trägt es mit „kofferctl resolve“ ein.",
+            reason.text.de
+        ),
+        format!(
+            "Whether \"{name}\" ({client}, call {call}) was carried out is not known. {} Who knows \
+             and has the right notes it with \"kofferctl resolve\".",
+            reason.text.en
+        ),
+    )
+}
+
+pub(super) fn nothing_to_resolve((client, call): &(ClientId, CallId)) -> Text {
+    Text::new(
+        format!("Kein Aufruf {call} von „{client}“ wartet auf eine Klärung."),
+        format!("No call {call} of \"{client}\" waits to be resolved."),
+    )
+}
+
+pub(super) fn may_not_resolve(client: &ClientId) -> Text {
+    Text::new(
+        format!(
+            "„{client}“ darf den Ausgang nicht eintragen. Das darf die Technik, oder wer in der \
+             Konfiguration „resolve = true“ hat."
+        ),
+        format!(
+            "\"{client}\" may not say what became of it. A technician may, or who has \
+             \"resolve = true\" in the configuration."
+        ),
+    )
+}
+
+/// What is answered once a person has said what became of a call.
+pub(super) fn resolved(resolution: &Resolution) -> Text {
+    let Resolution {
+        by,
+        at,
+        finding,
+        observation,
+    } = resolution;
+    let (de, en) = match finding {
+        Finding::Done => ("ausgeführt", "done"),
+        Finding::NotDone => ("nicht ausgeführt", "not done"),
+        Finding::Partial => ("teilweise ausgeführt", "partly done"),
+    };
+    let observation = observation.as_str();
+    Text::new(
+        format!("Von „{by}“ am {at} festgestellt: {de}. „{observation}“"),
+        format!("Found by \"{by}\" at {at}: {en}. \"{observation}\""),
     )
 }
 

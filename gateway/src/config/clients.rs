@@ -9,7 +9,7 @@ use koffer_proto::{Class, ClientId, Text};
 
 use super::{
     finding::{Reported, text},
-    form::{Choice, Form, Given, List, Parsed, Refusal, parse_name},
+    form::{Choice, Form, Given, List, Parsed, Refusal, Switch, parse_name},
     key::{Key, Preset, Section, add_line},
     mqtt::{Broker, GATEWAY_USERNAME},
     secret::{INLINE, PasswordFile, Passwords},
@@ -27,6 +27,8 @@ pub struct ClientConfig {
     pub password: Option<Secret>,
     /// The classes whose devices it may call.
     pub allow: Allowed,
+    /// Whether it may say what became of a call whose outcome is unknown.
+    pub resolve: bool,
 }
 
 const ROLES: &[(&str, ClientRole)] = &[
@@ -91,10 +93,19 @@ static ALLOW: Key<List<ClassOrStar>> = Key {
             rights are given, not taken away.",
 };
 
+static RESOLVE: Key<Switch> = Key {
+    name: "resolve",
+    form: Switch,
+    preset: Preset::Value("false"),
+    example: "resolve = false",
+    about: "Whether a workstation may say what became of a call whose outcome is unknown (`resolve`), on \
+            devices of the classes in `allow`. Technicians always may. It is journalled who said so.",
+};
+
 pub(super) static SECTION: Section = Section {
     path: "clients.<name>",
     about: "One table per client. The name is its MQTT user name and its segment in topics; `kofferd` is the gateway's own.",
-    keys: &[&ROLE, &PASSWORD, &PASSWORD_FILE, &ALLOW],
+    keys: &[&ROLE, &PASSWORD, &PASSWORD_FILE, &ALLOW, &RESOLVE],
     tables: &[],
 };
 
@@ -212,6 +223,7 @@ fn client(
         password => Ok(password),
     });
     let allow = table.get(&ALLOW).map(allowed);
+    let resolve = table.get(&RESOLVE);
     if let (Ok(role), Ok(allow)) = (&role, &allow) {
         check_rights(table, *role, allow)?;
     }
@@ -219,6 +231,7 @@ fn client(
         role: role?,
         password: password?,
         allow: allow?,
+        resolve: resolve?,
     })
 }
 

@@ -2,12 +2,15 @@
 
 use std::{collections::BTreeMap, ffi::OsString};
 
+use koffer_drivers::card::pcsc::PcscConfig;
 use koffer_proto::{Class, DeviceId};
 
 use super::{
     finding::{Reported, text},
     form::{Choice, parse_name},
+    ipp::{self, IppConfig},
     key::{Key, Preset, Section},
+    pcsc,
     table::Table,
     zvt::{self, ZvtConfig},
 };
@@ -26,6 +29,10 @@ pub struct DeviceConfig {
 pub enum DriverConfig {
     /// A payment terminal that speaks ZVT.
     Zvt(ZvtConfig),
+    /// A document printer that speaks IPP.
+    Ipp(IppConfig),
+    /// A chip card terminal behind PC/SC.
+    Pcsc(PcscConfig),
 }
 
 impl DriverConfig {
@@ -33,6 +40,8 @@ impl DriverConfig {
     pub fn class(&self) -> Class {
         match self {
             Self::Zvt(_) => Class::Payment,
+            Self::Ipp(_) => Class::DocumentPrinter,
+            Self::Pcsc(_) => Class::CardTerminal,
         }
     }
 
@@ -40,6 +49,8 @@ impl DriverConfig {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Zvt(_) => "zvt",
+            Self::Ipp(_) => "ipp",
+            Self::Pcsc(_) => "pcsc",
         }
     }
 
@@ -47,13 +58,26 @@ impl DriverConfig {
     pub fn endpoint(&self) -> String {
         match self {
             Self::Zvt(zvt) => zvt.address.to_string(),
+            Self::Ipp(ipp) => ipp.address.to_string(),
+            Self::Pcsc(pcsc) => pcsc.reader.to_string(),
         }
     }
 
-    /// What only one device can be connected to.
-    fn port(&self) -> String {
+    /// The key that says what it is connected to.
+    fn endpoint_key(&self) -> &'static str {
         match self {
-            Self::Zvt(zvt) => zvt.address.port(),
+            Self::Zvt(_) | Self::Ipp(_) => "address",
+            Self::Pcsc(_) => pcsc::READER.name,
+        }
+    }
+
+    /// Whether it is connected to what the other one is connected to, which serves one device only.
+    fn meets(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Zvt(one), Self::Zvt(other)) => one.address.port() == other.address.port(),
+            (Self::Ipp(one), Self::Ipp(other)) => one.port() == other.port(),
+            (Self::Pcsc(one), Self::Pcsc(other)) => pcsc::share_a_reader(one, other),
+            (Self::Zvt(_) | Self::Ipp(_) | Self::Pcsc(_), _) => false,
         }
     }
 }
@@ -61,11 +85,17 @@ impl DriverConfig {
 #[derive(Clone, Copy)]
 pub(super) enum Driver {
     Zvt,
+    Ipp,
+    Pcsc,
 }
 
 pub(super) static DRIVER: Key<Choice<Driver>> = Key {
     name: "driver",
-    form: Choice(&[("zvt", Driver::Zvt)]),
+    form: Choice(&[
+        ("zvt", Driver::Zvt),
+        ("ipp", Driver::Ipp),
+        ("pcsc", Driver::Pcsc),
+    ]),
     preset: Preset::Required,
     example: r#"driver = "zvt""#,
     about: "Which driver serves the device; it decides the device's class and the other keys of the table.",
@@ -114,6 +144,14 @@ fn device(
             table.only(&zvt::SECTION);
             zvt::read(&table, name, credentials).map(DriverConfig::Zvt)
         }
+        Driver::Ipp => {
+            table.only(&ipp::SECTION);
+            ipp::read(&table).map(DriverConfig::Ipp)
+        }
+        Driver::Pcsc => {
+            table.only(&pcsc::SECTION);
+            pcsc::read(&table).map(DriverConfig::Pcsc)
+        }
     });
     Ok(DeviceConfig {
         id: id?,
@@ -146,26 +184,27 @@ fn id(devices: &Table<'_>, name: &str) -> Result<DeviceId, Reported> {
 }
 
 fn refuse_shared_ports(table: &Table<'_>, devices: &mut Devices<'_>) {
-    let mut owners: BTreeMap<String, &str> = BTreeMap::new();
+    let mut owners: Vec<(&str, DriverConfig)> = Vec::new();
     for (name, device) in devices {
         let Ok(DeviceConfig { driver, .. }) = device else {
             continue;
         };
-        let port = driver.port();
-        if let Some(owner) = owners.get(&port) {
-            *device = Err(table.table(name).mistake(
-                "address",
-                text!(
-                    "{port} gehört schon dem Gerät {owner}",
-                    "{port} already belongs to the device {owner}"
-                ),
-                text!(
-                    "Eine der beiden Adressen berichtigen: zwei Treiber an einem Gerät stören einander.",
-                    "Correct one of the two addresses: two drivers at one device disturb each other."
-                ),
-            ));
-        } else {
-            owners.insert(port, name);
-        }
+        let owner = owners.iter().find(|(_, owner)| owner.meets(driver));
+        let Some((owner, _)) = owner else {
+            owners.push((name, driver.clone()));
+            continue;
+        };
+        let (key, endpoint) = (driver.endpoint_key(), driver.endpoint());
+        *device = Err(table.table(name).mistake(
+            key,
+            text!(
+                "{endpoint} gehört schon dem Gerät {owner}",
+                "{endpoint} already belongs to the device {owner}"
+            ),
+            text!(
+                "Eine der beiden Angaben berichtigen: zwei Treiber an einem Gerät stören einander.",
+                "Correct one of the two entries: two drivers at one device disturb each other."
+            ),
+        ));
     }
 }

@@ -53,11 +53,11 @@ static CALLS_KEPT: Key<Whole> = Key {
         min: 100,
         max: 1_000_000,
     },
-    preset: Preset::Value("10000"),
-    example: "calls_kept = 10000",
-    about: "Completed calls remembered, so that the same call id gets the stored completion again \
-            instead of a second effect. At a call a minute that is 166 hours of open counters; \
-            an entry is estimated at a kilobyte.",
+    preset: Preset::Value("100000"),
+    example: "calls_kept = 100000",
+    about: "Completed calls that must not happen twice and are known again by their id, so that the same \
+            call id gets the stored completion again instead of a second effect. The completions are in \
+            the journal; in memory a call takes about 100 bytes.",
 };
 
 static CONFIDENTIAL_KEPT: Key<Millis> = Key {

@@ -16,11 +16,13 @@ mod endpoint;
 mod finding;
 mod form;
 mod gateway;
+mod ipp;
 mod key;
 mod layers;
 mod limits;
 mod log;
 mod mqtt;
+mod pcsc;
 mod reference;
 mod roles;
 mod secret;
@@ -45,6 +47,7 @@ pub use devices::{DeviceConfig, DriverConfig};
 pub use endpoint::HostPort;
 pub use finding::{Finding, Mistakes, Origin};
 pub use gateway::GatewayConfig;
+pub use ipp::IppConfig;
 pub use limits::Limits;
 pub use log::{LogConfig, LogTarget};
 pub use mqtt::{BrokerAddress, EmbeddedBroker, ExternalBroker, GATEWAY_USERNAME, MqttConfig};
@@ -81,7 +84,7 @@ pub struct Config {
 }
 
 /// The sections, in the order of the reference.
-static SECTIONS: [&Section; 10] = [
+static SECTIONS: [&Section; 12] = [
     &gateway::SECTION,
     &limits::SECTION,
     &log::SECTION,
@@ -91,6 +94,8 @@ static SECTIONS: [&Section; 10] = [
     &clients::SECTION,
     &devices::SECTION,
     &zvt::SECTION,
+    &ipp::SECTION,
+    &pcsc::SECTION,
     &roles::SECTION,
 ];
 

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use koffer_drivers::{Call, CallControl, Contact, Driver, Fault, Finished, Opened, Report};
+use koffer_drivers::{
+    Call, CallControl, Contact, Driver, Fault, Finished, Interrupted, Opened, Reconciled, Report,
+};
 use koffer_proto::{
     DeviceId, EffectKind, Failure, Outcome, Reason, Request, Response, Status,
     class::any_device::{self, ResetDone},
@@ -18,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::{DeviceSpec, description::description};
 use crate::{
     backoff::Backoff,
-    calls::{Condition, News, Start},
+    calls::{Condition, Job, News, Settle, Start},
 };
 
 /// A device that answers slowly at first (a terminal that dials in) is given this long.
@@ -27,6 +29,9 @@ const OPENING: Duration = Duration::from_mins(1);
 /// What a driver may take after its call's deadline to bring the device to rest: an abort on a
 /// payment terminal is answered within some seconds, and the ZVT driver gives up after 76 s at the latest.
 const GRACE: Duration = Duration::from_secs(80);
+
+/// How long a driver may look for what became of a call: longer than it waits for one answer.
+const RECONCILING: Duration = Duration::from_mins(4);
 
 /// Pauses before a device is opened again: a cable that is plugged back in should work at once,
 /// a terminal that is switched off for the night needs no more than this.
@@ -43,7 +48,7 @@ const SAID: usize = 16;
 /// A supervised device.
 pub struct Supervised {
     /// Where its calls go: one at a time, so one place is enough.
-    pub jobs: mpsc::Sender<Start>,
+    pub jobs: mpsc::Sender<Job>,
     /// Ends when the device was let go of.
     pub task: JoinHandle<()>,
 }
@@ -72,7 +77,7 @@ pub fn supervise(
 
 struct Supervisor {
     spec: DeviceSpec,
-    jobs: mpsc::Receiver<Start>,
+    jobs: mpsc::Receiver<Job>,
     news: mpsc::Sender<(DeviceId, News)>,
     stop: CancellationToken,
     crashes: u32,
@@ -94,10 +99,16 @@ enum Ended {
 }
 
 /// What is asked of a life.
-struct Order {
-    request: Request,
-    call: Call,
-    finished: oneshot::Sender<Finished>,
+enum Order {
+    Run {
+        request: Request,
+        call: Call,
+        finished: oneshot::Sender<Finished>,
+    },
+    Settle {
+        interrupted: Interrupted,
+        settled: oneshot::Sender<Reconciled>,
+    },
 }
 
 /// What a life says by itself.
@@ -170,12 +181,17 @@ impl Supervisor {
             () = over => true,
             () = self.stop.cancelled() => false,
             job = self.jobs.recv() => match job {
-                Some(start) if is_reset(&start.request) => {
+                Some(Job::Run(start)) if is_reset(&start.request) => {
                     self.crashes = 0;
                     self.resetting = Some(Box::new(start));
                     true
                 }
-                Some(start) => {
+                Some(Job::Settle(settle)) => {
+                    let lost = Reconciled::Lost(silent());
+                    self.tell(News::Settled(settle.no, lost)).await;
+                    true
+                }
+                Some(Job::Run(start)) => {
                     // It was on its way when contact was lost.
                     let text = silent().reason.text;
                     let failure =
@@ -213,12 +229,16 @@ impl Supervisor {
                     Some(Said::Opened(_)) | None => return Ended::Crashed,
                 },
                 job = self.jobs.recv() => {
-                    let Some(start) = job else { return Ended::Stopped };
-                    if is_reset(&start.request) {
-                        self.let_go(life).await;
-                        return Ended::Reset(Box::new(start));
-                    }
-                    match self.run_call(&mut life, start).await {
+                    let ended = match job {
+                        None => return Ended::Stopped,
+                        Some(Job::Run(start)) if is_reset(&start.request) => {
+                            self.let_go(life).await;
+                            return Ended::Reset(Box::new(start));
+                        }
+                        Some(Job::Run(start)) => self.run_call(&mut life, start).await,
+                        Some(Job::Settle(settle)) => self.settle(&mut life, settle).await,
+                    };
+                    match ended {
                         None => {}
                         Some(Ended::Lost(fault)) => {
                             self.let_go(life).await;
@@ -266,7 +286,7 @@ impl Supervisor {
         let (finished, mut outcome) = oneshot::channel();
         if life
             .orders
-            .send(Order {
+            .send(Order::Run {
                 request,
                 call,
                 finished,
@@ -323,6 +343,35 @@ impl Supervisor {
         ended
     }
 
+    /// Asks the device what became of a call of before. `Some`: the life ended with it.
+    async fn settle(&mut self, life: &mut Life, settle: Settle) -> Option<Ended> {
+        let Settle { no, interrupted } = settle;
+        let (settled, answer) = oneshot::channel();
+        let order = Order::Settle {
+            interrupted,
+            settled,
+        };
+        // Where the life ended in this very moment, nobody answers.
+        let _ = life.orders.send(order).await;
+        let (reconciled, ended) = match timeout(RECONCILING, answer).await {
+            Ok(Ok(Reconciled::Lost(fault))) => {
+                (Reconciled::Lost(fault.clone()), Some(Ended::Lost(fault)))
+            }
+            Ok(Ok(reconciled)) => (reconciled, None),
+            Ok(Err(_)) => (Reconciled::Lost(silent()), Some(Ended::Crashed)),
+            Err(_) => {
+                life.task.abort();
+                (Reconciled::Lost(silent()), Some(Ended::Lost(silent())))
+            }
+        };
+        if let Reconciled::Lost(fault) = &reconciled {
+            self.tell(News::Condition(Condition::Fault(fault.reason.clone())))
+                .await;
+        }
+        self.tell(News::Settled(no, reconciled)).await;
+        ended
+    }
+
     /// Closes the device in an orderly way, within bounds.
     async fn let_go(&self, mut life: Life) {
         let (gone, _) = mpsc::channel(1);
@@ -370,8 +419,18 @@ async fn life(
         tokio::select! {
             biased;
             order = orders.recv() => {
-                let Some(Order { request, mut call, finished }) = order else {
-                    return driver.close().await;
+                let (request, mut call, finished) = match order {
+                    None => return driver.close().await,
+                    Some(Order::Run { request, call, finished }) => (request, call, finished),
+                    Some(Order::Settle { interrupted, settled }) => {
+                        let reconciled = driver.reconcile(&interrupted).await;
+                        let lost = matches!(reconciled, Reconciled::Lost(_));
+                        let _ = settled.send(reconciled);
+                        if lost {
+                            return driver.close().await;
+                        }
+                        continue;
+                    }
                 };
                 let result = driver.run(request, &mut call).await;
                 let lost = result.contact != Contact::Kept;

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
-    calls::{CallNo, Condition, News, Start},
+    calls::{CallNo, Condition, Job, News, Start},
     journal::{Journal, Volatile},
 };
 
@@ -158,13 +158,13 @@ impl Bench {
         );
         let steering = control.steering();
         let device = "till-1".parse().unwrap();
-        let start = Start {
+        let start = Job::Run(Start {
             no: CallNo(self.calls),
             device,
             request: request.into(),
             call,
             control,
-        };
+        });
         assert!(self.supervised.jobs.send(start).await.is_ok());
         steering
     }

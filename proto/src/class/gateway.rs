@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::empty;
 use crate::{
-    CallId, Class, ClientId, DeviceId, EffectKind, Health, Segment, bound::bounded_text,
+    CallId, Class, ClientId, DeviceId, EffectKind, Health, Reason, Segment, bound::bounded_text,
     operation::operations,
 };
 
@@ -71,6 +71,10 @@ pub struct OpenCall {
 pub struct Calls {
     /// In the order they were accepted.
     pub calls: Vec<OpenCall>,
+    /// Calls whose outcome only a person can tell; a workstation sees its own, and those it may
+    /// resolve.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unresolved: Vec<Unresolved>,
 }
 
 /// Parameters of `cancel`.
@@ -161,6 +165,23 @@ pub enum Finding {
 bounded_text! {
     /// What a person saw, in their words.
     Observation in 1..=500;
+}
+
+/// A call whose outcome only a person can tell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Unresolved {
+    /// Whose call it is.
+    pub client: ClientId,
+    /// The call id as text.
+    pub call: CallId,
+    /// The device that may have done it.
+    pub device: DeviceId,
+    /// The operation.
+    pub operation: Segment,
+    /// When it was accepted.
+    pub accepted_at: Timestamp,
+    /// What is not known, and what to look at.
+    pub reason: Reason,
 }
 
 /// Parameters of `resolve`.

@@ -24,9 +24,10 @@ use koffer_proto::{
 };
 use tokio::time::timeout;
 
+use koffer_tests::pcsc::alone;
+
 use crate::runner::{
-    AID, Bench, PATIENCE, alone, batch, connect, content, read, repeated, socket, transmitted,
-    write,
+    AID, Bench, PATIENCE, batch, connect, content, read, repeated, socket, transmitted, write,
 };
 
 const READER: &str = "Koffer Pad 00 00";

@@ -10,9 +10,11 @@ use koffer_fixtures::card::{
 };
 use koffer_proto::{Effect, EventKind, ProgressEvent, Status, class::card_terminal::Disposition};
 
+use koffer_tests::pcsc::{alone, other_program};
+
 use crate::runner::{
-    AID, Bench, PATIENCE, alone, batch, connect, content, disconnect, other_program, read,
-    repeated, transmitted, until_present, write,
+    AID, Bench, PATIENCE, batch, connect, content, disconnect, read, repeated, transmitted,
+    until_present, write,
 };
 
 const SLOT: [&str; 2] = ["Virtual PCD 00 00", "Virtual PCD 00 01"];

@@ -2,15 +2,11 @@
 //! record of their effects, lets it watch, and opens it again.
 
 use std::{
-    env,
-    future::Future,
     path::{Path, PathBuf},
-    process::Command,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
-    thread,
     time::Duration,
 };
 
@@ -34,35 +30,6 @@ use tokio::{sync::mpsc, time::Instant, time::timeout};
 pub(crate) const AID: [u8; 6] = [0xA0, 0, 0, 0, 0x77, 1];
 /// More than any step takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-const HOME: &str = "KOFFER_CARD_TEST_HOME";
-
-/// Runs the test in a process of its own that finds its pcscd in a folder of its own.
-pub(crate) fn alone<F: Future<Output = ()>>(body: impl FnOnce(PathBuf) -> F) {
-    if let Some(home) = env::var_os(HOME) {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(body(home.into()));
-        return;
-    }
-    let test = thread::current().name().unwrap().to_owned();
-    let home = tempfile::tempdir().unwrap();
-    let outcome = Command::new(env::current_exe().unwrap())
-        .args(["--exact", &test, "--nocapture", "--test-threads=1"])
-        .env("RUST_BACKTRACE", "0")
-        .env(HOME, home.path())
-        .env("PCSCLITE_CSOCK_NAME", Pcscd::socket(home.path()))
-        .output()
-        .unwrap();
-    assert!(
-        outcome.status.success(),
-        "{}\n{}",
-        String::from_utf8_lossy(&outcome.stdout),
-        String::from_utf8_lossy(&outcome.stderr)
-    );
-}
 
 /// A driver under supervision.
 pub(crate) struct Bench {
@@ -335,20 +302,6 @@ pub(crate) fn transmitted(response: Response) -> card::Transmitted {
     match response {
         Response::CardTerminal(card::Response::Transmit(transmitted)) => transmitted,
         other => panic!("{other:?}"),
-    }
-}
-
-/// The output of an independent client; `Err` where it failed.
-pub(crate) fn other_program(program: &str, arguments: &[&str]) -> Result<String, String> {
-    let outcome = Command::new(program).args(arguments).output();
-    let outcome =
-        outcome.unwrap_or_else(|error| panic!("{program}: {error}; install opensc and pcsc-tools"));
-    let text = [outcome.stdout, outcome.stderr].concat();
-    let text = String::from_utf8_lossy(&text).into_owned();
-    if outcome.status.success() {
-        Ok(text)
-    } else {
-        Err(text)
     }
 }
 

@@ -1,15 +1,11 @@
-//! `ipptool` of CUPS: somebody else at the same printer, written by nobody here.
+//! Somebody else at the same printer.
 
-use std::{process::Stdio, time::Duration};
+use std::time::Duration;
 
+use koffer_tests::ipptool::{HEAD, ask};
 use tokio::time::{sleep, timeout};
 
 use super::{Office, runner::PATIENCE};
-
-const HEAD: &str = "GROUP operation-attributes-tag \
-     ATTR charset attributes-charset utf-8 \
-     ATTR language attributes-natural-language en \
-     ATTR uri printer-uri $uri";
 
 impl Office {
     /// Makes a job and sends no document.
@@ -55,18 +51,6 @@ impl Office {
     }
 
     async fn ask(&self, question: &str) -> String {
-        let file = tempfile::NamedTempFile::new().expect("a file");
-        std::fs::write(file.path(), format!("{{ {question} }}\n")).expect("a file");
-        let output = tokio::process::Command::new("ipptool")
-            .arg("-c")
-            .arg(self.printer.uri())
-            .arg(file.path())
-            .stdin(Stdio::null())
-            .output()
-            .await
-            .expect("ipptool: apt-get install --no-install-recommends cups-ipp-utils");
-        let answer = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "{question}: {answer}");
-        answer
+        ask(&self.printer.uri(), question).await
     }
 }

@@ -12,9 +12,9 @@ use super::{
     },
     link::{Broken, Link},
     timing,
-    transaction::{Action, Ended, Event, Plan, Transaction},
+    transaction::{Action, Ended, Event, Phase, Plan, Transaction},
 };
-use crate::{Call, NotStored, Stop};
+use crate::{Call, NotStored, Stop, fail_point};
 
 /// Who is told, and who may wish it to stop.
 #[derive(Clone, Copy)]
@@ -89,8 +89,12 @@ pub(super) async fn run(link: &mut Link, plan: Plan, audience: Audience<'_>) -> 
     runner.perform(first).await;
     while !runner.transaction.is_over() {
         let event = runner.next_event().await;
+        let before = runner.transaction.phase();
         let actions = runner.transaction.step(runner.now(), event);
         runner.perform(actions).await;
+        if runner.transaction.is_once() {
+            passed(before, runner.transaction.phase());
+        }
     }
     let phase = runner.transaction.phase();
     let line_broken = runner.line_broken;
@@ -99,6 +103,19 @@ pub(super) async fn run(link: &mut Link, plan: Plan, audience: Audience<'_>) -> 
     Done {
         line_usable: !line_broken && ended.line_is_clean(),
         ended,
+    }
+}
+
+/// The fail points of a command that must not happen twice, where the phases name them.
+fn passed(before: Phase, now: Phase) {
+    match now {
+        _ if now == before => {}
+        Phase::Acked => fail_point::reach("zvt.acked"),
+        Phase::Card => fail_point::reach("zvt.card"),
+        Phase::Host => fail_point::reach("zvt.host"),
+        Phase::Receipts => fail_point::reach("zvt.result-answered"),
+        Phase::Completed => fail_point::reach("zvt.completed"),
+        _ => {}
     }
 }
 
@@ -155,6 +172,10 @@ impl Runner<'_> {
         match action {
             Action::Command(apdu, repeat) => {
                 let sent = self.link.send(&apdu, repeat).await;
+                // 06 B0 comes in a later phase.
+                if self.transaction.is_once() && self.transaction.phase() == Phase::Sent {
+                    fail_point::reach("zvt.sent");
+                }
                 Some(self.after_sending(sent).unwrap_or(Event::Written))
             }
             Action::Answer(apdu) => {
@@ -162,7 +183,11 @@ impl Runner<'_> {
                 self.after_sending(sent)
             }
             Action::Arm(evidence) => match self.audience {
-                Audience::Call(call) => Some(self.store(call.arm(evidence)).await),
+                Audience::Call(call) => {
+                    let stored = self.store(call.arm(evidence)).await;
+                    fail_point::reach("zvt.armed");
+                    Some(stored)
+                }
                 Audience::Nobody => Some(Event::NotStored),
             },
             Action::Begin => {
@@ -176,12 +201,21 @@ impl Runner<'_> {
                     return Some(Event::Lost(broken));
                 }
                 match self.audience {
-                    Audience::Call(call) => Some(self.store(call.effect_may_begin()).await),
+                    Audience::Call(call) => {
+                        let stored = self.store(call.effect_may_begin()).await;
+                        fail_point::reach("zvt.started");
+                        Some(stored)
+                    }
                     Audience::Nobody => Some(Event::NotStored),
                 }
             }
             Action::Store(evidence) => match self.audience {
-                Audience::Call(call) => Some(self.store(call.milestone(evidence)).await),
+                Audience::Call(call) => {
+                    fail_point::reach("zvt.result-received");
+                    let stored = self.store(call.milestone(evidence)).await;
+                    fail_point::reach("zvt.result-stored");
+                    Some(stored)
+                }
                 Audience::Nobody => Some(Event::NotStored),
             },
             Action::Show(status, lines) => {
@@ -191,6 +225,9 @@ impl Runner<'_> {
             Action::Deliver(receipt) => {
                 let event = ProgressEvent::Receipt { receipt };
                 self.audience.progress(event).await;
+                if self.transaction.is_once() {
+                    fail_point::reach("zvt.receipt");
+                }
                 None
             }
             Action::PastCancelling => {

@@ -246,7 +246,8 @@ impl Transaction {
         }
     }
 
-    fn is_once(&self) -> bool {
+    /// Whether it must not happen twice.
+    pub(super) fn is_once(&self) -> bool {
         matches!(self.plan.kind, Kind::Once(_))
     }
 

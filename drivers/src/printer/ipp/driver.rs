@@ -20,10 +20,13 @@ use super::{
     timing,
     wire::{Answer, Operation, Question, StatusCode},
 };
-use crate::{Call, Contact, Driver, Fault, Finished, Opened, Report, Reports};
+use crate::{
+    Call, Contact, Driver, Fault, Finished, Interrupted, Opened, Reconciled, Report, Reports,
+};
 
 mod follow;
 mod print;
+mod reconcile;
 mod service;
 mod submit;
 
@@ -346,6 +349,10 @@ impl Driver for Ipp {
                 return fault;
             }
         }
+    }
+
+    async fn reconcile(&mut self, interrupted: &Interrupted) -> Reconciled {
+        self.ask_back(interrupted).await
     }
 
     async fn close(&mut self) {

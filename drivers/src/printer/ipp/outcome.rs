@@ -1,6 +1,6 @@
 //! Endings in the contract's words: status, effect, and what the clerk should do.
 
-use koffer_proto::{Detail, Effect, Failure, Lang, Status, Text};
+use koffer_proto::{Detail, Effect, Failure, Lang, Reason, Status, Text};
 
 use super::{
     job::{Cause, Doubt, Ending, Printed},
@@ -223,18 +223,12 @@ pub(super) fn ending(ending: &Ending, lang: Lang) -> Option<Failure> {
     }
 }
 
-fn unfinished(cause: Cause, printed: Printed, lang: Lang) -> Failure {
+pub(super) fn unfinished(cause: Cause, printed: Printed, lang: Lang) -> Failure {
     let (status, keyword, why) = why(cause);
     let (effect, completed, what) = match printed {
         Printed::NotCounted => {
-            let doubt = text(
-                "Der Drucker hatte begonnen und zählt nicht, was herauskam. Nicht wiederholen: \
-                 Sehen Sie im Ausgabefach nach und tragen Sie das Ergebnis ein.",
-                "The printer had begun and does not count what came out. Do not repeat it: look \
-                 into the tray and enter the result.",
-            );
-            let message = format!("{} {}", why.get(lang), doubt.get(lang));
-            return Failure::outcome_unknown(message).with(caused(keyword));
+            let Reason { text, .. } = not_counted(cause);
+            return Failure::outcome_unknown(text.get(lang)).with(caused(keyword));
         }
         Printed::Nothing => (
             Effect::None,
@@ -320,6 +314,14 @@ fn why(cause: Cause) -> (Status, &'static str, Text) {
                 "The connection broke before the printer had the document.",
             ),
         ),
+        Cause::Interrupted => (
+            Status::Cancelled,
+            "gateway-interrupted",
+            text(
+                "Das Gateway wurde unterbrochen, bevor der Drucker das Dokument ganz hatte.",
+                "The gateway was interrupted before the printer had the whole document.",
+            ),
+        ),
         Cause::Refused => (
             Status::DeviceFault,
             "refused-by-printer",
@@ -331,7 +333,31 @@ fn why(cause: Cause) -> (Status, &'static str, Text) {
     }
 }
 
+/// A printer that had begun and does not say what came out.
+pub(super) fn not_counted(cause: Cause) -> Reason {
+    let (_, keyword, why) = why(cause);
+    Reason::new(
+        keyword,
+        format!(
+            "{} Der Drucker hatte begonnen und zählt nicht, was herauskam. Nicht wiederholen: \
+             Sehen Sie im Ausgabefach nach und tragen Sie das Ergebnis ein.",
+            why.de
+        ),
+        format!(
+            "{} The printer had begun and does not count what came out. Do not repeat it: look \
+             into the tray and enter the result.",
+            why.en
+        ),
+    )
+}
+
 fn unknown(doubt: Doubt, lang: Lang) -> Failure {
+    let Reason { keyword, text } = undecided(doubt);
+    Failure::outcome_unknown(text.get(lang)).with(caused(&keyword))
+}
+
+/// Why nobody but a person can know, and where to look.
+pub(super) fn undecided(doubt: Doubt) -> Reason {
     let (keyword, why) = match doubt {
         Doubt::CutDocument => (
             "connection-lost",
@@ -340,6 +366,13 @@ fn unknown(doubt: Doubt, lang: Lang) -> Failure {
                  etwas gedruckt: vielleicht alles, vielleicht einen Teil.",
                 "The connection broke while the document was sent, and the printer printed \
                  something: perhaps all of it, perhaps a part.",
+            ),
+        ),
+        Doubt::AnotherPrinter => (
+            "another-printer",
+            text(
+                "Unter der Adresse antwortet ein anderer Drucker; er weiß nichts vom Auftrag.",
+                "Another printer answers at the address; it knows nothing of the job.",
             ),
         ),
         Doubt::Restarted => (
@@ -371,10 +404,15 @@ fn unknown(doubt: Doubt, lang: Lang) -> Failure {
             ),
         ),
     };
-    let what = text(
-        "Nicht wiederholen: Sehen Sie im Ausgabefach nach und tragen Sie das Ergebnis ein.",
-        "Do not repeat it: look into the tray and enter the result.",
-    );
-    let message = format!("{} {}", why.get(lang), what.get(lang));
-    Failure::outcome_unknown(message).with(caused(keyword))
+    Reason::new(
+        keyword,
+        format!(
+            "{} Nicht wiederholen: Sehen Sie im Ausgabefach nach und tragen Sie das Ergebnis ein.",
+            why.de
+        ),
+        format!(
+            "{} Do not repeat it: look into the tray and enter the result.",
+            why.en
+        ),
+    )
 }

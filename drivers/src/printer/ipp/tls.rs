@@ -10,8 +10,28 @@ use tokio_rustls::rustls::{
     ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, ServerName, UnixTime},
+    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+    server::ParsedCertificate,
 };
+
+/// A file holds no certificate that a printer could show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateError {
+    /// There is no `BEGIN CERTIFICATE` in it, or what follows is not whole.
+    #[error("there is no certificate in PEM form")]
+    Pem,
+    /// What stands there is no certificate after X.509 version 3.
+    #[error("the certificate cannot be read")]
+    Content,
+}
+
+/// The digest of the first certificate in a PEM file, for [`super::IppConfig::certificate`].
+pub fn certificate_digest(pem: &[u8]) -> Result<Sha256, CertificateError> {
+    let certificate = CertificateDer::from_pem_slice(pem).map_err(|_| CertificateError::Pem)?;
+    // One that cannot be read would fail each handshake, with less to say about why.
+    ParsedCertificate::try_from(&certificate).map_err(|_| CertificateError::Content)?;
+    Ok(Sha256::of(&certificate))
+}
 
 /// How TLS is spoken with a printer whose certificate has this digest, or any known authority's.
 pub(super) fn client(certificate: Option<Sha256>) -> Result<Arc<ClientConfig>, Error> {

@@ -26,7 +26,7 @@ fn a_small_configuration_is_filled_with_defaults() {
     assert!(!client.allow.permits(Class::Scanner));
     let device = &config.devices[&"ec-terminal".parse().unwrap()];
     assert_eq!(device.driver.class(), Class::Payment);
-    let DriverConfig::Zvt(zvt) = &device.driver;
+    let zvt = terminal(&config);
     assert_eq!(zvt.password, "000000".parse().unwrap());
     assert_eq!(zvt.currency, Currency::EUR);
     assert_eq!(zvt.receipts, Receipts::App);
@@ -47,7 +47,7 @@ fn a_later_drop_in_overrides_single_keys_and_leaves_the_others() {
     let config = case.config();
     assert_eq!(config.gateway.id.as_str(), "case-20");
     assert_eq!(config.devices.len(), 2);
-    let DriverConfig::Zvt(zvt) = &config.devices[&"ec-terminal".parse().unwrap()].driver;
+    let zvt = terminal(&config);
     assert_eq!(zvt.receipts, Receipts::Terminal);
     assert_eq!(zvt.address.to_string(), "tcp://127.0.0.1:20007");
 }
@@ -73,7 +73,7 @@ fn the_environment_overrides_files_and_reaches_names_with_hyphens() {
         .env("KOFFERX__GATEWAY__ID", "other");
     let config = case.config();
     assert_eq!(config.limits.queue_per_device, 5);
-    let DriverConfig::Zvt(zvt) = &config.devices[&"ec-terminal".parse().unwrap()].driver;
+    let zvt = terminal(&config);
     assert_eq!(zvt.address.to_string(), "serial:///dev/ttyS0?baud=9600");
     assert!(zvt.reverse_only_last);
     assert_eq!(zvt.password, "012345".parse().unwrap());
@@ -134,4 +134,12 @@ fn an_external_broker_keeps_the_clients_passwords_itself() {
         })
     );
     assert_eq!(config.clients[&"board".parse().unwrap()].password, None);
+}
+
+/// The payment terminal of the small configuration.
+fn terminal(config: &Config) -> &ZvtConfig {
+    match &config.devices[&"ec-terminal".parse().unwrap()].driver {
+        DriverConfig::Zvt(zvt) => zvt,
+        other => panic!("{other:?}"),
+    }
 }

@@ -1,5 +1,6 @@
 //! What the configuration promises, tried on files on disk.
 
+mod connections;
 mod documents;
 mod layering;
 mod mistakes;

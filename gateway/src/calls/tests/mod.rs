@@ -10,7 +10,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use koffer_drivers::{NotStored, Report, Stop, Told};
 use koffer_proto::{
-    Class, ContentType, DeviceId, DeviceState, Effect, Failure, Outcome, ProgressEvent, Response, Root, Status,
+    Class, Completion, ContentType, DeviceId, DeviceState, Effect, Failure, Outcome, ProgressEvent,
+    Response, Root, Status,
     class::{
         any_device::ClaimParams,
         gateway::{CancelParams, CancelVerdict},
@@ -25,6 +26,10 @@ use crate::{
     journal::{Journal, Volatile},
 };
 
+mod brief;
+mod doubts;
+mod roles;
+
 /// A desk, a clock, and everything it did.
 struct Office {
     desk: Desk,
@@ -33,6 +38,10 @@ struct Office {
     published: Vec<Message>,
     acknowledged: Vec<Ticket>,
     starts: Vec<Start>,
+    asked: Vec<(DeviceId, CallNo)>,
+    reads: Vec<Asked>,
+    resolved: Vec<Resolved>,
+    kept: BTreeMap<CallNo, Arc<Completion<Response>>>,
     states: Vec<(DeviceId, DeviceState)>,
     to_store: Vec<(CallNo, StoredStep)>,
     journal_works: bool,
@@ -45,6 +54,7 @@ impl Office {
         let rights = |role, classes: &[Class]| Rights {
             role,
             classes: classes.iter().copied().collect(),
+            resolves: false,
         };
         let clients = ["ws-1", "ws-2"].map(|name| {
             (
@@ -90,12 +100,16 @@ impl Office {
             published: Vec::new(),
             acknowledged: Vec::new(),
             starts: Vec::new(),
+            asked: Vec::new(),
+            reads: Vec::new(),
+            resolved: Vec::new(),
+            kept: BTreeMap::new(),
             states: Vec::new(),
             to_store: Vec::new(),
             journal_works: true,
             journal_answers: true,
         };
-        office.desk.remembers_everything();
+        office.handle(Input::Remembered(Vec::new()));
         for device in ["till-1", "till-2"] {
             office.condition(device, Condition::Usable(Vec::new()));
         }
@@ -112,7 +126,18 @@ impl Office {
                 Action::StoreAccepted(call) => {
                     self.to_store.push((call.no, StoredStep::Accepted));
                 }
-                Action::StoreFinished(no, _) => self.to_store.push((no, StoredStep::Finished)),
+                Action::StoreFinished(no, completion) => {
+                    self.kept.insert(no, completion);
+                    self.to_store.push((no, StoredStep::Finished));
+                }
+                Action::StoreResolved(resolved) => {
+                    self.kept
+                        .insert(resolved.target, resolved.completion.clone());
+                    self.to_store.push((resolved.no, StoredStep::Resolved));
+                    self.resolved.push(resolved);
+                }
+                Action::Read(asked) => self.reads.push(asked),
+                Action::Settle(device, no) => self.asked.push((device, no)),
                 Action::Describe(..) | Action::Event(..) => {}
             }
         }
@@ -532,54 +557,6 @@ fn a_blocked_device_hands_its_roles_effects_to_the_next_and_still_answers_questi
     office.finish(0, paid());
     office.pay("ws-1", "d", "till-1", 5);
     assert_eq!(office.starts.len(), 2, "it waits for its turn");
-}
-
-#[test]
-fn a_brief_call_is_told_by_its_completion_alone() {
-    let mut office = Office::new();
-    office.states.clear();
-    office.call("ws-1", "a", "till-1/status", &json!({}));
-    office.later(desk::BRIEF / 2);
-    office.finish(0, paid());
-    office.later(desk::BRIEF);
-    let topics: Vec<_> = office.published.iter().map(|m| m.topic.as_str()).collect();
-    assert_eq!(topics, ["koffer/1/case-7/reply/ws-1/a"]);
-    assert!(office.states.is_empty(), "{:?}", office.states);
-    assert!(office.desk.next_tick() > Some(office.now.instant));
-}
-
-#[test]
-fn a_call_that_lasts_is_told_in_order_and_its_device_shows_busy() {
-    let mut office = Office::new();
-    office.states.clear();
-    office.pay("ws-1", "a", "till-1", 5);
-    office.pay("ws-1", "b", "till-1", 5);
-    assert_eq!(
-        office.desk.next_tick(),
-        Some(office.now.instant + desk::BRIEF)
-    );
-    office.later(desk::BRIEF);
-    assert_eq!(office.progress(), ["a started 1", "b queued 1"]);
-    let till = || "till-1".parse::<DeviceId>().unwrap();
-    assert_eq!(office.states, [(till(), DeviceState::Busy)]);
-    office.finish(0, paid());
-    assert_eq!(office.progress(), ["b started 2"], "at once: it has waited");
-    assert_eq!(office.states.len(), 1, "busy all the while");
-    office.finish(1, paid());
-    assert_eq!(office.states.last(), Some(&(till(), DeviceState::Ready)));
-}
-
-#[test]
-fn what_a_driver_tells_comes_after_what_came_before_it() {
-    let mut office = Office::new();
-    office.pay("ws-1", "a", "till-1", 5);
-    let told = Told::Progress(ProgressEvent::Advanced {
-        completed: 1,
-        total: 2,
-    });
-    let news = News::Told(office.starts[0].no, told);
-    office.handle(Input::Device("till-1".parse().unwrap(), news));
-    assert_eq!(office.progress(), ["a started 1", "a advanced 2"]);
 }
 
 #[test]

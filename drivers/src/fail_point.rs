@@ -1,0 +1,213 @@
+//! Places at which a test can have the process die, as a power cut would end it.
+//!
+//! With the cargo feature `fail-points` a process whose environment says `KOFFER_CRASH_AT=name`
+//! sends itself SIGKILL when [`reach`] is called with that name: no destructor runs, nothing is
+//! flushed. `name:n` dies the n-th time. Without the feature `reach` is nothing.
+//!
+//! A name says which driver and what has just been done: `zvt.sent`. [`ALL`] lists every one, so
+//! that a crash matrix cannot miss any; a test holds the list against the sources.
+
+/// The environment variable that names the place to die at.
+pub const CRASH_AT: &str = "KOFFER_CRASH_AT";
+
+/// Every name, per driver in the order in which a call passes them.
+pub const ALL: &[&str] = &[
+    // payment/zvt: a booking or a closing.
+    "zvt.armed",
+    "zvt.started",
+    "zvt.sent",
+    "zvt.acked",
+    "zvt.card",
+    "zvt.host",
+    "zvt.result-received",
+    "zvt.result-stored",
+    "zvt.result-answered",
+    "zvt.receipt",
+    "zvt.completed",
+    // printer/ipp: a print.
+    "ipp.armed",
+    "ipp.created",
+    "ipp.recorded",
+    "ipp.started",
+    "ipp.answered",
+    "ipp.delivered",
+    "ipp.over",
+];
+
+/// The names that begin with `driver.`, in order.
+pub fn of(driver: &str) -> impl Iterator<Item = &'static str> {
+    let names = ALL.iter().copied();
+    names.filter(move |name| {
+        name.split_once('.')
+            .is_some_and(|(whose, _)| whose == driver)
+    })
+}
+
+/// Dies here if the environment says so.
+#[cfg(not(feature = "fail-points"))]
+#[inline]
+pub fn reach(_name: &'static str) {}
+
+#[cfg(feature = "fail-points")]
+pub use armed::reach;
+
+#[cfg(feature = "fail-points")]
+mod armed {
+    use std::{
+        sync::{
+            OnceLock,
+            atomic::{AtomicU32, Ordering},
+        },
+        thread,
+    };
+
+    use nix::{
+        sys::signal::{Signal, kill},
+        unistd::Pid,
+    };
+
+    use super::{ALL, CRASH_AT};
+
+    /// Where to die, and how often that place is still to be passed.
+    struct Crash {
+        name: String,
+        left: AtomicU32,
+    }
+
+    /// Dies here if the environment says so.
+    pub fn reach(name: &'static str) {
+        static CRASH: OnceLock<Option<Crash>> = OnceLock::new();
+        let Some(crash) = CRASH.get_or_init(Crash::from_environment) else {
+            return;
+        };
+        if crash.name == name && crash.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            die();
+        }
+    }
+
+    impl Crash {
+        fn from_environment() -> Option<Self> {
+            let wanted = std::env::var(CRASH_AT).ok()?;
+            let (name, times) = match wanted.split_once(':') {
+                Some((name, times)) => (name, times.parse().ok().filter(|times| *times > 0)),
+                None => (wanted.as_str(), Some(1)),
+            };
+            let Some(times) = times.filter(|_| ALL.contains(&name)) else {
+                // A test that cannot do what it wants must not pass for one that did.
+                tracing::error!(%wanted, "no such fail point: see koffer_drivers::fail_point::ALL");
+                std::process::abort();
+            };
+            Some(Self {
+                name: name.to_owned(),
+                left: AtomicU32::new(times),
+            })
+        }
+    }
+
+    fn die() -> ! {
+        let sent = kill(Pid::this(), Signal::SIGKILL);
+        if sent.is_err() {
+            std::process::abort();
+        }
+        // The signal is under way; nothing may happen until it is here.
+        loop {
+            thread::park();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::BTreeMap,
+        fs,
+        path::{Path, PathBuf},
+    };
+
+    use super::*;
+
+    fn sources() -> Vec<PathBuf> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut folders = vec![root.join("drivers/src"), root.join("gateway/src")];
+        let mut found = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|kind| kind == "rs") {
+                    found.push(path);
+                }
+            }
+        }
+        found
+    }
+
+    /// What `fail_point::reach("…")` names, and how often.
+    fn reached() -> BTreeMap<String, usize> {
+        let mut names = BTreeMap::new();
+        let others = |path: &PathBuf| !path.ends_with("fail_point.rs");
+        for path in sources().into_iter().filter(others) {
+            let text = fs::read_to_string(&path).unwrap();
+            for rest in text.split("fail_point::reach(").skip(1) {
+                let name = rest.trim_start().strip_prefix('"');
+                let name = name.and_then(|rest| rest.split('"').next());
+                let name = name.unwrap_or_else(|| panic!("no literal in {}", path.display()));
+                *names.entry(name.to_owned()).or_default() += 1;
+            }
+        }
+        names
+    }
+
+    #[test]
+    fn every_fail_point_is_listed_and_every_listed_one_stands_at_one_place() {
+        let reached = reached();
+        let listed: BTreeMap<_, _> = ALL.iter().map(|name| ((*name).to_owned(), 1)).collect();
+        assert_eq!(
+            reached, listed,
+            "sources on the left, fail_point::ALL right"
+        );
+        assert_eq!(listed.len(), ALL.len(), "listed twice");
+    }
+
+    #[test]
+    fn names_say_whose_they_are_and_stand_together() {
+        let owners: Vec<_> = ALL
+            .iter()
+            .map(|name| name.split_once('.').expect("driver.place").0)
+            .collect();
+        let mut together = owners.clone();
+        together.dedup();
+        let by_owner: Vec<_> = together.iter().flat_map(|owner| of(owner)).collect();
+        assert_eq!(by_owner, ALL);
+    }
+
+    #[cfg(feature = "fail-points")]
+    #[test]
+    fn a_process_dies_where_it_is_told_and_nowhere_else() {
+        use std::{os::unix::process::ExitStatusExt, process::Command};
+
+        const INSIDE: &str = "KOFFER_FAIL_POINT_TEST";
+        let [first, second] = [ALL[0], ALL[1]];
+        if std::env::var_os(INSIDE).is_some() {
+            reach(first);
+            reach(second);
+            reach(second);
+            return;
+        }
+        let signal = |crash_at: &str| {
+            let test = "fail_point::tests::a_process_dies_where_it_is_told_and_nowhere_else";
+            let mut command = Command::new(std::env::current_exe().unwrap());
+            command.args([test, "--exact"]).env(INSIDE, "1");
+            let run = command.env(CRASH_AT, crash_at).output().unwrap();
+            assert_eq!(run.status.success(), run.status.signal().is_none());
+            run.status.signal()
+        };
+        let (killed, aborted) = (Some(9), Some(6));
+        assert_eq!(signal(first), killed);
+        assert_eq!(signal(&format!("{second}:2")), killed);
+        assert_eq!(signal(&format!("{second}:3")), None);
+        assert_eq!(signal("nowhere"), aborted);
+        assert_eq!(signal(&format!("{second}:0")), aborted);
+    }
+}

@@ -1,0 +1,440 @@
+//! Calls whose outcome is unknown: the device's own records are asked, and where they cannot
+//! tell, a person is.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use koffer_drivers::{NotStored, Reconciled};
+use koffer_proto::{
+    ClientId, Completion, Detail, DeviceId, Effect, EffectKind, Failure, Lang, OperationSpec,
+    Outcome, ProgressEvent, Reason, ReplyTopic, Response, Status,
+    class::gateway::{self, CallPhase, Finding, ResolveParams, Unresolved},
+};
+
+use super::{
+    book::Key,
+    desk::{Action, Asked, CallNo, Desk, Moment, Open, Resolved},
+    incoming::Listener,
+    texts,
+};
+use crate::journal::{Left, NotRead, Remembered, Resolution};
+
+/// How long a caller waits, beyond the deadline, for a device that is away to come back and tell
+/// what it did: a terminal restarts within a minute.
+const SETTLING: Duration = Duration::from_mins(1);
+
+/// A call whose outcome is unknown.
+#[derive(Debug)]
+pub(super) struct Doubt {
+    key: Key,
+    device: DeviceId,
+    spec: &'static OperationSpec,
+    accepted_at: Timestamp,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// The device has yet to be asked.
+    Unasked,
+    /// It is being asked.
+    Asking,
+    /// Its records cannot tell; what a person should look at.
+    Person(Reason),
+}
+
+/// A person's word that is being stored.
+#[derive(Debug)]
+pub(super) struct Resolving {
+    target: CallNo,
+    at: Timestamp,
+    completion: Arc<Completion<Response>>,
+}
+
+impl Desk {
+    /// A driver does not know what became of a call: the device is asked once it is back.
+    pub(super) fn doubt(&mut self, now: Moment, no: CallNo, failure: Failure) {
+        let Some(open) = self.open.get_mut(&no) else {
+            return;
+        };
+        if open.spec.effect != EffectKind::Once {
+            return self.end(now, no, Outcome::Failed(failure));
+        }
+        self.doubts.insert(
+            no,
+            Doubt {
+                key: open.key.clone(),
+                device: open.device.clone(),
+                spec: open.spec,
+                accepted_at: open.accepted_at,
+                stage: Stage::Unasked,
+            },
+        );
+        open.unknown = Some(failure);
+        open.steering = None;
+        open.request = None;
+        open.deadline = open.deadline.max(now.instant + SETTLING);
+        let text = texts::settling().get(open.lang()).to_owned();
+        let waiting = std::mem::take(&mut open.cancelled_by);
+        self.conclude_cancels(now, waiting, false);
+        let reasons = vec!["settling".to_owned()];
+        self.progress(no, ProgressEvent::StateReasons { reasons, text });
+    }
+
+    /// Asks an idle device for the first of its calls that it has yet to be asked for.
+    pub(super) fn ask_device(&mut self, device: &DeviceId) {
+        let Some(station) = self.stations.get_mut(device) else {
+            return;
+        };
+        // What is being stored is not asked for: one word at a time reaches the journal.
+        let ending = |no| self.open.get(no).is_some_and(|open| open.ended.is_some());
+        let unasked = self.doubts.iter_mut().find(|(no, doubt)| {
+            doubt.device == *device && matches!(doubt.stage, Stage::Unasked) && !ending(no)
+        });
+        if let Some((no, doubt)) = unasked
+            && station.is_idle()
+        {
+            doubt.stage = Stage::Asking;
+            station.settling = Some(*no);
+            self.actions.push(Action::Settle(device.clone(), *no));
+        }
+    }
+
+    /// The device's own records were read.
+    pub(super) fn settled(&mut self, now: Moment, no: CallNo, reconciled: Reconciled) {
+        let Some(doubt) = self.doubts.get_mut(&no) else {
+            return;
+        };
+        let device = doubt.device.clone();
+        match reconciled {
+            Reconciled::Lost(_) => doubt.stage = Stage::Unasked,
+            Reconciled::Undecided(reason) => self.leave_to_a_person(now, no, reason),
+            Reconciled::Settled(Outcome::Failed(failure))
+                if failure.status() == Status::OutcomeUnknown =>
+            {
+                let reason = Reason::new("no-answer", failure.message.clone(), failure.message);
+                self.leave_to_a_person(now, no, reason);
+            }
+            Reconciled::Settled(outcome) => {
+                let key = doubt.key.clone();
+                tracing::info!(call = no.0, %device, "the device's records tell what became of it");
+                self.doubts.remove(&no);
+                if let Some(open) = self.open.get_mut(&no) {
+                    open.unknown = None;
+                    self.end(now, no, outcome);
+                } else {
+                    let completion = Arc::new(Completion {
+                        device: Some(device.clone()),
+                        outcome,
+                    });
+                    self.book.correct(&key, completion.clone());
+                    self.actions.push(Action::StoreFinished(no, completion));
+                }
+            }
+        }
+        self.show_unresolved(&device);
+    }
+
+    fn leave_to_a_person(&mut self, now: Moment, no: CallNo, reason: Reason) {
+        let Some(doubt) = self.doubts.get_mut(&no) else {
+            return;
+        };
+        tracing::warn!(
+            call = no.0, device = %doubt.device, operation = doubt.spec.name,
+            reason = %reason.keyword, "a person must say what became of it"
+        );
+        doubt.stage = Stage::Person(reason.clone());
+        let device = doubt.device.clone();
+        if let Some(open) = self.open.get_mut(&no)
+            && let Some(mut failure) = open.unknown.take()
+        {
+            let lang = open.lang();
+            failure.message = format!("{} {}", failure.message, reason.text.get(lang));
+            failure.detail.reasons.push(reason.keyword);
+            self.end(now, no, Outcome::Failed(failure));
+        }
+        self.show_unresolved(&device);
+    }
+
+    /// Answers calls that waited long enough for the device's records.
+    pub(super) fn give_up_settling(&mut self, now: Moment, enough: impl Fn(&Open) -> bool) {
+        let waiting = self.open.iter_mut().filter(|(_, open)| enough(open));
+        let given_up: Vec<_> = waiting
+            .filter_map(|(no, open)| Some((*no, open.unknown.take()?)))
+            .collect();
+        for (no, failure) in given_up {
+            self.end(now, no, Outcome::Failed(failure));
+        }
+    }
+
+    fn show_unresolved(&mut self, device: &DeviceId) {
+        let Some(station) = self.stations.get_mut(device) else {
+            return;
+        };
+        let here = self.doubts.values().filter(|doubt| doubt.device == *device);
+        station.unresolved = here
+            .filter_map(|doubt| match &doubt.stage {
+                Stage::Person(reason) => Some(texts::unresolved(&doubt.key, doubt.spec, reason)),
+                Stage::Unasked | Stage::Asking => None,
+            })
+            .collect();
+    }
+
+    /// What the journal kept from before this daemon's time.
+    pub(super) fn remember(&mut self, now: Moment, calls: Vec<Remembered>) {
+        self.remembers_everything = true;
+        for call in calls {
+            self.last_no = self.last_no.max(call.no.0);
+            let key = (call.client, call.call);
+            match call.left {
+                Some(left) if !left.answered => {
+                    self.book.open(key.clone(), call.digest, call.no, true);
+                    self.take_up(now, call.no, key, *left);
+                }
+                left => {
+                    self.book.journalled(&key, &call.digest, call.no);
+                    if let Some(left) = left
+                        && let Some(device) = left.begun_on
+                    {
+                        self.doubt_of_before(
+                            now,
+                            call.no,
+                            key,
+                            &device,
+                            left.operation,
+                            left.accepted_at,
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    /// A call that this daemon's predecessor accepted and did not end.
+    fn take_up(&mut self, now: Moment, no: CallNo, key: Key, left: Left) {
+        let Left {
+            operation,
+            target,
+            begun_on,
+            answer_to,
+            accepted_at,
+            deadline,
+            answered: _,
+        } = left;
+        let lang = answer_to.lang;
+        let topic = ReplyTopic::parse(&self.root, &key.0, &answer_to.topic);
+        let listener = topic.ok().map(|topic| Listener {
+            topic,
+            correlation: Some(key.1.as_bytes().to_vec().into()),
+            encoding: answer_to.encoding,
+            lang,
+        });
+        let open = Open {
+            key: key.clone(),
+            spec: operation,
+            target: target.clone(),
+            claim: None,
+            tried: Vec::new(),
+            device: begun_on.clone().unwrap_or_else(|| DeviceId::from(target)),
+            accepted_at,
+            deadline: now.instant + SETTLING,
+            deadline_wall: deadline,
+            phase: CallPhase::EffectBegun,
+            steering: None,
+            cancelled_by: Vec::new(),
+            past_cancelling: true,
+            listeners: listener.into_iter().collect(),
+            request: None,
+            ticket: None,
+            seq: 0,
+            untold: None,
+            told_from: now.instant,
+            unknown: None,
+            ended: None,
+        };
+        self.open.insert(no, open);
+        let Some(device) = begun_on else {
+            let text = texts::restarted_before_it_began();
+            let failure = Failure::without_effect(Status::Unavailable, text.get(lang));
+            return self.end(now, no, Outcome::Failed(failure));
+        };
+        if let Some(open) = self.open.get_mut(&no) {
+            let text = texts::restarted_after_it_began();
+            open.unknown = Some(Failure::outcome_unknown(text.get(lang)));
+        }
+        self.doubt_of_before(now, no, key, &device, operation, accepted_at);
+    }
+
+    fn doubt_of_before(
+        &mut self,
+        now: Moment,
+        no: CallNo,
+        key: Key,
+        device: &DeviceId,
+        spec: &'static OperationSpec,
+        accepted_at: Timestamp,
+    ) {
+        self.doubts.insert(
+            no,
+            Doubt {
+                key,
+                device: device.clone(),
+                spec,
+                accepted_at,
+                stage: Stage::Unasked,
+            },
+        );
+        if !self.stations.contains_key(device) {
+            self.leave_to_a_person(now, no, texts::device_gone(device));
+        }
+    }
+
+    /// The journal was read for who asked again.
+    pub(super) fn replay(
+        &mut self,
+        asked: Asked,
+        read: Result<Option<Completion<Response>>, NotRead>,
+    ) {
+        let Asked {
+            no,
+            spec,
+            listener,
+            ticket,
+        } = asked;
+        let completion = match read {
+            Ok(Some(completion)) => completion,
+            Ok(None) => {
+                let text = texts::no_longer_journalled();
+                Completion::refused(Failure::outcome_unknown(text.get(listener.lang)))
+            }
+            Err(error) => {
+                tracing::error!(call = no.0, %error, "a completion could not be read");
+                let text = texts::not_read(&error.0);
+                Completion::refused(Failure::outcome_unknown(text.get(listener.lang)))
+            }
+        };
+        let message = self.completion(&listener, &completion, Some(spec));
+        self.actions
+            .extend([Action::Publish(message), Action::Acknowledge(ticket)]);
+    }
+
+    /// A person says what became of a call; `None`: when it is stored.
+    pub(super) fn resolve(
+        &mut self,
+        now: Moment,
+        no: CallNo,
+        client: &ClientId,
+        params: ResolveParams,
+        lang: Lang,
+    ) -> Option<Outcome<Response>> {
+        let refuse = |status, text: koffer_proto::Text, field: Option<&str>| {
+            let detail = Detail {
+                field: field.map(str::to_owned),
+                ..Detail::default()
+            };
+            Some(Outcome::Failed(
+                Failure::without_effect(status, text.get(lang)).with(detail),
+            ))
+        };
+        let key = (params.client, params.call);
+        let Some((&target, doubt)) = self.doubts.iter().find(|(_, doubt)| doubt.key == key) else {
+            return refuse(
+                Status::BadRequest,
+                texts::nothing_to_resolve(&key),
+                Some("call"),
+            );
+        };
+        if !self.policy.resolves(client, doubt.spec.class) {
+            return refuse(Status::Denied, texts::may_not_resolve(client), None);
+        }
+        let being_resolved = self.resolving.values().any(|other| other.target == target);
+        let settling = self.open.contains_key(&target) || matches!(doubt.stage, Stage::Asking);
+        if being_resolved || settling {
+            return refuse(Status::Busy, texts::still_settling(), None);
+        }
+        let resolution = Resolution {
+            by: client.clone(),
+            at: now.wall,
+            finding: params.finding,
+            observation: params.observation,
+        };
+        let effect = match params.finding {
+            Finding::Done => Effect::Done,
+            Finding::NotDone => Effect::None,
+            Finding::Partial => Effect::Partial,
+        };
+        let text = texts::resolved(&resolution);
+        let failure = Failure::unfinished(Status::DeviceFault, effect, text.get(lang));
+        let completion = Arc::new(Completion::failed(doubt.device.clone(), failure));
+        self.resolving.insert(
+            no,
+            Resolving {
+                target,
+                at: now.wall,
+                completion: completion.clone(),
+            },
+        );
+        if let Some(open) = self.open.get_mut(&no) {
+            open.phase = CallPhase::Running;
+        }
+        self.actions.push(Action::StoreResolved(Resolved {
+            no,
+            target,
+            resolution,
+            completion,
+        }));
+        None
+    }
+
+    /// A person's word is stored.
+    pub(super) fn resolved(&mut self, now: Moment, no: CallNo, result: Result<(), NotStored>) {
+        let Some(Resolving {
+            target,
+            at,
+            completion,
+        }) = self.resolving.remove(&no)
+        else {
+            return;
+        };
+        let lang = self.open.get(&no).map(Open::lang).unwrap_or_default();
+        if let Err(error) = result {
+            let text = texts::not_stored(&error.0);
+            let failure = Failure::without_effect(Status::Unavailable, text.get(lang));
+            return self.end(now, no, Outcome::Failed(failure));
+        }
+        let Some(doubt) = self.doubts.remove(&target) else {
+            return;
+        };
+        let device = doubt.device;
+        tracing::warn!(call = target.0, %device, effect = %completion.effect(), "resolved by a person");
+        self.book.correct(&doubt.key, completion);
+        self.show_unresolved(&device);
+        let answer = gateway::Response::Resolve(gateway::Resolved {
+            at,
+            device: device.clone(),
+        });
+        self.end(now, no, Outcome::Ok(Response::Gateway(answer)));
+        self.dispatch(now, &device);
+    }
+
+    /// The calls that wait for a person's word, as `client` may see them.
+    pub(super) fn unresolved_calls(&self, client: &ClientId) -> Vec<Unresolved> {
+        let seen = self.doubts.values().filter(|doubt| {
+            doubt.key.0 == *client || self.policy.resolves(client, doubt.spec.class)
+        });
+        seen.filter_map(|doubt| {
+            let Stage::Person(reason) = &doubt.stage else {
+                return None;
+            };
+            Some(Unresolved {
+                client: doubt.key.0.clone(),
+                call: doubt.key.1.clone(),
+                device: doubt.device.clone(),
+                operation: doubt.spec.name.parse().ok()?,
+                accepted_at: doubt.accepted_at,
+                reason: reason.clone(),
+            })
+        })
+        .collect()
+    }
+}

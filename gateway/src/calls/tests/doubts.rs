@@ -1,0 +1,305 @@
+//! Calls whose outcome is unknown: asked of the device, left to a person, and across restarts.
+
+use koffer_drivers::{Fault, Reconciled};
+use koffer_proto::{DeviceState, Reason};
+
+use super::*;
+use crate::journal::{Left, NotRead, Remembered};
+
+fn unknown() -> Outcome<Response> {
+    Outcome::Failed(Failure::outcome_unknown("The line broke."))
+}
+
+fn undecided() -> Reconciled {
+    Reconciled::Undecided(Reason::new(
+        "receipt-unclear",
+        "Beleg ansehen.",
+        "Look at the receipt.",
+    ))
+}
+
+fn fault() -> Fault {
+    Fault::new("connection-lost", "", "")
+}
+
+impl Office {
+    /// A payment at till-1 that the line broke off.
+    fn broken_payment() -> Self {
+        let mut office = Self::new();
+        office.pay("ws-1", "a", "till-1", 500);
+        office.condition("till-1", Condition::Fault(fault().reason));
+        office.finish(0, unknown());
+        office
+    }
+
+    fn settled(&mut self, ask: usize, reconciled: Reconciled) {
+        let (device, no) = self.asked[ask].clone();
+        self.handle(Input::Device(device, News::Settled(no, reconciled)));
+    }
+
+    fn remembers(&mut self, no: u64, id: &str, left: Option<Left>) {
+        let request = koffer_proto::Request::from(payment::PayParams {
+            amount: koffer_proto::Amount::euro_cents(500).unwrap(),
+            reference: None,
+        });
+        let digest = request.digest(&"till-1".parse().unwrap()).unwrap();
+        self.handle(Input::Remembered(vec![Remembered {
+            no: CallNo(no),
+            client: "ws-1".parse().unwrap(),
+            call: id.parse().unwrap(),
+            digest,
+            left: left.map(Box::new),
+        }]));
+    }
+
+    fn left(begun_on: Option<&str>, answered: bool) -> Left {
+        Left {
+            operation: Class::Payment.operation("pay").unwrap(),
+            target: "till-1".parse().unwrap(),
+            begun_on: begun_on.map(|device| device.parse().unwrap()),
+            answered,
+            answer_to: AnswerTo {
+                topic: "koffer/1/case-7/reply/ws-1/a".to_owned(),
+                encoding: ContentType::Json,
+                lang: koffer_proto::Lang::En,
+            },
+            accepted_at: Timestamp::UNIX_EPOCH,
+            deadline: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn resolve(&mut self, client: &str, id: &str, call: &str, finding: &str) {
+        let params = json!({
+            "client": "ws-1", "call": call, "finding": finding,
+            "observation": "The terminal shows receipt 232."
+        });
+        self.call(client, id, "gateway/resolve", &params);
+    }
+
+    fn state(&self, device: &str) -> DeviceState {
+        let of = self.states.iter().rfind(|(id, _)| id.as_str() == device);
+        of.unwrap().1
+    }
+}
+
+#[test]
+fn the_device_is_asked_before_the_caller_is_told() {
+    let mut office = Office::broken_payment();
+    assert_eq!(office.statuses(), []);
+    assert_eq!(office.asked, [], "it is not there");
+    office.condition("till-1", Condition::Usable(Vec::new()));
+    assert_eq!(office.asked.len(), 1);
+    office.pay("ws-2", "next", "till-1", 100);
+    assert_eq!(office.starts.len(), 1, "first what was before");
+    office.settled(0, Reconciled::Settled(paid()));
+    assert_eq!(office.statuses(), [pair("a", "ok")]);
+    assert_eq!(office.starts.len(), 2, "and then the next one");
+}
+
+#[test]
+fn contact_lost_over_the_question_is_asked_again() {
+    let mut office = Office::broken_payment();
+    office.condition("till-1", Condition::Usable(Vec::new()));
+    office.condition("till-1", Condition::Fault(fault().reason));
+    office.settled(0, Reconciled::Lost(fault()));
+    assert_eq!(office.asked.len(), 1);
+    office.condition("till-1", Condition::Usable(Vec::new()));
+    assert_eq!(office.asked.len(), 2);
+    office.settled(1, Reconciled::Settled(paid()));
+    assert_eq!(office.statuses(), [pair("a", "ok")]);
+}
+
+#[test]
+fn a_device_that_stays_away_leaves_the_outcome_unknown_and_is_asked_when_it_comes_back() {
+    let mut office = Office::broken_payment();
+    office.later(Duration::from_mins(10));
+    assert_eq!(office.statuses(), [pair("a", "outcome-unknown")]);
+    office.condition("till-1", Condition::Usable(Vec::new()));
+    office.settled(0, Reconciled::Settled(paid()));
+    assert_eq!(office.statuses(), [], "one call, one completion");
+    assert_eq!(office.kept[&CallNo(1)].effect(), Effect::Done, "journalled");
+    office.pay("ws-1", "a", "till-1", 500);
+    assert_eq!(
+        office.statuses(),
+        [pair("a", "ok")],
+        "and told who asks again"
+    );
+    assert_eq!(office.starts.len(), 1);
+}
+
+#[test]
+fn what_nobody_knows_locks_the_terminal_until_a_person_says_what_happened() {
+    let mut office = Office::broken_payment();
+    office.condition("till-1", Condition::Usable(Vec::new()));
+    office.settled(0, undecided());
+    assert_eq!(office.statuses(), [pair("a", "outcome-unknown")]);
+    assert_eq!(office.state("till-1"), DeviceState::Fault);
+
+    office.pay("ws-2", "b", "till-1", 100);
+    assert_eq!(office.statuses(), [pair("b", "unavailable")]);
+    office.call("ws-2", "s", "till-1/status", &json!({}));
+    assert_eq!(office.starts.len(), 2, "what only asks is answered");
+    office.finish(1, paid());
+    office.statuses();
+    office.pay("ws-2", "c", "any-till", 100);
+    assert_eq!(
+        office.starts[2].device.as_str(),
+        "till-2",
+        "a role has another"
+    );
+
+    office.call("tech", "l", "gateway/calls", &json!({}));
+    let listed = office.last_result()["unresolved"].clone();
+    assert_eq!(listed[0]["call"], "a");
+    assert_eq!(listed[0]["reason"]["keyword"], "receipt-unclear");
+    office.statuses();
+
+    office.resolve("ws-2", "d", "a", "done");
+    assert_eq!(office.statuses(), [pair("d", "denied")]);
+    office.resolve("tech", "e", "other", "done");
+    assert_eq!(office.statuses(), [pair("e", "bad-request")]);
+    office.resolve("tech", "f", "a", "done");
+    assert_eq!(office.statuses(), [pair("f", "ok")]);
+    let resolved = &office.resolved[0];
+    assert_eq!(resolved.resolution.by.as_str(), "tech");
+    assert_eq!(resolved.completion.effect(), Effect::Done);
+    assert_eq!(office.state("till-1"), DeviceState::Ready);
+    office.pay("ws-1", "g", "till-1", 100);
+    assert_eq!(office.starts.last().unwrap().call.id.to_string(), "g");
+    office.published.clear();
+    office.pay("ws-1", "a", "till-1", 500);
+    let (_, _, status, effect) = office.completions().remove(0);
+    assert_eq!((&*status, &*effect), ("device-fault", "done"));
+}
+
+#[test]
+fn calls_that_wait_behind_an_unknown_outcome_do_not_run() {
+    let mut office = Office::new();
+    office.pay("ws-1", "a", "till-1", 500);
+    office.pay("ws-2", "waits", "till-1", 100);
+    office.finish(0, unknown());
+    office.statuses();
+    office.settled(0, undecided());
+    assert_eq!(
+        office.statuses(),
+        [pair("a", "outcome-unknown"), pair("waits", "unavailable")]
+    );
+    assert_eq!(office.starts.len(), 1);
+}
+
+#[test]
+fn a_persons_word_that_cannot_be_stored_does_not_unlock() {
+    let mut office = Office::broken_payment();
+    office.condition("till-1", Condition::Usable(Vec::new()));
+    office.settled(0, undecided());
+    office.statuses();
+    office.journal_works = false;
+    office.resolve("tech", "f", "a", "not-done");
+    assert_eq!(office.statuses(), [pair("f", "unavailable")]);
+    assert_eq!(office.state("till-1"), DeviceState::Fault);
+    office.journal_works = true;
+    office.resolve("tech", "g", "a", "not-done");
+    assert_eq!(office.statuses(), [pair("g", "ok")]);
+}
+
+#[test]
+fn nothing_is_resolved_while_the_device_may_still_tell() {
+    let mut office = Office::broken_payment();
+    office.resolve("tech", "f", "a", "done");
+    assert_eq!(office.statuses(), [pair("f", "busy")]);
+    office.call("ws-1", "c", "gateway/cancel", &json!({"call": "a"}));
+    assert_eq!(office.last_result()["verdict"], "too-late");
+}
+
+#[test]
+fn at_shutdown_a_call_that_is_being_settled_is_answered() {
+    let mut office = Office::broken_payment();
+    office.handle(Input::Shutdown);
+    assert!(!office.desk.is_idle(), "it may still be settled");
+    office.handle(Input::StopRunning);
+    assert_eq!(office.statuses(), [pair("a", "outcome-unknown")]);
+    assert!(office.desk.is_idle());
+}
+
+#[test]
+fn a_call_of_before_the_restart_that_never_began_is_answered_and_never_runs() {
+    let mut office = Office::new();
+    office.remembers(41, "a", Some(Office::left(None, false)));
+    assert_eq!(office.statuses(), [pair("a", "unavailable")]);
+    assert_eq!(office.kept[&CallNo(41)].effect(), Effect::None);
+    office.pay("ws-1", "a", "till-1", 500);
+    assert_eq!(office.statuses(), [pair("a", "unavailable")]);
+    assert_eq!(office.starts.len(), 0);
+    office.pay("ws-1", "b", "till-1", 500);
+    assert_eq!(office.starts[0].no, CallNo(42), "numbers go on");
+}
+
+#[test]
+fn a_call_that_the_restart_interrupted_is_asked_of_the_device_and_joined() {
+    let mut office = Office::new();
+    office.remembers(41, "a", Some(Office::left(Some("till-1"), false)));
+    assert_eq!(office.statuses(), []);
+    office.pay("ws-1", "a", "till-1", 500);
+    assert_eq!(office.starts.len(), 0, "it is joined, not run");
+    office.condition("till-1", Condition::Usable(Vec::new()));
+    office.settled(0, Reconciled::Settled(paid()));
+    assert_eq!(office.statuses(), [pair("a", "ok")], "told once, unasked");
+}
+
+#[test]
+fn what_was_unknown_before_the_restart_locks_after_it() {
+    let mut office = Office::new();
+    office.remembers(41, "a", Some(Office::left(Some("till-1"), true)));
+    office.condition("till-1", Condition::Usable(Vec::new()));
+    assert_eq!(office.asked[0].1, CallNo(41));
+    office.settled(0, undecided());
+    assert_eq!(office.statuses(), [], "it was answered before");
+    office.pay("ws-2", "b", "till-1", 100);
+    assert_eq!(office.statuses(), [pair("b", "unavailable")]);
+    office.resolve("tech", "f", "a", "partial");
+    assert_eq!(office.statuses(), [pair("f", "ok")]);
+}
+
+#[test]
+fn a_device_that_is_no_longer_configured_leaves_the_call_to_a_person() {
+    let mut office = Office::new();
+    office.remembers(41, "a", Some(Office::left(Some("old-till"), false)));
+    assert_eq!(office.statuses(), [pair("a", "outcome-unknown")]);
+    office.resolve("tech", "f", "a", "done");
+    assert_eq!(office.statuses(), [pair("f", "ok")]);
+}
+
+#[test]
+fn a_completion_of_before_the_restart_is_read_for_who_asks_again() {
+    let mut office = Office::new();
+    office.remembers(41, "a", None);
+    for (read, status) in [
+        (
+            Ok(Some(Completion::ok(
+                "till-1".parse().unwrap(),
+                paid_response(),
+            ))),
+            "ok",
+        ),
+        (Ok(None), "outcome-unknown"),
+        (Err(NotRead("disk".to_owned())), "outcome-unknown"),
+    ] {
+        office.pay("ws-1", "a", "till-1", 500);
+        let acknowledged = office.acknowledged.len();
+        let asked = office.reads.remove(0);
+        assert_eq!(asked.no, CallNo(41));
+        office.handle(Input::Read(asked, read));
+        assert_eq!(office.statuses(), [pair("a", status)]);
+        assert_eq!(office.acknowledged.len(), acknowledged + 1);
+    }
+    office.pay("ws-1", "a", "till-1", 501);
+    assert_eq!(office.statuses(), [pair("a", "conflict")]);
+    assert_eq!(office.starts.len(), 0);
+}
+
+fn paid_response() -> Response {
+    match paid() {
+        Outcome::Ok(response) => response,
+        Outcome::Failed(_) => unreachable!(),
+    }
+}

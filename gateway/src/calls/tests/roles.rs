@@ -1,0 +1,99 @@
+//! Calls to a role: who does them, and when they go on to the next device.
+
+use koffer_drivers::Stop;
+
+use super::*;
+
+fn unable(status: Status) -> Outcome<Response> {
+    Outcome::Failed(Failure::without_effect(status, "out of paper"))
+}
+
+#[tokio::test]
+async fn a_call_goes_on_to_the_next_device_as_long_as_its_effect_could_not_have_begun() {
+    for status in [Status::Unavailable, Status::DeviceFault] {
+        let mut office = Office::new();
+        office.pay("ws-1", "a", "any-till", 500);
+        assert_eq!(office.starts[0].device.as_str(), "till-1");
+        office.finish(0, unable(status));
+        assert_eq!(office.statuses(), [], "nobody is told yet");
+        assert_eq!(office.starts[1].device.as_str(), "till-2");
+        office.finish(1, paid());
+        let last = office.published.last().unwrap();
+        let answer: Value = serde_json::from_slice(&last.payload).unwrap();
+        assert_eq!(
+            answer["device"], "till-2",
+            "the completion names who did it"
+        );
+        assert_eq!(office.statuses(), [pair("a", "ok")]);
+    }
+}
+
+#[tokio::test]
+async fn a_call_whose_effect_could_have_begun_stays_where_it_is() {
+    let mut office = Office::new();
+    office.pay("ws-1", "a", "any-till", 500);
+    office.starts[0].call.effect_may_begin().await.unwrap();
+    office.finish(0, unable(Status::DeviceFault));
+    assert_eq!(office.starts.len(), 1);
+    assert_eq!(office.statuses(), [pair("a", "device-fault")]);
+}
+
+#[test]
+fn what_the_device_refused_or_the_caller_stopped_does_not_go_on() {
+    for status in [
+        Status::Declined,
+        Status::BadRequest,
+        Status::Cancelled,
+        Status::Unsupported,
+    ] {
+        let mut office = Office::new();
+        office.pay("ws-1", "a", "any-till", 500);
+        office.finish(0, unable(status));
+        assert_eq!(office.starts.len(), 1, "{status}");
+    }
+    let mut office = Office::new();
+    office.pay("ws-1", "a", "any-till", 500);
+    office.call("ws-1", "c", "gateway/cancel", &json!({"call": "a"}));
+    office.finish(0, unable(Status::Unavailable));
+    assert_eq!(office.starts.len(), 1, "the caller wishes it to end");
+    let mut office = Office::new();
+    office.pay("ws-1", "a", "any-till", 500);
+    office.handle(Input::Shutdown);
+    office.starts[0].control.steering().stop(Stop::Shutdown);
+    office.finish(0, unable(Status::Unavailable));
+    assert_eq!(office.starts.len(), 1, "the gateway goes down");
+}
+
+#[test]
+fn a_call_to_one_device_stays_with_it() {
+    let mut office = Office::new();
+    office.pay("ws-1", "a", "till-1", 500);
+    office.finish(0, unable(Status::Unavailable));
+    assert_eq!(office.statuses(), [pair("a", "unavailable")]);
+}
+
+#[test]
+fn each_device_of_a_role_is_tried_once() {
+    let mut office = Office::new();
+    office.pay("ws-1", "a", "any-till", 500);
+    office.finish(0, unable(Status::Unavailable));
+    office.finish(1, unable(Status::Unavailable));
+    assert_eq!(office.starts.len(), 2);
+    assert_eq!(office.statuses(), [pair("a", "unavailable")]);
+}
+
+#[test]
+fn calls_that_wait_for_a_device_out_of_use_are_passed_on() {
+    let mut office = Office::new();
+    office.pay("ws-1", "held", "till-2", 500);
+    office.pay("ws-1", "first", "any-till", 500);
+    office.pay("ws-2", "waits", "any-till", 500);
+    let running: Vec<_> = office.starts.iter().map(|s| s.device.to_string()).collect();
+    assert_eq!(running, ["till-2", "till-1"]);
+    let out_of_paper = koffer_proto::Reason::new("media-empty", "", "");
+    office.condition("till-1", Condition::Blocked(vec![out_of_paper]));
+    office.finish(0, paid());
+    assert_eq!(office.starts.len(), 3);
+    assert_eq!(office.starts[2].device.as_str(), "till-2");
+    assert_eq!(office.starts[2].call.client.as_str(), "ws-2");
+}

@@ -1,0 +1,70 @@
+//! Tests with card readers: in a process of their own, with a pcscd of their own.
+
+use std::{
+    env,
+    future::Future,
+    path::PathBuf,
+    process::{Command, Stdio},
+    thread,
+};
+
+use koffer_fixtures::card::pcscd::Pcscd;
+
+/// Where the process of such a test finds its folder.
+const HOME: &str = "KOFFER_CARD_TEST_HOME";
+
+/// Runs the test in a process of its own that finds its pcscd in a folder of its own: libpcsclite
+/// reads its socket's name once per process. So any number of them run at a time.
+///
+/// # Panics
+/// When the test fails.
+pub fn alone<F: Future<Output = ()>>(body: impl FnOnce(PathBuf) -> F) {
+    if let Some(home) = env::var_os(HOME) {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(body(home.into()));
+        return;
+    }
+    let test = thread::current();
+    let test = test.name().expect("a test's thread has its name");
+    let home = tempfile::tempdir().expect("a folder");
+    let outcome = Command::new(env::current_exe().expect("this program"))
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env("RUST_BACKTRACE", "0")
+        .env(HOME, home.path())
+        .env("PCSCLITE_CSOCK_NAME", Pcscd::socket(home.path()))
+        .output()
+        .expect("the test runs");
+    assert!(
+        outcome.status.success(),
+        "{}\n{}",
+        String::from_utf8_lossy(&outcome.stdout),
+        String::from_utf8_lossy(&outcome.stderr)
+    );
+}
+
+/// The output of an independent client of pcscd; `Err` where it failed.
+///
+/// # Errors
+/// What it said when it failed.
+///
+/// # Panics
+/// When it is not installed.
+pub fn other_program(program: &str, arguments: &[&str]) -> Result<String, String> {
+    let outcome = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output();
+    let outcome =
+        outcome.unwrap_or_else(|error| panic!("{program}: {error}; install opensc and pcsc-tools"));
+    let text = [outcome.stdout, outcome.stderr].concat();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    if outcome.status.success() {
+        Ok(text)
+    } else {
+        Err(text)
+    }
+}
