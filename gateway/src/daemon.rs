@@ -20,7 +20,10 @@ use crate::{
     Secret,
     broker::InternalBroker,
     bus::{Address, Bus, Message, OutboxBound, Qos, Settings, Subscription},
-    calls::{Clerk, Desk, Limits, Moment, Policy, Rights, Served, Setup, Startup, Vitals},
+    calls::{
+        Aside, AsideDepth, Clerk, Desk, Limits, Moment, Policy, Rights, Served, Setup, Startup,
+        Vitals,
+    },
     config::{BrokerAddress, Config, EmbeddedBroker, GATEWAY_USERNAME, MqttConfig},
     documents::Documents,
     drivers,
@@ -107,6 +110,7 @@ pub async fn run_with(
     let hello = documents.status(&online);
 
     let (broker, settings) = connect(&config, &root, will.clone()).await?;
+    let aside = Aside::beside(&settings);
     let (bus, incoming) = Bus::start(settings);
 
     let journal: Arc<dyn Journal> = Arc::new(Volatile);
@@ -143,7 +147,7 @@ pub async fn run_with(
                 let journal = journal.clone();
                 Arc::new(move |no, device| journal.effects(no, device))
             },
-            vitals: vitals(&config, started, &bus, &reconnects, &journal),
+            vitals: vitals(&config, started, &bus, aside.depth(), &reconnects, &journal),
         },
         now,
     );
@@ -152,6 +156,7 @@ pub async fn run_with(
     let clerk = Clerk::new(Startup {
         desk,
         bus: bus.clone(),
+        aside,
         incoming,
         news: told,
         devices,
@@ -323,6 +328,7 @@ fn vitals(
     config: &Config,
     started: Instant,
     bus: &Bus,
+    aside: AsideDepth,
     reconnects: &Arc<AtomicU64>,
     journal: &Arc<dyn Journal>,
 ) -> Box<dyn Fn() -> Vitals + Send> {
@@ -334,7 +340,7 @@ fn vitals(
     Box::new(move || Vitals {
         uptime: started.elapsed(),
         rss_bytes: resident_bytes().unwrap_or_default(),
-        outbox: bus.depth().outbox_messages as u64,
+        outbox: (bus.depth().outbox_messages + aside.messages()) as u64,
         broker_reconnects: reconnects.load(Ordering::Relaxed),
         broker,
         journal_bytes: journal.bytes_on_disk(),

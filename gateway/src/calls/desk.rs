@@ -18,7 +18,7 @@ use koffer_proto::{
 };
 
 use super::{
-    answers::{self, Travel},
+    answers::{Letter, Travel},
     book::{Book, Key},
     doubt::{Doubt, Resolving},
     gateway_device::Vitals,
@@ -143,6 +143,8 @@ pub enum News {
 pub enum Action {
     /// Send this.
     Publish(Message),
+    /// Encode and send this.
+    Answer(Letter),
     /// Publish a device's retained state.
     State(DeviceId, StateDocument),
     /// Publish a device's retained description.
@@ -467,13 +469,16 @@ impl Desk {
         (self.open.len() as u64, self.book.kept() as u64)
     }
 
-    pub(super) fn completion(
-        &self,
-        listener: &Listener,
-        completion: &Completion<Response>,
+    /// Tells `listener` how the call ended.
+    pub(super) fn answer(
+        &mut self,
+        listener: Listener,
+        completion: Arc<Completion<Response>>,
         spec: Option<&OperationSpec>,
-    ) -> Message {
-        answers::completion(listener, completion, Travel::of(spec), self.largest_answer)
+    ) {
+        let largest = self.largest_answer;
+        let letter = Letter::completion(listener, completion, Travel::of(spec), largest);
+        self.actions.push(Action::Answer(letter));
     }
 
     /// Takes a call out of its queue: it never reached the device.

@@ -5,6 +5,7 @@
 //! in a test, and the MQTT loop never waits for a device or a disk.
 
 mod answers;
+mod aside;
 mod book;
 mod claims;
 mod clerk;
@@ -21,6 +22,8 @@ mod taking;
 mod tests;
 mod texts;
 
+pub use answers::Letter;
+pub use aside::{Aside, AsideDepth};
 pub use clerk::{Clerk, Served, Startup};
 pub use desk::{
     Action, AnswerTo, Asked, CallNo, Desk, Input, Job, Journalled, Limits, Moment, News, Recorded,

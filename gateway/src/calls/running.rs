@@ -9,7 +9,7 @@ use koffer_proto::{
 };
 
 use super::{
-    answers::{self, Travel},
+    answers::{Letter, Travel},
     book::Shelf,
     desk::{Action, CallNo, Desk, Moment, News, Open, Start},
     station::Condition,
@@ -301,9 +301,8 @@ impl Desk {
         if let Some(station) = self.stations.get_mut(&open.device) {
             station.count(status);
         }
-        for listener in &open.listeners {
-            let message = self.completion(listener, &completion, Some(open.spec));
-            self.actions.push(Action::Publish(message));
+        for listener in open.listeners {
+            self.answer(listener, completion.clone(), Some(open.spec));
         }
         if status == Status::Busy {
             self.book.forget(&open.key);
@@ -376,11 +375,11 @@ impl Desk {
             event,
         };
         let travel = Travel::of(Some(open.spec));
-        let messages = open
-            .listeners
-            .iter()
-            .filter_map(|l| answers::progress(l, &progress, travel));
-        self.actions.extend(messages.map(Action::Publish));
+        let progress = Arc::new(progress);
+        for listener in open.listeners.clone() {
+            let letter = Letter::progress(listener, progress.clone(), travel, self.largest_answer);
+            self.actions.push(Action::Answer(letter));
+        }
     }
 }
 

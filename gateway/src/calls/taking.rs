@@ -95,9 +95,8 @@ impl Desk {
                 return Ok(());
             }
             Known::Ended(completion) => {
-                let message = self.completion(&call.listener, &completion, Some(spec));
-                self.actions
-                    .extend([Action::Publish(message), Action::Acknowledge(ticket)]);
+                self.answer(call.listener, completion, Some(spec));
+                self.actions.push(Action::Acknowledge(ticket));
                 return Ok(());
             }
         }
@@ -303,8 +302,8 @@ impl Desk {
             client = %listener.topic.client(), status = %failure.status(),
             field = failure.detail.field.as_deref().unwrap_or_default(), "refused"
         );
-        let message = self.completion(listener, &Completion::refused(failure), None);
-        self.actions.push(Action::Publish(message));
+        let completion = Completion::refused(failure);
+        self.answer(listener.clone(), completion.into(), None);
     }
 }
 

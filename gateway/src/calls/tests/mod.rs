@@ -120,6 +120,7 @@ impl Office {
         for action in self.desk.handle(self.now, input) {
             match action {
                 Action::Publish(message) => self.published.push(message),
+                Action::Answer(letter) => self.published.extend(letter.seal()),
                 Action::Acknowledge(ticket) => self.acknowledged.push(ticket),
                 Action::Start(start) => self.starts.push(start),
                 Action::State(device, document) => self.states.push((device, document.state)),

@@ -49,7 +49,8 @@ impl Pcsc {
                 Err(loss) => Err(loss),
             };
             outcome.map_err(|loss| broken_off(loss, index, call.lang))?;
-            if batch.completed() > through {
+            // Of the last one the completion tells.
+            if batch.completed() > through && !batch.is_over() {
                 call.progress(ProgressEvent::Advanced {
                     completed: batch.completed() as u64,
                     total: batch.total() as u64,
