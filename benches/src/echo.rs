@@ -36,18 +36,21 @@ pub(crate) fn gateway(path: &Path) -> Outcome<()> {
     let (config, _) = Config::load(path, []).map_err(|mistakes| mistakes.to_string())?;
     logging::start(&config.log, None, None)?;
     let runtime = daemon::runtime()?;
-    runtime.block_on(async {
-        let mut terminate = signal(SignalKind::from_raw(Signal::SIGTERM as i32))?;
-        let stop = CancellationToken::new();
-        let stopping = stop.clone();
-        tokio::spawn(async move {
-            terminate.recv().await;
-            stopping.cancel();
-        });
-        let cards = CARDS.iter().map(|id| card(id)).collect::<Result<_, _>>()?;
-        let told = |_: Milestone| {};
-        Ok(daemon::run_with(config, cards, stop, told).await?)
-    })
+    let served = runtime.block_on(async { tokio::spawn(serve(config)).await });
+    served?
+}
+
+async fn serve(config: Config) -> Outcome<()> {
+    let mut terminate = signal(SignalKind::from_raw(Signal::SIGTERM as i32))?;
+    let stop = CancellationToken::new();
+    let stopping = stop.clone();
+    tokio::spawn(async move {
+        terminate.recv().await;
+        stopping.cancel();
+    });
+    let cards = CARDS.iter().map(|id| card(id)).collect::<Result<_, _>>()?;
+    let told = |_: Milestone| {};
+    Ok(daemon::run_with(config, cards, stop, told).await?)
 }
 
 fn card(id: &str) -> Outcome<DeviceSpec> {

@@ -85,7 +85,7 @@ pub fn runtime() -> io::Result<Runtime> {
 pub async fn run(
     config: Config,
     stop: CancellationToken,
-    tell: impl FnMut(Milestone),
+    tell: impl FnMut(Milestone) + Send,
 ) -> Result<(), StartError> {
     run_with(config, Vec::new(), stop, tell).await
 }
@@ -95,7 +95,7 @@ pub async fn run_with(
     config: Config,
     more: Vec<DeviceSpec>,
     stop: CancellationToken,
-    mut tell: impl FnMut(Milestone),
+    mut tell: impl FnMut(Milestone) + Send,
 ) -> Result<(), StartError> {
     let started = Instant::now();
     let root = Root::new(config.gateway.id.clone());

@@ -4,6 +4,18 @@
 //! happens and answering with what to do. `clerk` does it. So every interleaving can be tried
 //! in a test, and the MQTT loop never waits for a device or a disk.
 
+/// Logs what becomes of a call: who only asks how a device is, and asks all day, leaves no trace
+/// unless it is looked for.
+macro_rules! note {
+    ($spec:expr, $($event:tt)+) => {
+        if $spec.effect == koffer_proto::EffectKind::None {
+            tracing::debug!($($event)+);
+        } else {
+            tracing::info!($($event)+);
+        }
+    };
+}
+
 mod answers;
 mod aside;
 mod book;

@@ -294,7 +294,8 @@ impl Desk {
         };
         let Some(completion) = open.ended else { return };
         let status = completion.status();
-        tracing::info!(
+        note!(
+            open.spec,
             call = no.0, client = %open.key.0, id = %open.key.1, device = %open.device,
             operation = open.spec.name, %status, effect = %completion.effect(), "ended"
         );

@@ -167,7 +167,8 @@ impl Desk {
                 ended: None,
             },
         );
-        tracing::info!(
+        note!(
+            spec,
             call = no.0, client = %call.client, id = %call.call, %device,
             operation = spec.name, "accepted"
         );
