@@ -11,12 +11,14 @@ use std::{
 };
 
 use async_trait::async_trait;
-use koffer_proto::{CallId, ClientId, Lang, ProgressEvent, class::gateway::SignalCommand};
+use koffer_proto::{CallId, ClientId, Lang, ProgressEvent, Text, class::gateway::SignalCommand};
 use serde::{Deserialize, Serialize};
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
 };
+
+use crate::Interrupted;
 
 /// Signals that wait for a driver to take them; an operator gives one at a time.
 const SIGNALS: usize = 4;
@@ -78,8 +80,15 @@ impl Evidence {
 
 /// The record could not be stored: the effect must not begin, or not be acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the journal could not be written: {0}")]
-pub struct NotStored(pub String);
+#[error("the journal could not be written: {}", .0.en)]
+pub struct NotStored(pub Text);
+
+impl NotStored {
+    /// Why, and what a person can do, in German and English.
+    pub fn new(de: impl Into<String>, en: impl Into<String>) -> Self {
+        Self(Text::new(de, en))
+    }
+}
 
 /// What surrounds one request while its driver runs it.
 pub struct Call {
@@ -124,6 +133,24 @@ pub struct Steering {
     effect_begun: Arc<AtomicBool>,
 }
 
+/// The record of a call that is over.
+struct Closed;
+
+#[async_trait]
+impl Effects for Closed {
+    async fn armed(&self, _: Evidence) -> Result<(), NotStored> {
+        Err(NotStored::new("der Aufruf ist beendet", "the call is over"))
+    }
+
+    async fn started(&self) -> Result<(), NotStored> {
+        Err(NotStored::new("der Aufruf ist beendet", "the call is over"))
+    }
+
+    async fn milestone(&self, _: Evidence) -> Result<(), NotStored> {
+        Err(NotStored::new("der Aufruf ist beendet", "the call is over"))
+    }
+}
+
 /// A call and its control.
 pub fn call(
     id: CallId,
@@ -161,6 +188,14 @@ pub fn call(
 }
 
 impl Call {
+    /// What is left of an interrupted call while its driver asks what became of it, until
+    /// `deadline`. Nobody listens, and no effect begins through it: its record takes nothing.
+    pub(crate) fn left_of(interrupted: &Interrupted, deadline: Instant) -> Self {
+        let (id, client) = (interrupted.id.clone(), interrupted.client.clone());
+        let (call, _) = call(id, client, interrupted.lang, deadline, Box::new(Closed));
+        call
+    }
+
     /// Tells the caller what happens. Waits where progress comes faster than it can be sent.
     pub async fn progress(&self, event: ProgressEvent) {
         self.tell(Told::Progress(event)).await;

@@ -26,8 +26,8 @@ pub trait Driver: Send {
     async fn watch(&mut self, reports: &Reports) -> Fault;
 
     /// Finds out from the device's own records what became of a call that was interrupted after
-    /// its effect could have begun. Called when freshly opened, before any other call; reads, and
-    /// never begins an effect by itself. A driver that has nothing to ask leaves it to a person.
+    /// its effect could have begun. Called when freshly opened, before any other call; reads, may
+    /// end what was left over, and never begins an effect by itself. A driver that has nothing to ask leaves it to a person.
     async fn reconcile(&mut self, interrupted: &Interrupted) -> Reconciled {
         let _ = interrupted;
         Reconciled::Undecided(Reason::new(
@@ -42,7 +42,7 @@ pub trait Driver: Send {
 }
 
 /// What the journal kept of a call that was interrupted after its effect could have begun.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interrupted {
     /// The caller's id.
     pub id: CallId,

@@ -25,6 +25,36 @@ pub const ALL: &[&str] = &[
     "zvt.result-answered",
     "zvt.receipt",
     "zvt.completed",
+    // printer/ipp: a print.
+    "ipp.armed",
+    "ipp.created",
+    "ipp.recorded",
+    "ipp.started",
+    "ipp.answered",
+    "ipp.delivered",
+    "ipp.over",
+    // card/pcsc: a write, then a batch.
+    "pcsc.write-armed",
+    "pcsc.write-started",
+    "pcsc.update-answered",
+    "pcsc.update-recorded",
+    "pcsc.batch-armed",
+    "pcsc.batch-started",
+    "pcsc.apdu-answered",
+    "pcsc.apdu-recorded",
+    // gateway/src/journal: what an entry says of its call, before and after it is on disk.
+    "journal.accepted-uncommitted",
+    "journal.accepted-committed",
+    "journal.armed-uncommitted",
+    "journal.armed-committed",
+    "journal.started-uncommitted",
+    "journal.started-committed",
+    "journal.milestone-uncommitted",
+    "journal.milestone-committed",
+    "journal.finished-uncommitted",
+    "journal.finished-committed",
+    "journal.resolved-uncommitted",
+    "journal.resolved-committed",
 ];
 
 /// The names that begin with `driver.`, in order.

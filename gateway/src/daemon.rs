@@ -20,11 +20,11 @@ use crate::{
     Secret,
     broker::InternalBroker,
     bus::{Address, Bus, Message, OutboxBound, Qos, Settings, Subscription},
-    calls::{Clerk, Desk, Limits, Moment, Policy, Rights, Served, Setup, Startup, Vitals},
+    calls::{CallNo, Clerk, Desk, Limits, Moment, Policy, Rights, Served, Setup, Startup, Vitals},
     config::{BrokerAddress, Config, EmbeddedBroker, GATEWAY_USERNAME, MqttConfig},
     documents::Documents,
     drivers,
-    journal::{Journal, Volatile},
+    journal::{Durable, Journal, Memory, Place},
     registry::{Supervised, supervise},
 };
 
@@ -57,6 +57,9 @@ pub enum StartError {
     /// The kernel gives no random numbers.
     #[error("the kernel gives no random numbers: {0}")]
     Random(#[from] getrandom::Error),
+    /// The system gives no thread.
+    #[error("the system gives no thread: {0}")]
+    Thread(io::Error),
     /// The boot id cannot be read.
     #[error("/proc/sys/kernel/random/boot_id cannot be read: {0}")]
     BootId(io::Error),
@@ -92,7 +95,8 @@ pub async fn run(
     let (broker, settings) = connect(&config, &root, will.clone()).await?;
     let (bus, incoming) = Bus::start(settings);
 
-    let journal: Arc<dyn Journal> = Arc::new(Volatile);
+    let (durable, memory, last_no) = open_journal(&config).await?;
+    let journal: Arc<dyn Journal> = Arc::new(durable.clone());
     let reconnects = Arc::new(AtomicU64::new(0));
     let (news, told) = mpsc::channel(NEWS);
     let letting_go = CancellationToken::new();
@@ -121,6 +125,7 @@ pub async fn run(
             limits: limits(&config),
             devices: classes,
             roles: config.roles.clone(),
+            last_no,
             effects: {
                 let journal = journal.clone();
                 Arc::new(move |no, device| journal.effects(no, device))
@@ -137,6 +142,7 @@ pub async fn run(
         incoming,
         news: told,
         devices,
+        memory,
         journal,
         documents,
         health_interval: config.gateway.health_interval,
@@ -166,7 +172,26 @@ pub async fn run(
     if let Some(broker) = broker {
         broker.stop().await;
     }
+    durable.close().await;
     Ok(())
+}
+
+/// The journal, what it kept from before, and the number after which calls are counted.
+async fn open_journal(config: &Config) -> Result<(Durable, Option<Memory>, CallNo), StartError> {
+    let place = Place {
+        directory: config.journal.directory.clone(),
+        keep: config.journal.keep,
+        max_bytes: config.journal.max_bytes,
+    };
+    let durable = Durable::start(place).map_err(StartError::Thread)?;
+    // Where it cannot be read, it has said so in the log, and takes no call until it can.
+    let memory = durable.remembered().await.ok();
+    let last_no = match &memory {
+        Some(memory) => memory.last,
+        // The seconds since 1970 are more than any journal has counted.
+        None => CallNo(u64::try_from(Timestamp::now().as_second()).unwrap_or_default()),
+    };
+    Ok((durable, memory, last_no))
 }
 
 fn presence(status: Presence) -> Result<GatewayStatus, StartError> {
@@ -320,6 +345,7 @@ fn vitals(
         broker_reconnects: reconnects.load(Ordering::Relaxed),
         broker,
         journal_bytes: journal.bytes_on_disk(),
+        journal_reason: journal.trouble(),
         uplink: None,
     })
 }

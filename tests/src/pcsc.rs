@@ -3,6 +3,7 @@
 use std::{
     env,
     future::Future,
+    io::{self, Write as _},
     path::PathBuf,
     process::{Command, Stdio},
     thread,
@@ -44,6 +45,8 @@ pub fn alone<F: Future<Output = ()>>(body: impl FnOnce(PathBuf) -> F) {
         String::from_utf8_lossy(&outcome.stdout),
         String::from_utf8_lossy(&outcome.stderr)
     );
+    // Figures that the test tells are for whoever reads the run.
+    let _ = io::stdout().write_all(&outcome.stdout);
 }
 
 /// The output of an independent client of pcscd; `Err` where it failed.

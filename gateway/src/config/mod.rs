@@ -17,6 +17,7 @@ mod finding;
 mod form;
 mod gateway;
 mod ipp;
+mod journal;
 mod key;
 mod layers;
 mod limits;
@@ -48,6 +49,7 @@ pub use endpoint::HostPort;
 pub use finding::{Finding, Mistakes, Origin};
 pub use gateway::GatewayConfig;
 pub use ipp::IppConfig;
+pub use journal::{JournalConfig, state_directory};
 pub use limits::Limits;
 pub use log::{LogConfig, LogTarget};
 pub use mqtt::{BrokerAddress, EmbeddedBroker, ExternalBroker, GATEWAY_USERNAME, MqttConfig};
@@ -71,6 +73,8 @@ pub struct Config {
     pub gateway: GatewayConfig,
     /// Its bounds.
     pub limits: Limits,
+    /// Its journal.
+    pub journal: JournalConfig,
     /// Its log.
     pub log: LogConfig,
     /// The broker.
@@ -84,9 +88,10 @@ pub struct Config {
 }
 
 /// The sections, in the order of the reference.
-static SECTIONS: [&Section; 12] = [
+static SECTIONS: [&Section; 13] = [
     &gateway::SECTION,
     &limits::SECTION,
+    &journal::SECTION,
     &log::SECTION,
     &mqtt::SECTION,
     &mqtt::EMBEDDED,
@@ -104,7 +109,7 @@ static ROOT: Section = Section {
     about: "",
     keys: &[],
     tables: &[
-        "gateway", "limits", "log", "mqtt", "clients", "devices", "roles",
+        "gateway", "limits", "journal", "log", "mqtt", "clients", "devices", "roles",
     ],
 };
 
@@ -135,6 +140,7 @@ impl Config {
         let credentials = secret::credentials_folder(environment);
         let gateway = gateway::read(&root);
         let limits = limits::read(&root);
+        let journal = journal::read(&root, environment);
         let log = log::read(&root);
         let mqtt = root.table(mqtt::SECTION.path);
         let broker = mqtt::broker(&mqtt);
@@ -147,6 +153,7 @@ impl Config {
             path: path.to_owned(),
             gateway: gateway?,
             limits: limits?,
+            journal: journal?,
             log: log?,
             mqtt: mqtt?,
             clients: clients?,

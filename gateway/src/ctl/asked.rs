@@ -105,7 +105,10 @@ struct Content {
 impl Content {
     fn of(command: Command) -> Result<Option<Self>, Trouble> {
         let content = match command {
-            Command::Devices | Command::Watch { .. } | Command::Completions { .. } => {
+            Command::Devices
+            | Command::Watch { .. }
+            | Command::Journal(_)
+            | Command::Completions { .. } => {
                 return Ok(None);
             }
             Command::Call {

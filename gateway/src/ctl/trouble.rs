@@ -17,6 +17,8 @@ pub(super) enum Trouble {
     NotAllowed(Text),
     /// No gateway to talk to.
     NoGateway(Text),
+    /// The journal's file cannot be read.
+    Journal(Text),
     /// The completion did not come, and what that means.
     NoCompletion(Text),
     /// The person left, and what that means.
@@ -35,6 +37,7 @@ impl Trouble {
             | Self::Unreachable(text)
             | Self::NotAllowed(text)
             | Self::NoGateway(text)
+            | Self::Journal(text)
             | Self::NoCompletion(text)
             | Self::Unsaved(text)
             | Self::Left(text) => text.clone(),
@@ -49,6 +52,7 @@ impl Trouble {
             Self::Unreachable(_) => Exit::Unreachable,
             Self::NotAllowed(_) => Exit::NotAllowed,
             Self::NoGateway(_) => Exit::NoGateway,
+            Self::Journal(_) => Exit::NoJournal,
             Self::NoCompletion(_) => Exit::NoCompletion,
             Self::Left(_) => Exit::Left,
             Self::Unsaved(_) | Self::Output(_) => Exit::Output,

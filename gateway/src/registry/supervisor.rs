@@ -30,8 +30,9 @@ const OPENING: Duration = Duration::from_mins(1);
 /// payment terminal is answered within some seconds, and the ZVT driver gives up after 76 s at the latest.
 const GRACE: Duration = Duration::from_secs(80);
 
-/// How long a driver may look for what became of a call: longer than it waits for one answer.
-const RECONCILING: Duration = Duration::from_mins(4);
+/// How long a driver may look for what became of a call, beyond what the call may take: a printer
+/// that has the document prints it when somebody brings paper.
+const RECONCILING: Duration = Duration::from_mins(1);
 
 /// Pauses before a device is opened again: a cable that is plugged back in should work at once,
 /// a terminal that is switched off for the night needs no more than this.
@@ -346,6 +347,7 @@ impl Supervisor {
     /// Asks the device what became of a call of before. `Some`: the life ended with it.
     async fn settle(&mut self, life: &mut Life, settle: Settle) -> Option<Ended> {
         let Settle { no, interrupted } = settle;
+        let within = interrupted.operation.max_duration + RECONCILING;
         let (settled, answer) = oneshot::channel();
         let order = Order::Settle {
             interrupted,
@@ -353,7 +355,7 @@ impl Supervisor {
         };
         // Where the life ended in this very moment, nobody answers.
         let _ = life.orders.send(order).await;
-        let (reconciled, ended) = match timeout(RECONCILING, answer).await {
+        let (reconciled, ended) = match timeout(within, answer).await {
             Ok(Ok(Reconciled::Lost(fault))) => {
                 (Reconciled::Lost(fault.clone()), Some(Ended::Lost(fault)))
             }

@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::sync::Notify;
+
 use super::chip::Chip;
 
 /// vpcd listens as soon as pcscd runs; after a removal it takes the next card within a second.
@@ -54,6 +56,7 @@ struct Armed {
 struct State {
     chip: Chip,
     armed: Option<Armed>,
+    happening: Arc<Notify>,
     log: Vec<[u8; 4]>,
     powered: bool,
 }
@@ -68,14 +71,15 @@ pub struct VirtualCard {
 impl VirtualCard {
     /// A card outside any reader.
     pub fn new(chip: Chip) -> Self {
-        let (armed, log) = (None, Vec::new());
+        let state = State {
+            chip,
+            armed: None,
+            happening: Arc::default(),
+            log: Vec::new(),
+            powered: false,
+        };
         Self {
-            state: Arc::new(Mutex::new(State {
-                chip,
-                armed,
-                log,
-                powered: false,
-            })),
+            state: Arc::new(Mutex::new(state)),
             plugged: None,
         }
     }
@@ -150,11 +154,19 @@ impl VirtualCard {
 
     /// Lets something go wrong once, after so many more commands.
     pub fn arm(&self, after: usize, done: Done, mishap: Mishap) {
-        lock(&self.state).armed = Some(Armed {
+        let mut state = lock(&self.state);
+        state.armed = Some(Armed {
             after,
             done,
             mishap,
         });
+        state.happening = Arc::default();
+    }
+
+    /// Resolves when what was armed last happens.
+    pub fn happening(&self) -> impl Future<Output = ()> + Send + use<> {
+        let happening = lock(&self.state).happening.clone();
+        async move { happening.notified().await }
     }
 
     /// Whether what was armed has not happened yet.
@@ -237,6 +249,7 @@ fn execute(apdu: &[u8], state: &Mutex<State>) -> Option<Vec<u8>> {
     let Some(armed) = due else {
         return Some(held.chip.answer(apdu));
     };
+    held.happening.notify_one();
     let answer = match (armed.done, armed.mishap) {
         (Done::Already, _) | (_, Mishap::Slow(_)) => held.chip.answer(apdu),
         (Done::Not, _) => Vec::new(),

@@ -138,9 +138,9 @@ fn a_batch_goes_through_in_order_and_stops_where_it_is_told() {
             [
                 "armed",
                 "started",
-                "completed=1",
-                "completed=2",
-                "completed=3"
+                "completed=1 next=00b0",
+                "completed=2 next=00ee",
+                "completed=3 next=00b0"
             ]
         );
         let advanced = |told: &Told| matches!(told, Told::Progress(ProgressEvent::Advanced { .. }));
@@ -244,10 +244,9 @@ fn a_killed_pcscd_comes_back_without_help() {
         card.take_log();
         // Two selections, one read; then the update.
         card.arm(3, Done::Already, Mishap::Slow(Duration::from_millis(500)));
+        let happening = card.happening();
         let killer = async {
-            while card.is_armed() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
+            happening.await;
             pcscd.kill();
         };
         let (ended, ()) = tokio::join!(bench.ask(write("0101", 0, &new)), killer);
@@ -441,10 +440,11 @@ fn a_batch_that_is_cancelled_says_how_far_it_came() {
         bench.until_connected().await;
         let select: &[u8] = &[0, 0xA4, 0, 0x0C, 2, 1, 1];
         card.arm(1, Done::Already, Mishap::Slow(Duration::from_millis(600)));
+        let second = card.happening();
         let ended = bench
             .ask_within(repeated(select, 5), PATIENCE, |steering| {
                 tokio::spawn(async move {
-                    tokio::time::sleep(Duration::from_millis(300)).await;
+                    second.await;
                     steering.stop(Stop::Cancelled);
                 });
             })

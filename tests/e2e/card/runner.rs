@@ -11,9 +11,10 @@ use std::{
 };
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use koffer_drivers::{
-    Call, Contact, Driver, Effects, Evidence, Fault, NotStored, Opened, Report, Steering, Told,
-    call,
+    Call, CallControl, Contact, Driver, Effects, Evidence, Fault, Interrupted, NotStored, Opened,
+    Reconciled, Report, Steering, Told, call,
     card::pcsc::{Monitor, PcscConfig, driver},
 };
 use koffer_fixtures::card::pcscd::Pcscd;
@@ -24,7 +25,10 @@ use koffer_proto::{
         FileOffset, FilePath, ReadParams, StatusWordPattern, TransmitParams, WriteParams,
     },
 };
-use tokio::{sync::mpsc, time::Instant, time::timeout};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::{Instant, timeout},
+};
 
 /// The application of every test card.
 pub(crate) const AID: [u8; 6] = [0xA0, 0, 0, 0, 0x77, 1];
@@ -37,6 +41,15 @@ pub(crate) struct Bench {
     driver: Box<dyn Driver>,
     /// When set, the record cannot be stored from this entry on.
     pub(crate) journal_fails_at: Option<usize>,
+}
+
+/// When the gateway dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Death {
+    /// While it writes this entry of the record.
+    Writing(usize),
+    /// When it just wrote it.
+    Wrote(usize),
 }
 
 /// A call that ended.
@@ -148,16 +161,11 @@ impl Bench {
         let id = CALLS.fetch_add(1, Ordering::Relaxed);
         let record = Record {
             fails_at: self.journal_fails_at,
-            stored: Arc::default(),
+            ..Record::default()
         };
         let stored = record.stored.clone();
-        let (mut call, mut control): (Call, _) = call(
-            CallId::new(format!("call-{id}")).unwrap(),
-            "ws-1".parse().unwrap(),
-            Lang::En,
-            Instant::now() + limit,
-            Box::new(record),
-        );
+        let id = CallId::new(format!("call-{id}")).unwrap();
+        let (mut call, mut control) = called(id, limit, record);
         steer(control.steering());
         let listening = tokio::spawn(async move {
             let mut told = Vec::new();
@@ -173,7 +181,70 @@ impl Bench {
             outcome: finished.outcome,
             contact: finished.contact,
             told: listening.await.unwrap(),
-            stored: stored.lock().unwrap().clone(),
+            stored: stored.lock().unwrap().iter().map(Entry::shown).collect(),
+        }
+    }
+
+    /// Begins a call and dies: at an entry of its record, or when `until` resolves. What a gateway
+    /// that starts again knows of it; `None`: its effect never began, and nobody asks.
+    pub(crate) async fn die(
+        mut self,
+        request: impl Into<Request>,
+        dies: Option<Death>,
+        until: impl Future<Output = ()>,
+    ) -> Option<Interrupted> {
+        let request = request.into();
+        let operation = request.spec();
+        let record = Record {
+            dies,
+            ..Record::default()
+        };
+        let (stored, dead) = (record.stored.clone(), record.dead.clone());
+        let id = CallId::new("interrupted".to_owned()).unwrap();
+        let (mut call, control) = called(id.clone(), PATIENCE, record);
+        let (client, lang) = (call.client.clone(), call.lang);
+        tokio::select! {
+            biased;
+            () = dead.notified() => {}
+            () = until => {}
+            ended = self.driver.run(request, &mut call) => panic!("it ended: {ended:?}"),
+            () = tokio::time::sleep(PATIENCE) => panic!("it does not get as far as that"),
+        }
+        // The driver goes with this value; nobody closes it.
+        drop((self, call, control));
+        let stored = stored.lock().unwrap();
+        let mut kept = Interrupted {
+            id,
+            client,
+            lang,
+            operation,
+            accepted_at: Timestamp::now(),
+            baseline: None,
+            milestones: Vec::new(),
+        };
+        let mut started = false;
+        for entry in stored.iter() {
+            match entry {
+                Entry::Armed(baseline) => kept.baseline = Some(baseline.clone()),
+                Entry::Started => started = true,
+                Entry::Milestone(evidence) => kept.milestones.push(evidence.clone()),
+            }
+        }
+        started.then_some(kept)
+    }
+
+    /// Asks what became of an interrupted call, as often as the reader must be opened for it.
+    pub(crate) async fn reconcile(&mut self, interrupted: &Interrupted) -> Reconciled {
+        let began = Instant::now();
+        loop {
+            let asked = self.driver.reconcile(interrupted);
+            match timeout(PATIENCE, asked).await.unwrap() {
+                Reconciled::Lost(fault) if began.elapsed() > PATIENCE => panic!("{fault}"),
+                Reconciled::Lost(_) => {
+                    self.reopen().await;
+                }
+                said => return said,
+            }
         }
     }
 
@@ -204,39 +275,74 @@ impl Bench {
     }
 }
 
+fn called(id: CallId, limit: Duration, record: Record) -> (Call, CallControl) {
+    let client = "ws-1".parse().unwrap();
+    let deadline = Instant::now() + limit;
+    call(id, client, Lang::En, deadline, Box::new(record))
+}
+
+#[derive(Default)]
 struct Record {
     fails_at: Option<usize>,
-    stored: Arc<Mutex<Vec<String>>>,
+    dies: Option<Death>,
+    dead: Arc<Notify>,
+    stored: Arc<Mutex<Vec<Entry>>>,
+}
+
+enum Entry {
+    Armed(Evidence),
+    Started,
+    Milestone(Evidence),
+}
+
+impl Entry {
+    fn shown(&self) -> String {
+        match self {
+            Self::Armed(_) => "armed".to_owned(),
+            Self::Started => "started".to_owned(),
+            Self::Milestone(evidence) => {
+                let facts = evidence.facts.iter();
+                let facts: Vec<_> = facts.map(|(k, v)| format!("{k}={v}")).collect();
+                facts.join(" ")
+            }
+        }
+    }
 }
 
 impl Record {
-    fn store(&self, entry: String) -> Result<(), NotStored> {
-        let mut stored = self.stored.lock().unwrap();
-        if self.fails_at == Some(stored.len()) {
-            return Err(NotStored("disk full".to_owned()));
+    async fn store(&self, entry: Entry) -> Result<(), NotStored> {
+        let dies = {
+            let mut stored = self.stored.lock().unwrap();
+            if self.fails_at == Some(stored.len()) {
+                return Err(NotStored::new("voll", "disk full"));
+            }
+            let writing = self.dies == Some(Death::Writing(stored.len()));
+            let wrote = self.dies == Some(Death::Wrote(stored.len()));
+            if !writing {
+                stored.push(entry);
+            }
+            writing || wrote
+        };
+        if dies {
+            self.dead.notify_one();
+            std::future::pending::<()>().await;
         }
-        stored.push(entry);
         Ok(())
     }
 }
 
 #[async_trait]
 impl Effects for Record {
-    async fn armed(&self, _: Evidence) -> Result<(), NotStored> {
-        self.store("armed".to_owned())
+    async fn armed(&self, baseline: Evidence) -> Result<(), NotStored> {
+        self.store(Entry::Armed(baseline)).await
     }
 
     async fn started(&self) -> Result<(), NotStored> {
-        self.store("started".to_owned())
+        self.store(Entry::Started).await
     }
 
     async fn milestone(&self, evidence: Evidence) -> Result<(), NotStored> {
-        let facts: Vec<_> = evidence
-            .facts
-            .iter()
-            .map(|(k, v)| format!("{k}={v}"))
-            .collect();
-        self.store(facts.join(" "))
+        self.store(Entry::Milestone(evidence)).await
     }
 }
 

@@ -20,7 +20,7 @@ use super::{
 };
 
 /// Printers that are tried at the same time. Each mostly waits.
-const PRINTERS: usize = 12;
+pub(crate) const PRINTERS: usize = 12;
 
 /// What one cut print was told to be.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ struct Seen {
     told: (Status, Effect),
 }
 
-async fn open(config: &IppConfig) -> Device {
+pub(crate) async fn open(config: &IppConfig) -> Device {
     let mut tries = 0;
     loop {
         match Device::open(config).await {
@@ -64,7 +64,7 @@ async fn a_print_cut_at_any_byte_is_told_as_what_lies_in_the_tray_and_never_prin
 }
 
 /// Every byte of one print that is not cut.
-async fn plans() -> Vec<Plan> {
+pub(crate) async fn plans() -> Vec<Plan> {
     let office = Office::open().await;
     let proxy = Proxy::to(office.printer.port()).await;
     let device = Device::at(&proxy.uri()).await;
@@ -81,6 +81,7 @@ async fn plans() -> Vec<Plan> {
             } else {
                 Cut::Torn
             },
+            held: false,
         })
     };
     bytes(Way::ToPrinter, to_printer)

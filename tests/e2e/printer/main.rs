@@ -11,6 +11,7 @@ mod cuts;
 mod independent;
 mod killed;
 mod proxy;
+mod reconcile;
 mod runner;
 
 use std::time::Duration;
@@ -119,6 +120,7 @@ async fn a_document_is_printed_once_and_is_what_was_sent() {
         Step::Armed(baseline),
         Step::Milestone(created),
         Step::Started,
+        Step::Milestone(delivered),
     ] = &steps[..]
     else {
         panic!("{steps:?}");
@@ -133,6 +135,7 @@ async fn a_document_is_printed_once_and_is_what_was_sent() {
     assert_eq!(id, Some(printed.job.to_string().as_str()));
     assert!(created.facts.contains_key("printer-uuid"));
     assert!(created.facts.contains_key("printer-boot"));
+    assert_eq!(delivered.fact("document"), Some("accepted"));
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use tokio::{
         TcpListener, TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
+    sync::Notify,
     task::JoinHandle,
 };
 
@@ -39,6 +40,8 @@ pub(crate) struct Plan {
     /// After so many bytes, over all connections.
     pub(crate) after: u64,
     pub(crate) cut: Cut,
+    /// Nothing passes any more, and only when its sender ends the connection it is cut.
+    pub(crate) held: bool,
 }
 
 #[derive(Debug, Default)]
@@ -52,6 +55,7 @@ struct State {
 pub(crate) struct Proxy {
     port: u16,
     state: Arc<Mutex<State>>,
+    holds: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
@@ -62,13 +66,19 @@ impl Proxy {
             .expect("a port");
         let port = listener.local_addr().expect("bound").port();
         let state = Arc::<Mutex<State>>::default();
-        let shared = state.clone();
+        let holds = Arc::<Notify>::default();
+        let (shared, holding) = (state.clone(), holds.clone());
         let task = tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
-                tokio::spawn(forward(near, printer, shared.clone()));
+                tokio::spawn(forward(near, printer, shared.clone(), holding.clone()));
             }
         });
-        Self { port, state, task }
+        Self {
+            port,
+            state,
+            holds,
+            task,
+        }
     }
 
     pub(crate) fn uri(&self) -> String {
@@ -81,6 +91,11 @@ impl Proxy {
             plan,
             ..State::default()
         };
+    }
+
+    /// Resolves when a connection is held.
+    pub(crate) async fn held(&self) {
+        self.holds.notified().await;
     }
 
     /// Bytes that passed since the last plan: to the printer, from it.
@@ -100,7 +115,7 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn forward(near: TcpStream, printer: u16, state: Arc<Mutex<State>>) {
+async fn forward(near: TcpStream, printer: u16, state: Arc<Mutex<State>>, holds: Arc<Notify>) {
     let Ok(far) = TcpStream::connect(("localhost", printer)).await else {
         return;
     };
@@ -109,8 +124,14 @@ async fn forward(near: TcpStream, printer: u16, state: Arc<Mutex<State>>) {
     }
     let (near_in, near_out) = near.into_split();
     let (far_in, far_out) = far.into_split();
-    let mut there = tokio::spawn(pump(near_in, far_out, Way::ToPrinter, state.clone()));
-    let mut back = tokio::spawn(pump(far_in, near_out, Way::FromPrinter, state));
+    let mut there = tokio::spawn(pump(
+        near_in,
+        far_out,
+        Way::ToPrinter,
+        state.clone(),
+        holds.clone(),
+    ));
+    let mut back = tokio::spawn(pump(far_in, near_out, Way::FromPrinter, state, holds));
     let (first, second) = tokio::select! {
         ended = &mut there => (ended, &mut back),
         ended = &mut back => (ended, &mut there),
@@ -133,6 +154,7 @@ async fn pump(
     mut to: OwnedWriteHalf,
     way: Way,
     state: Arc<Mutex<State>>,
+    holds: Arc<Notify>,
 ) -> io::Result<Option<Cut>> {
     let mut buffer = vec![0; 16 * 1024];
     loop {
@@ -153,14 +175,19 @@ async fn pump(
                 Some(plan) if plan.way == way && plan.after < before + n as u64 => {
                     state.plan = None;
                     let allowed = usize::try_from(plan.after - before).unwrap_or(n);
-                    (allowed, Some(plan.cut))
+                    (allowed, Some(plan))
                 }
                 _ => (n, None),
             }
         };
         to.write_all(buffer.get(..allowed).unwrap_or_default())
             .await?;
-        if let Some(cut) = cut {
+        if let Some(Plan { cut, held, .. }) = cut {
+            if held {
+                holds.notify_one();
+                // What ends it is the end of whoever sends here.
+                while from.read(&mut buffer).await.is_ok_and(|n| n > 0) {}
+            }
             if cut == Cut::Torn {
                 from.as_ref().set_zero_linger()?;
                 to.as_ref().set_zero_linger()?;

@@ -6,9 +6,10 @@ use std::{
 };
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use koffer_drivers::{
-    Contact, Driver, Effects, Evidence, Fault, Finished, NotStored, Opened, Report, Steering, Told,
-    call,
+    Contact, Driver, Effects, Evidence, Fault, Finished, Interrupted, NotStored, Opened,
+    Reconciled, Report, Steering, Told, call,
     printer::ipp::{self, IppConfig},
 };
 use koffer_proto::{
@@ -21,7 +22,7 @@ use koffer_proto::{
     },
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
     task::JoinHandle,
     time::{Instant, timeout},
 };
@@ -37,11 +38,20 @@ pub(crate) enum Step {
     Milestone(Evidence),
 }
 
-/// A record in memory; can be made to fail from a step on.
+/// A record in memory; can be made to fail from a step on, or to be where the gateway dies.
 #[derive(Clone, Default)]
 pub(crate) struct Record {
     steps: Arc<Mutex<Vec<Step>>>,
     fails_after: Option<usize>,
+    dies: Option<Death>,
+    dead: Arc<Notify>,
+}
+
+/// When the gateway dies: while it writes this entry, or when it just has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Death {
+    pub(crate) entry: usize,
+    pub(crate) stored: bool,
 }
 
 impl Record {
@@ -53,13 +63,61 @@ impl Record {
         }
     }
 
-    fn write(&self, step: Step) -> Result<(), NotStored> {
-        let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.fails_after.is_some_and(|kept| steps.len() >= kept) {
-            return Err(NotStored("disk full".to_owned()));
+    /// A record whose writer dies.
+    pub(crate) fn dying(dies: Death) -> Self {
+        Self {
+            dies: Some(dies),
+            ..Self::default()
         }
-        steps.push(step);
+    }
+
+    async fn write(&self, step: Step) -> Result<(), NotStored> {
+        let dies = {
+            let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.fails_after.is_some_and(|kept| steps.len() >= kept) {
+                return Err(NotStored::new("voll", "disk full"));
+            }
+            let dies = self.dies.filter(|death| death.entry == steps.len());
+            if dies.is_none_or(|death| death.stored) {
+                steps.push(step);
+            }
+            dies.is_some()
+        };
+        if dies {
+            self.dead.notify_one();
+            std::future::pending::<()>().await;
+        }
         Ok(())
+    }
+
+    /// Resolves when the writer is to die.
+    pub(crate) async fn death(&self) {
+        timeout(PATIENCE, self.dead.notified())
+            .await
+            .expect("it gets as far as that");
+    }
+
+    /// What a gateway that starts again knows of the call; `None`: its effect never began, and
+    /// nobody asks.
+    pub(crate) fn interrupted(&self, id: &str) -> Option<Interrupted> {
+        let steps = self.steps();
+        let baseline = steps.iter().find_map(|step| match step {
+            Step::Armed(baseline) => Some(baseline.clone()),
+            _ => None,
+        });
+        let milestones = steps.iter().filter_map(|step| match step {
+            Step::Milestone(evidence) => Some(evidence.clone()),
+            _ => None,
+        });
+        steps.contains(&Step::Started).then(|| Interrupted {
+            id: id.parse().expect("a call id"),
+            client: "ws-1".parse().expect("a client"),
+            lang: Lang::En,
+            operation: print(print_of(b"")).spec(),
+            accepted_at: Timestamp::now(),
+            baseline,
+            milestones: milestones.collect(),
+        })
     }
 
     pub(crate) fn steps(&self) -> Vec<Step> {
@@ -73,15 +131,15 @@ impl Record {
 #[async_trait]
 impl Effects for Record {
     async fn armed(&self, baseline: Evidence) -> Result<(), NotStored> {
-        self.write(Step::Armed(baseline))
+        self.write(Step::Armed(baseline)).await
     }
 
     async fn started(&self) -> Result<(), NotStored> {
-        self.write(Step::Started)
+        self.write(Step::Started).await
     }
 
     async fn milestone(&self, evidence: Evidence) -> Result<(), NotStored> {
-        self.write(Step::Milestone(evidence))
+        self.write(Step::Milestone(evidence)).await
     }
 }
 
@@ -148,6 +206,12 @@ impl Device {
         self.begin(id, request, PATIENCE).end().await
     }
 
+    /// Asks what became of an interrupted call.
+    pub(crate) async fn reconcile(&mut self, interrupted: &Interrupted) -> Reconciled {
+        let asked = self.driver.reconcile(interrupted);
+        timeout(PATIENCE, asked).await.expect("it is answered")
+    }
+
     /// What the driver reports while it rests, until `wanted` is among it.
     pub(crate) async fn watch_until(&mut self, wanted: impl Fn(&Report) -> bool) -> Vec<Report> {
         let (reports, mut reported) = mpsc::channel(16);
@@ -185,6 +249,19 @@ impl Running {
         let seen = self.told.wait_for(|events| events.iter().any(&wanted));
         let seen = timeout(PATIENCE, seen).await.expect("it is told");
         seen.expect("the call runs");
+    }
+
+    /// The gateway dies: whatever the driver was doing, it does nothing more.
+    pub(crate) async fn kill(self) -> Record {
+        self.task.abort();
+        let ended = self.task.await;
+        assert!(ended.is_err(), "the call ended before it was killed");
+        self.record
+    }
+
+    /// Resolves when the call ended by itself.
+    pub(crate) async fn ended(&mut self) {
+        while self.told.changed().await.is_ok() {}
     }
 
     pub(crate) async fn end(self) -> (Device, Ended) {

@@ -139,6 +139,12 @@ impl Batch {
         Ok(())
     }
 
+    /// Class and instruction of the command that is running or comes next.
+    pub(super) fn header(&self) -> Option<[u8; 2]> {
+        let planned = self.commands.get(self.responses.len())?;
+        Some([planned.command.cla, planned.command.ins])
+    }
+
     /// Whether no command is running.
     pub(super) fn is_between(&self) -> bool {
         matches!(self.state, State::Between)

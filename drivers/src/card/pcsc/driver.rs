@@ -2,8 +2,7 @@
 
 use async_trait::async_trait;
 use koffer_proto::{
-    Capabilities, CardTerminalCapabilities, EventKind, Identity, Outcome, Reason, Request,
-    Response,
+    Capabilities, CardTerminalCapabilities, EventKind, Identity, Reason, Request, Response,
     class::{any_device, card_terminal},
 };
 use pcsc::Disposition;
@@ -14,17 +13,19 @@ use super::{
     endings::{Halt, Loss},
     features::Features,
     monitor::{CardPresence, Monitor, Service, Sight},
+    record::Mark,
     timing,
     worker::{Looked, Worker},
 };
 use crate::{
-    Call, Contact, Driver, Fault, Finished, Opened, Report, Reports,
+    Call, Driver, Fault, Finished, Interrupted, Opened, Reconciled, Report, Reports,
     card::iso7816::CardCapabilities,
 };
 
 mod files;
 mod line;
 mod pad;
+mod reconcile;
 mod service;
 mod session;
 mod transmit;
@@ -54,6 +55,9 @@ struct Session {
     features: Features,
     /// The reader's count of insertions and removals when the card was taken.
     changes: u32,
+    atr: Vec<u8>,
+    /// By what it is known again, where it shows that.
+    mark: Option<Mark>,
 }
 
 /// A driver for the reader of this configuration. It does nothing before it is opened.
@@ -245,16 +249,7 @@ impl Driver for Pcsc {
     }
 
     async fn run(&mut self, request: Request, call: &mut Call) -> Finished {
-        match self.answer(request, call).await {
-            Ok(response) => Finished {
-                outcome: Outcome::Ok(response),
-                contact: Contact::Kept,
-            },
-            Err(halt) => Finished {
-                outcome: Outcome::Failed(halt.failure),
-                contact: halt.fault.map_or(Contact::Kept, Contact::Lost),
-            },
-        }
+        self.answer(request, call).await.into()
     }
 
     async fn watch(&mut self, reports: &Reports) -> Fault {
@@ -288,6 +283,10 @@ impl Driver for Pcsc {
                 () = sleep(timing::MONITOR_LOOK) => if monitor.is_silent() { return gone(Loss::Service) },
             }
         }
+    }
+
+    async fn reconcile(&mut self, interrupted: &Interrupted) -> Reconciled {
+        self.ask_back(interrupted).await
     }
 
     async fn close(&mut self) {

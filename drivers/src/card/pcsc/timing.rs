@@ -33,3 +33,12 @@ pub(super) const PAD_SECONDS_MIN: u8 = 5;
 pub(super) const PAD_GRACE: Duration = Duration::from_secs(5);
 /// For a PACE run: the protocol itself takes seconds, typing the rest.
 pub(super) const PACE: Duration = Duration::from_secs(100);
+/// For a card to show itself and to answer after a restart: a service that was just started powers
+/// it in that time, and one that just lost a client refuses the next for a moment (measured:
+/// `SecurityViolation` of pcsc-lite 1.9.9). Who takes longer to insert a card finds a reader that
+/// works, and a question that is open.
+pub(super) const CARD_BACK: Duration = Duration::from_secs(3);
+/// Before a card that did not answer is read once more.
+pub(super) const CARD_PAUSE: Duration = Duration::from_millis(100);
+/// For reading a card to compare, all in all.
+pub(super) const COMPARE: Duration = Duration::from_mins(1);

@@ -7,6 +7,12 @@ use tokio::time::Instant;
 /// What a printer's clock may be off within one print.
 const SLACK: Duration = Duration::from_secs(2);
 
+/// What the gateway's own clock may be off between a call and the restart after it.
+const KEPT_SLACK: Duration = Duration::from_secs(5);
+
+/// One part in so many is what clocks drift at most, and what network time takes back.
+const DRIFT: u32 = 1_000;
+
 /// When a printer's `printer-up-time` was zero, as an interval on our clock: it counts whole
 /// seconds and was read some time between question and answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +40,13 @@ impl Boot {
         let least = Duration::from_secs(earlier.up.into()) + passed;
         // Truncation loses up to a second.
         Duration::from_secs(u64::from(self.up) + 1) + SLACK < least
+    }
+
+    /// Whether the printer is up since what a record of this age kept. A clock of the gateway's
+    /// that was set meanwhile makes it another time: then nothing is known of the printer.
+    pub(super) fn is_as_kept(self, unix_seconds: i64, age: Duration) -> bool {
+        let slack = KEPT_SLACK + age / DRIFT;
+        self.unix_seconds().abs_diff(unix_seconds) <= slack.as_secs()
     }
 
     /// For the record: seconds since 1970 by the gateway's clock.
@@ -76,6 +89,25 @@ mod tests {
                 restarted,
                 "{seconds} {up}"
             );
+        }
+    }
+
+    #[test]
+    fn a_printer_is_up_since_what_was_kept_or_its_jobs_are_others() {
+        let now = Boot::new(600, Instant::now(), Instant::now());
+        let kept = now.unix_seconds();
+        let (minute, day) = (Duration::from_mins(1), Duration::from_hours(24));
+        for (off, age, same) in [
+            (0, minute, true),
+            (-4, minute, true),
+            (4, minute, true),
+            // It restarted a minute ago, or the clock was set.
+            (-60, minute, false),
+            (60, minute, false),
+            (60, day, true),
+            (-100, day, false),
+        ] {
+            assert_eq!(now.is_as_kept(kept + off, age), same, "{off} {age:?}");
         }
     }
 }

@@ -73,6 +73,8 @@ pub(super) enum Cause {
     WithErrors,
     /// The document did not get there.
     NotDelivered,
+    /// The gateway was interrupted before it was known to be there.
+    Interrupted,
     /// The printer did not take the document.
     Refused,
 }
@@ -97,6 +99,8 @@ pub(super) enum Doubt {
     CutDocument,
     /// The printer restarted.
     Restarted,
+    /// Another printer answers at the address.
+    AnotherPrinter,
     /// The printer has forgotten the job.
     Forgotten,
     /// The printer could not be reached until it was too late.
@@ -113,6 +117,8 @@ pub(super) struct Follow {
     /// Whether this printer is known to count: a zero of one that never counted says nothing.
     counts: bool,
     stop: Option<Stop>,
+    /// Whether the call was interrupted, and only its outcome is looked for.
+    interrupted: bool,
     /// Looks in a row that showed a job that is over and never began.
     untouched: u32,
     /// Looks since the printer was asked to cancel; `None`: it was not.
@@ -129,9 +135,29 @@ impl Follow {
             sides,
             counts,
             stop: None,
+            interrupted: false,
             untouched: 0,
             asked: None,
         }
+    }
+
+    /// Follows the job of a call that was interrupted, as its record has it.
+    pub(super) fn interrupted(
+        delivery: Delivery,
+        sides: Sides,
+        counts: bool,
+        stop: Option<Stop>,
+    ) -> Self {
+        Self {
+            interrupted: true,
+            stop,
+            ..Self::new(delivery, sides, counts)
+        }
+    }
+
+    /// Whether the call was interrupted, and only its outcome is looked for.
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.interrupted
     }
 
     /// The call should end. The first reason stays.
@@ -225,6 +251,8 @@ impl Follow {
             (Delivery::Refused, _) => Cause::Refused,
             // An upload that is stopped ends as the printer likes to call it.
             (Delivery::InDoubt, Some(stop)) => Cause::Stopped(stop),
+            // So does one that ended with the gateway: nobody sends the rest.
+            (Delivery::InDoubt, None) if self.interrupted => Cause::Interrupted,
             (Delivery::InDoubt, None) if self.asked.is_some() => Cause::NotDelivered,
             (_, Some(stop)) if job.state == JobState::Canceled => Cause::Stopped(stop),
             (_, _) if job.state == JobState::Canceled => Cause::CancelledElsewhere,

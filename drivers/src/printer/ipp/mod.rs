@@ -12,6 +12,10 @@
 //! printer is asked to, and the job then tells what came out. A cancel that comes too late ends
 //! `ok`, because all of it is printed as asked.
 //!
+//! After a crash the same is read again (`record`, `driver/reconcile`): a job that still waits for
+//! its document is cancelled, one that has it is followed to its end, and what the printer does
+//! not know any more, a person decides.
+//!
 //! `job` decides, `wire` encodes, `link` carries, `driver` does.
 
 mod capabilities;
@@ -22,6 +26,7 @@ mod job;
 mod link;
 mod outcome;
 mod reasons;
+mod record;
 mod snapshot;
 mod test_page;
 mod timing;

@@ -1,6 +1,6 @@
 //! Endings in the contract's words: status, effect, and what the clerk should do.
 
-use koffer_proto::{Detail, Effect, Failure, Lang, Status, Text};
+use koffer_proto::{Detail, Effect, Failure, Lang, Reason, Status, Text};
 
 use super::{
     job::{Cause, Doubt, Ending, Printed},
@@ -8,33 +8,9 @@ use super::{
     reasons::Judged,
     wire::StatusCode,
 };
+pub(super) use crate::ending::Halt;
+use crate::ending::caused;
 use crate::{Fault, Stop};
-
-/// A call that ended without a result, and what that says of the device.
-#[derive(Debug)]
-pub(super) struct Halt {
-    /// For the caller.
-    pub(super) failure: Failure,
-    /// Set where the device must be opened anew: it is found again, and what is left of the call
-    /// is cleaned up.
-    pub(super) fault: Option<Fault>,
-}
-
-impl From<Failure> for Halt {
-    fn from(failure: Failure) -> Self {
-        Self {
-            failure,
-            fault: None,
-        }
-    }
-}
-
-fn caused(cause: &str) -> Detail {
-    Detail {
-        cause: Some(cause.to_owned()),
-        ..Detail::default()
-    }
-}
 
 fn text(de: &str, en: &str) -> Text {
     Text::new(de, en)
@@ -223,18 +199,12 @@ pub(super) fn ending(ending: &Ending, lang: Lang) -> Option<Failure> {
     }
 }
 
-fn unfinished(cause: Cause, printed: Printed, lang: Lang) -> Failure {
+pub(super) fn unfinished(cause: Cause, printed: Printed, lang: Lang) -> Failure {
     let (status, keyword, why) = why(cause);
     let (effect, completed, what) = match printed {
         Printed::NotCounted => {
-            let doubt = text(
-                "Der Drucker hatte begonnen und zählt nicht, was herauskam. Nicht wiederholen: \
-                 Sehen Sie im Ausgabefach nach und tragen Sie das Ergebnis ein.",
-                "The printer had begun and does not count what came out. Do not repeat it: look \
-                 into the tray and enter the result.",
-            );
-            let message = format!("{} {}", why.get(lang), doubt.get(lang));
-            return Failure::outcome_unknown(message).with(caused(keyword));
+            let Reason { text, .. } = not_counted(cause);
+            return Failure::outcome_unknown(text.get(lang)).with(caused(keyword));
         }
         Printed::Nothing => (
             Effect::None,
@@ -320,6 +290,14 @@ fn why(cause: Cause) -> (Status, &'static str, Text) {
                 "The connection broke before the printer had the document.",
             ),
         ),
+        Cause::Interrupted => (
+            Status::Cancelled,
+            "gateway-interrupted",
+            text(
+                "Das Gateway wurde unterbrochen, bevor der Drucker das Dokument ganz hatte.",
+                "The gateway was interrupted before the printer had the whole document.",
+            ),
+        ),
         Cause::Refused => (
             Status::DeviceFault,
             "refused-by-printer",
@@ -331,7 +309,31 @@ fn why(cause: Cause) -> (Status, &'static str, Text) {
     }
 }
 
+/// A printer that had begun and does not say what came out.
+pub(super) fn not_counted(cause: Cause) -> Reason {
+    let (_, keyword, why) = why(cause);
+    Reason::new(
+        keyword,
+        format!(
+            "{} Der Drucker hatte begonnen und zählt nicht, was herauskam. Nicht wiederholen: \
+             Sehen Sie im Ausgabefach nach und tragen Sie das Ergebnis ein.",
+            why.de
+        ),
+        format!(
+            "{} The printer had begun and does not count what came out. Do not repeat it: look \
+             into the tray and enter the result.",
+            why.en
+        ),
+    )
+}
+
 fn unknown(doubt: Doubt, lang: Lang) -> Failure {
+    let Reason { keyword, text } = undecided(doubt);
+    Failure::outcome_unknown(text.get(lang)).with(caused(&keyword))
+}
+
+/// Why nobody but a person can know, and where to look.
+pub(super) fn undecided(doubt: Doubt) -> Reason {
     let (keyword, why) = match doubt {
         Doubt::CutDocument => (
             "connection-lost",
@@ -340,6 +342,13 @@ fn unknown(doubt: Doubt, lang: Lang) -> Failure {
                  etwas gedruckt: vielleicht alles, vielleicht einen Teil.",
                 "The connection broke while the document was sent, and the printer printed \
                  something: perhaps all of it, perhaps a part.",
+            ),
+        ),
+        Doubt::AnotherPrinter => (
+            "another-printer",
+            text(
+                "Unter der Adresse antwortet ein anderer Drucker; er weiß nichts vom Auftrag.",
+                "Another printer answers at the address; it knows nothing of the job.",
             ),
         ),
         Doubt::Restarted => (
@@ -371,10 +380,15 @@ fn unknown(doubt: Doubt, lang: Lang) -> Failure {
             ),
         ),
     };
-    let what = text(
-        "Nicht wiederholen: Sehen Sie im Ausgabefach nach und tragen Sie das Ergebnis ein.",
-        "Do not repeat it: look into the tray and enter the result.",
-    );
-    let message = format!("{} {}", why.get(lang), what.get(lang));
-    Failure::outcome_unknown(message).with(caused(keyword))
+    Reason::new(
+        keyword,
+        format!(
+            "{} Nicht wiederholen: Sehen Sie im Ausgabefach nach und tragen Sie das Ergebnis ein.",
+            why.de
+        ),
+        format!(
+            "{} Do not repeat it: look into the tray and enter the result.",
+            why.en
+        ),
+    )
 }

@@ -42,6 +42,10 @@ pub(super) const LOOK: Duration = Duration::from_secs(5);
 /// a document it prints nothing, and the next contact cleans it up.
 pub(super) const ORPHAN: Duration = Duration::from_secs(4);
 
+/// What an interrupted print still gets when its time was up while the gateway was away: some
+/// pages, no more, because a form that comes out hours later is taken for somebody else's.
+pub(super) const LAST_PAGE: Duration = Duration::from_secs(12);
+
 /// Between two looks at an idle printer, at least: paper that runs out is seen within 11 s.
 const WATCH: Duration = Duration::from_secs(9);
 /// How much that varies, so that the printers of an office are not asked in step.

@@ -10,14 +10,16 @@ use pcsc::{Disposition, Protocols};
 
 use super::{Halt, Loss, Pcsc, Session, line::stop_now};
 use crate::{
-    Call, Evidence, NotStored,
+    Call, NotStored,
     card::{
         iso7816::file_path,
         pcsc::{
             endings,
             file::{Address, Holds, Reach, Read, Script, Span, Verdict, Write},
+            record::Traces,
         },
     },
+    fail_point,
 };
 
 /// One past the last position that a 15-bit offset reaches.
@@ -40,7 +42,7 @@ impl Pcsc {
             .ok_or_else(|| endings::not_connected(call.lang).into())
     }
 
-    async fn done_with_card(&mut self, borrowed: bool, call: &Call) {
+    pub(super) async fn done_with_card(&mut self, borrowed: bool, call: &Call) {
         if borrowed {
             // The call has its answer; a reader that fails now is found when it is next used.
             let _ = self.give_card_back(Disposition::ResetCard, call).await;
@@ -71,7 +73,7 @@ impl Pcsc {
         })
     }
 
-    async fn read_all(&mut self, read: &mut Read, call: &Call) -> Result<(), Halt> {
+    pub(super) async fn read_all(&mut self, read: &mut Read, call: &Call) -> Result<(), Halt> {
         while let Some(outgoing) = read.next() {
             if let Some(stop) = stop_now(call).await {
                 return Err(endings::stopped(stop, call.lang).into());
@@ -98,14 +100,21 @@ impl Pcsc {
             return Err(endings::bad_field(call.lang, "content", de, en).into());
         }
         let (session, borrowed) = self.card_for(call).await?;
+        if borrowed {
+            let recognised = self.recognise(call).await;
+            recognised.map_err(|loss| loss.without_effect(call.lang))?;
+        }
+        let mark = self.session().and_then(|session| session.mark.as_ref());
+        let traces = Traces::new(&address, offset, mark);
+        let traces = traces.map_err(|_| unrecorded(call.lang))?;
         let sha256 = Sha256::of(&content);
         let bytes = u32::try_from(content.len()).unwrap_or(u32::MAX);
         let mut write = Write::new(address, offset, content, Reach::of(session.card));
-        let outcome = match self.update(&mut write, bytes, call).await {
+        let outcome = match self.update(&mut write, &traces, call).await {
             Ok(()) => verdict(&write, bytes, call.lang),
             Err(Broken::Ended(failure)) => Err(failure.into()),
             Err(Broken::Lost(loss)) => {
-                self.after_loss(&mut write, loss, &session, bytes, call)
+                self.after_loss(&mut write, loss, &session, &traces, call)
                     .await
             }
         };
@@ -113,7 +122,12 @@ impl Pcsc {
         outcome.map(|()| Written { bytes, sha256 })
     }
 
-    async fn update(&mut self, write: &mut Write, bytes: u32, call: &Call) -> Result<(), Broken> {
+    async fn update(
+        &mut self,
+        write: &mut Write,
+        traces: &Traces,
+        call: &Call,
+    ) -> Result<(), Broken> {
         loop {
             if !write.is_checking()
                 && let Some(stop) = stop_now(call).await
@@ -125,31 +139,19 @@ impl Pcsc {
                 return Ok(());
             };
             if outgoing.changes {
-                let stored = self.store(write, first, call).await;
+                let stored = store(write, traces, first, call).await;
                 stored.map_err(|_| not_stored(write, call.lang))?;
             }
             let answer = self.exchange(outgoing.command, call).await;
             write.received(&answer.map_err(Broken::Lost)?);
             if outgoing.changes {
+                fail_point::reach("pcsc.update-answered");
                 call.progress(ProgressEvent::Advanced {
                     completed: write.confirmed() as u64,
-                    total: bytes.into(),
+                    total: write.content().len() as u64,
                 })
                 .await;
             }
-        }
-    }
-
-    async fn store(&self, write: &Write, first: bool, call: &Call) -> Result<(), NotStored> {
-        if first {
-            let before = Sha256::of(write.before()).to_string();
-            call.arm(Evidence::new("file", [("sha256_before", before)]))
-                .await?;
-            call.effect_may_begin().await
-        } else {
-            let confirmed = write.confirmed().to_string();
-            call.milestone(Evidence::new("update", [("bytes", confirmed)]))
-                .await
         }
     }
 
@@ -160,7 +162,7 @@ impl Pcsc {
         write: &mut Write,
         loss: Loss,
         session: &Session,
-        bytes: u32,
+        traces: &Traces,
         call: &Call,
     ) -> Result<(), Halt> {
         if write.untouched() {
@@ -174,7 +176,7 @@ impl Pcsc {
         if same_card {
             write.recheck();
             // A second loss leaves the verdict to what is known by now.
-            let _ = self.update(write, bytes, call).await;
+            let _ = self.update(write, traces, call).await;
         }
         let all = write.all_confirmed();
         let (status, confirmed) = (Status::DeviceFault, write.confirmed());
@@ -248,13 +250,30 @@ fn stopped_between(write: &Write, stop: crate::Stop, lang: Lang) -> Broken {
     Broken::Ended(in_part(status, message, cause, confirmed))
 }
 
+async fn store(write: &Write, traces: &Traces, first: bool, call: &Call) -> Result<(), NotStored> {
+    if first {
+        call.arm(traces.file(write)).await?;
+        fail_point::reach("pcsc.write-armed");
+        call.effect_may_begin().await?;
+        fail_point::reach("pcsc.write-started");
+    } else {
+        call.milestone(traces.update(write)).await?;
+        fail_point::reach("pcsc.update-recorded");
+    }
+    Ok(())
+}
+
 fn not_stored(write: &Write, lang: Lang) -> Broken {
     let message = endings::not_stored(lang);
     Broken::Ended(match write.confirmed() {
-        0 => Failure::without_effect(Status::DeviceFault, message)
-            .with(endings::caused("journal-failed")),
+        0 => unrecorded(lang),
         confirmed => in_part(Status::DeviceFault, message, "journal-failed", confirmed),
     })
+}
+
+fn unrecorded(lang: Lang) -> Failure {
+    Failure::without_effect(Status::DeviceFault, endings::not_stored(lang))
+        .with(endings::caused("journal-failed"))
 }
 
 fn in_part(status: Status, message: String, cause: &str, completed: usize) -> Failure {

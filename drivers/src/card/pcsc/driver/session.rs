@@ -13,10 +13,21 @@ use super::{
 use crate::{
     Call,
     card::{
-        iso7816::CardCapabilities,
-        pcsc::{endings, timing, worker::Powered},
+        iso7816::{CardCapabilities, FileId},
+        pcsc::{
+            endings,
+            file::{Address, Reach, Read, Script, Span},
+            record::Mark,
+            timing,
+            worker::Powered,
+        },
     },
 };
+
+/// The root of a card's files.
+const ROOT: FileId = FileId(0x3F00);
+/// Global data objects, the ICC serial number among them.
+const EF_GDO: FileId = FileId(0x2F02);
 
 impl Pcsc {
     /// Takes the card exclusively; anew where it was held.
@@ -36,8 +47,56 @@ impl Pcsc {
             card: CardCapabilities::of_atr(&powered.atr),
             features: powered.features,
             changes: powered.changes,
+            atr: powered.atr.clone(),
+            mark: None,
         });
         Ok(powered)
+    }
+
+    /// Reads the serial number of a card that was just taken, where it shows one (EF.GDO, ISO/IEC
+    /// 7816-4, 8.2.2.1): a write that is interrupted is compared on this card and on no other.
+    /// Only then, because selecting files later could cost the card's security state. Afterwards
+    /// the root is selected, as after a reset; a card without a root is asked for nothing more.
+    pub(super) async fn recognise(&mut self, call: &Call) -> Result<(), Loss> {
+        let Some(session) = self.session() else {
+            return Ok(());
+        };
+        let reach = Reach::of(session.card);
+        let whole = Span {
+            offset: 0,
+            length: None,
+        };
+        let from_root = |path: &[FileId]| Address {
+            application: None,
+            path: [&[ROOT], path].concat(),
+        };
+        let mut read = Read::new(from_root(&[EF_GDO]), whole, reach);
+        self.follow(&mut read, call).await?;
+        let Ok(gdo) = read.into_content() else {
+            return Ok(());
+        };
+        let nothing = Span {
+            length: Some(0),
+            ..whole
+        };
+        let mut back = Read::new(from_root(&[]), nothing, reach);
+        self.follow(&mut back, call).await?;
+        if let Some(session) = &mut self.session {
+            session.mark = Mark::new(&session.atr, &gdo);
+        }
+        Ok(())
+    }
+
+    /// A dialogue from its beginning to its end.
+    pub(super) async fn follow(
+        &mut self,
+        script: &mut impl Script,
+        call: &Call,
+    ) -> Result<(), Loss> {
+        while let Some(outgoing) = script.next() {
+            script.received(&self.exchange(outgoing.command, call).await?);
+        }
+        Ok(())
     }
 
     pub(super) async fn connect(
@@ -57,6 +116,8 @@ impl Pcsc {
             .take_card(protocols, call)
             .await
             .map_err(|loss| loss.without_effect(call.lang))?;
+        let recognised = self.recognise(call).await;
+        recognised.map_err(|loss| loss.without_effect(call.lang))?;
         Ok(Connected {
             atr: powered.atr.into(),
             protocol: match powered.protocol {

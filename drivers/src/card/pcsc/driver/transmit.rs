@@ -8,11 +8,12 @@ use koffer_proto::{
 
 use super::{Halt, Loss, Pcsc, line::stop_now};
 use crate::{
-    Call, Evidence,
+    Call,
     card::pcsc::{
         batch::{Batch, Refused},
-        endings,
+        endings, record,
     },
+    fail_point,
 };
 
 impl Pcsc {
@@ -28,13 +29,16 @@ impl Pcsc {
             return Err(endings::stopped(stop, call.lang).into());
         }
         let stored = async {
-            call.arm(evidence("batch", "apdus", batch.total())).await?;
+            call.arm(record::batch(batch.total(), batch.header()))
+                .await?;
+            fail_point::reach("pcsc.batch-armed");
             call.effect_may_begin().await
         };
         stored.await.map_err(|_| {
             Failure::without_effect(Status::DeviceFault, endings::not_stored(call.lang))
                 .with(endings::caused("journal-failed"))
         })?;
+        fail_point::reach("pcsc.batch-started");
         loop {
             if batch.is_between() {
                 self.may_go_on(&batch, call).await?;
@@ -49,6 +53,7 @@ impl Pcsc {
                 Err(loss) => Err(loss),
             };
             outcome.map_err(|loss| broken_off(loss, index, call.lang))?;
+            fail_point::reach("pcsc.apdu-answered");
             if batch.completed() > through {
                 call.progress(ProgressEvent::Advanced {
                     completed: batch.completed() as u64,
@@ -76,16 +81,13 @@ impl Pcsc {
             let status = endings::stop_status(stop);
             return Err(partial(status, message, endings::stop_cause(stop), through).into());
         }
-        let stored = call.milestone(evidence("apdu", "completed", through)).await;
+        let stored = call.milestone(record::apdu(through, batch.header())).await;
+        fail_point::reach("pcsc.apdu-recorded");
         stored.map_err(|_| {
             let message = endings::not_stored(call.lang);
             partial(Status::DeviceFault, message, "journal-failed", through).into()
         })
     }
-}
-
-fn evidence(step: &'static str, fact: &'static str, count: usize) -> Evidence {
-    Evidence::new(step, [(fact, count.to_string())])
 }
 
 fn partial(status: Status, message: String, cause: &str, through: usize) -> Failure {

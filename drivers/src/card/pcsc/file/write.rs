@@ -87,6 +87,17 @@ impl Write {
         Range::new(span, self.reach)
     }
 
+    /// What is to be written.
+    pub(in super::super) fn content(&self) -> &[u8] {
+        &self.content
+    }
+
+    /// The part of it that the next command carries, its chained pieces together.
+    pub(in super::super) fn chunk(&self) -> &[u8] {
+        let rest = &self.content[self.confirmed..];
+        &rest[..rest.len().min(self.reach.write_chunk())]
+    }
+
     /// What the file held before; known once the first change is given out.
     pub(in super::super) fn before(&self) -> &[u8] {
         &self.before
@@ -118,8 +129,7 @@ impl Write {
 
     /// The part of the content that the next command carries, and whether more follow it.
     fn piece(&self) -> (&[u8], bool) {
-        let rest = &self.content[self.confirmed..];
-        let chunk = &rest[..rest.len().min(self.reach.write_chunk())];
+        let chunk = self.chunk();
         if self.reach != Reach::Chained {
             return (chunk, false);
         }

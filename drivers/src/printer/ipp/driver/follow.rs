@@ -5,7 +5,7 @@ use std::time::Duration;
 use koffer_proto::{ProgressEvent, class::document_printer::Sides};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{Desk, Ipp, submit::Ticket};
+use super::{Desk, Ipp, print::stopping, submit::Ticket};
 use crate::{
     Call,
     printer::ipp::{
@@ -133,6 +133,11 @@ impl Bounds {
         self.end = Some(self.end.map_or(end, |known| known.min(end)));
     }
 
+    fn are_out_of_reach(self) -> bool {
+        self.out
+            .is_some_and(|since| since.elapsed() > timing::OUT_OF_REACH)
+    }
+
     fn are_passed(self) -> bool {
         self.end.is_some_and(|end| end <= Instant::now())
     }
@@ -155,7 +160,9 @@ impl Ipp {
         }
         let mut pause = Duration::ZERO;
         loop {
-            if bounds.are_passed() {
+            // An interrupted call is asked for again as soon as the printer is back.
+            let away = follow.is_interrupted() && bounds.are_out_of_reach();
+            if bounds.are_passed() || away {
                 return Follow::give_up(bounds.out.is_none());
             }
             let far = Instant::now() + timing::OUT_OF_REACH;
@@ -166,7 +173,7 @@ impl Ipp {
             let sight = tokio::select! {
                 biased;
                 stop = call.stopped(), if !follow.is_stopped() => {
-                    follow.stop(stop);
+                    stopping(follow, stop, call).await;
                     bounds.end_within(timing::SETTLE);
                     pause = Duration::ZERO;
                     continue;

@@ -11,13 +11,14 @@ use super::{
     submit::{Ticket, Wanted},
 };
 use crate::{
-    Call, Evidence, Stop,
+    Call, Stop, fail_point,
     printer::ipp::{
         capabilities,
         epoch::Boot,
         job::{Delivery, Ending, Follow},
         link::Broken,
         outcome::{self, Halt},
+        record::{self, Intent},
         snapshot::Printer,
         wire::StatusCode,
     },
@@ -98,9 +99,11 @@ impl Ipp {
         let lang = call.lang;
         let boot = self.memory.boot;
         if record == Record::Once {
-            let baseline = self.evidence("baseline", wanted, None, boot, document);
-            let armed = call.arm(baseline).await;
+            let armed = call
+                .arm(self.intent(wanted, boot, document).baseline())
+                .await;
             armed.map_err(|_| outcome::not_stored(lang))?;
+            fail_point::reach("ipp.armed");
         }
         let job = self.create(wanted, call).await?;
         let ticket = Ticket {
@@ -108,16 +111,25 @@ impl Ipp {
             name: wanted.name.clone(),
             boot,
         };
+        fail_point::reach("ipp.created");
         if let Err(halt) = self.record(&ticket, wanted, document, record, call).await {
             self.withdraw(&ticket.name).await;
             return Err(halt);
         }
+        fail_point::reach("ipp.started");
         let (delivery, status, stop) = self.deliver(&ticket, wanted, document, call).await;
+        fail_point::reach("ipp.answered");
+        if let (Record::Once, Some(said)) = (record, record::delivered(delivery)) {
+            // Not stored, it is missed only after a crash: the print goes on.
+            let _ = call.milestone(said).await;
+            fail_point::reach("ipp.delivered");
+        }
         let mut follow = Follow::new(delivery, wanted.sides, self.memory.counts);
         if let Some(stop) = stop {
-            follow.stop(stop);
+            stopping(&mut follow, stop, call).await;
         }
         let ending = self.follow(&ticket, &mut follow, call).await;
+        fail_point::reach("ipp.over");
         self.memory.counts = follow.counts();
         tracing::info!(job, ?delivery, ?ending, "a print ended");
         told(&ending, job, status, lang)
@@ -137,9 +149,12 @@ impl Ipp {
         if record == Record::Never {
             return Ok(());
         }
-        let created = self.evidence("created", wanted, Some(ticket.job), ticket.boot, document);
+        let created = self
+            .intent(wanted, ticket.boot, document)
+            .created(ticket.job);
         let stored = async {
             call.milestone(created).await?;
+            fail_point::reach("ipp.recorded");
             call.effect_may_begin().await
         };
         stored
@@ -147,28 +162,36 @@ impl Ipp {
             .map_err(|_| outcome::not_stored(call.lang).into())
     }
 
-    fn evidence(
-        &self,
-        step: &'static str,
-        wanted: &Wanted,
-        job: Option<i32>,
+    fn intent<'a>(
+        &'a self,
+        wanted: &'a Wanted,
         boot: Option<Boot>,
-        document: &Document,
-    ) -> Evidence {
+        document: &'a Document,
+    ) -> Intent<'a> {
         let printer = self.memory.printer.as_ref();
-        let facts = [
-            ("printer-uuid", printer.and_then(|p| p.uuid.clone())),
-            (
-                "printer-boot",
-                boot.map(|boot| boot.unix_seconds().to_string()),
-            ),
-            ("job-name", Some(wanted.name.clone())),
-            ("user", Some(self.desk.config.user.clone())),
-            ("job-id", job.map(|job| job.to_string())),
-            ("sha256", Some(String::from(document.sha256))),
-        ];
-        let facts = facts.into_iter();
-        Evidence::new(step, facts.filter_map(|(key, value)| Some((key, value?))))
+        Intent {
+            printer_uuid: printer.and_then(|printer| printer.uuid.as_deref()),
+            boot,
+            job_name: &wanted.name,
+            user: &self.desk.config.user,
+            sides: wanted.sides,
+            document,
+        }
+    }
+}
+
+/// The call is to end: kept, so that after a crash it is known who wished it.
+pub(super) async fn stopping(follow: &mut Follow, stop: Stop, call: &Call) {
+    follow.stop(stop);
+    let _ = call.milestone(record::stopping(stop)).await;
+}
+
+/// What is answered to a print that completed.
+pub(super) fn done(job: i32, sheets: Option<u32>) -> Printed {
+    Printed {
+        job,
+        sheets,
+        proof: PrintProof::IppCompleted,
     }
 }
 
@@ -179,11 +202,7 @@ fn told(
     lang: Lang,
 ) -> Result<Printed, Halt> {
     if let Ending::Completed { sheets } = ending {
-        return Ok(Printed {
-            job,
-            sheets: *sheets,
-            proof: PrintProof::IppCompleted,
-        });
+        return Ok(done(job, *sheets));
     }
     let failure =
         outcome::ending(ending, lang).unwrap_or_else(|| outcome::stopped(Stop::Deadline, lang));

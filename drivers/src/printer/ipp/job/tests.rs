@@ -291,3 +291,35 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_document_that_an_interrupted_gateway_may_have_cut_is_ended_and_never_called_printed() {
+    let interrupted = || Follow::interrupted(Delivery::InDoubt, Sides::OneSided, true, None);
+    for state in [JobState::PendingHeld, JobState::Processing] {
+        assert_eq!(
+            interrupted().learn(Learnt::Job(&untouched(state))),
+            Step::Cancel
+        );
+    }
+    // Cancelled when contact was made, before anybody asked.
+    let mut follow = interrupted();
+    let cancelled = untouched(JobState::Canceled);
+    assert_eq!(follow.learn(Learnt::Job(&cancelled)), Step::LookTwice);
+    let nothing = unfinished(Cause::Interrupted, Printed::Nothing);
+    assert_eq!(end(&mut follow, &cancelled), nothing);
+    let whole = counted(JobState::Completed, 1);
+    assert_eq!(
+        end(&mut interrupted(), &whole),
+        Ending::Unknown(Doubt::CutDocument)
+    );
+    // Accepted, it is waited for.
+    let mut accepted = Follow::interrupted(Delivery::Accepted, Sides::OneSided, true, None);
+    assert_eq!(
+        accepted.learn(Learnt::Job(&untouched(JobState::Pending))),
+        Step::Wait
+    );
+    assert_eq!(
+        end(&mut accepted, &whole),
+        Ending::Completed { sheets: Some(1) }
+    );
+}
