@@ -219,25 +219,30 @@ async fn a_killed_gateway_comes_back_and_works() {
 }
 
 #[tokio::test]
-async fn a_terminal_that_dies_after_booking_leaves_an_unknown_outcome_and_returns() {
+async fn a_terminal_that_dies_after_booking_comes_back_and_tells_what_it_did() {
     let mut case = raise("demo", Broker::Embedded).await;
     let clerk = clerk(&case).await;
     clerk.until_state("ec-terminal", &["ready"]).await;
+    let params = json!({"amount": {"cents": 100, "currency": "EUR"}});
+    let first = clerk.ask("ec-terminal", "pay", &params, 60).await;
+    assert_eq!(first["status"], "ok", "{first}");
+
     let control = case.terminals["ec-terminal"].control.clone();
     let dies = Fault::new(Kind::Die).at(Step::Booked);
     control.faults(&[dies]).await.expect("a fault");
-    let params = json!({"amount": {"cents": 100, "currency": "EUR"}});
-    let unknown = clerk.ask("ec-terminal", "pay", &params, 30).await;
-    assert_eq!(unknown["status"], "outcome-unknown", "{unknown}");
-    clerk.until_state("ec-terminal", &["fault"]).await;
-    tokio::time::timeout(Duration::from_secs(10), case.death())
+    let params = json!({"amount": {"cents": 250, "currency": "EUR"}});
+    let mut booked = clerk.call("ec-terminal", "pay", &params, 60).await;
+    tokio::time::timeout(Duration::from_secs(30), case.death())
         .await
         .expect("it died");
     case.restart_terminal("ec-terminal")
         .await
         .unwrap_or_else(|error| panic!("{error}"));
+    let booked = booked.completion().await;
+    assert_eq!(booked["status"], "ok", "{booked}");
+    assert_eq!(booked["result"]["recovered"], true, "{booked}");
+    let (one, two) = (&first["result"]["receipt"], &booked["result"]["receipt"]);
+    assert_eq!(one.as_u64().map(|n| n + 1), two.as_u64(), "{booked}");
     clerk.until_state("ec-terminal", &["ready"]).await;
-    let paid = clerk.ask("ec-terminal", "pay", &params, 60).await;
-    assert_eq!(paid["status"], "ok", "{paid}");
     case.stop().await;
 }
