@@ -11,7 +11,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use koffer_proto::{CallId, ClientId, Lang, ProgressEvent, class::gateway::SignalCommand};
+use koffer_proto::{CallId, ClientId, Lang, ProgressEvent, Text, class::gateway::SignalCommand};
 use serde::{Deserialize, Serialize};
 use tokio::{
     sync::{mpsc, watch},
@@ -80,8 +80,15 @@ impl Evidence {
 
 /// The record could not be stored: the effect must not begin, or not be acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the journal could not be written: {0}")]
-pub struct NotStored(pub String);
+#[error("the journal could not be written: {}", .0.en)]
+pub struct NotStored(pub Text);
+
+impl NotStored {
+    /// Why, and what a person can do, in German and English.
+    pub fn new(de: impl Into<String>, en: impl Into<String>) -> Self {
+        Self(Text::new(de, en))
+    }
+}
 
 /// What surrounds one request while its driver runs it.
 pub struct Call {
@@ -132,15 +139,15 @@ struct Closed;
 #[async_trait]
 impl Effects for Closed {
     async fn armed(&self, _: Evidence) -> Result<(), NotStored> {
-        Err(NotStored("the call is over".to_owned()))
+        Err(NotStored::new("der Aufruf ist beendet", "the call is over"))
     }
 
     async fn started(&self) -> Result<(), NotStored> {
-        Err(NotStored("the call is over".to_owned()))
+        Err(NotStored::new("der Aufruf ist beendet", "the call is over"))
     }
 
     async fn milestone(&self, _: Evidence) -> Result<(), NotStored> {
-        Err(NotStored("the call is over".to_owned()))
+        Err(NotStored::new("der Aufruf ist beendet", "the call is over"))
     }
 }
 

@@ -42,7 +42,7 @@ pub trait Driver: Send {
 }
 
 /// What the journal kept of a call that was interrupted after its effect could have begun.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interrupted {
     /// The caller's id.
     pub id: CallId,

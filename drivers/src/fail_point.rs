@@ -42,6 +42,19 @@ pub const ALL: &[&str] = &[
     "pcsc.batch-started",
     "pcsc.apdu-answered",
     "pcsc.apdu-recorded",
+    // gateway/src/journal: what an entry says of its call, before and after it is on disk.
+    "journal.accepted-uncommitted",
+    "journal.accepted-committed",
+    "journal.armed-uncommitted",
+    "journal.armed-committed",
+    "journal.started-uncommitted",
+    "journal.started-committed",
+    "journal.milestone-uncommitted",
+    "journal.milestone-committed",
+    "journal.finished-uncommitted",
+    "journal.finished-committed",
+    "journal.resolved-uncommitted",
+    "journal.resolved-committed",
 ];
 
 /// The names that begin with `driver.`, in order.

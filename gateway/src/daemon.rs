@@ -24,13 +24,14 @@ use crate::{
     broker::InternalBroker,
     bus::{Address, Bus, Message, OutboxBound, Qos, Settings, Subscription},
     calls::{
-        Clerk, Desk, Job, Limits, Moment, News, Policy, Rights, Served, Setup, Startup, Vitals,
+        CallNo, Clerk, Desk, Job, Limits, Moment, News, Policy, Rights, Served, Setup, Startup,
+        Vitals,
     },
     config::{BrokerAddress, Config, EmbeddedBroker, GATEWAY_USERNAME, MqttConfig},
     documents::Documents,
     drivers,
     enumerate::Enumerator,
-    journal::{Journal, Volatile},
+    journal::{Durable, Journal, Memory, Place},
     left_behind,
     registry::{Plug, supervise},
 };
@@ -67,6 +68,9 @@ pub enum StartError {
     /// The kernel gives no random numbers.
     #[error("the kernel gives no random numbers: {0}")]
     Random(#[from] getrandom::Error),
+    /// The system gives no thread.
+    #[error("the system gives no thread: {0}")]
+    Thread(io::Error),
     /// The boot id cannot be read.
     #[error("/proc/sys/kernel/random/boot_id cannot be read: {0}")]
     BootId(io::Error),
@@ -103,7 +107,8 @@ pub async fn run(
     let looking = broker.is_none().then(|| settings.clone());
     let (bus, incoming) = Bus::start(settings);
 
-    let journal: Arc<dyn Journal> = Arc::new(Volatile);
+    let (durable, memory, last_no) = open_journal(&config).await?;
+    let journal: Arc<dyn Journal> = Arc::new(durable.clone());
     let reconnects = Arc::new(AtomicU64::new(0));
     let (news, told) = mpsc::channel(NEWS);
     let letting_go = CancellationToken::new();
@@ -133,6 +138,7 @@ pub async fn run(
             limits: limits(&config),
             devices: classes,
             roles: config.roles.clone(),
+            last_no,
             effects: {
                 let journal = journal.clone();
                 Arc::new(move |no, device| journal.effects(no, device))
@@ -151,6 +157,7 @@ pub async fn run(
         news: told,
         left_behind,
         devices: jobs,
+        memory,
         journal,
         documents,
         health_interval: config.gateway.health_interval,
@@ -180,6 +187,7 @@ pub async fn run(
     if let Some(broker) = broker {
         broker.stop().await;
     }
+    durable.close().await;
     Ok(())
 }
 
@@ -230,6 +238,24 @@ fn raise(
         attached,
         tasks,
     }
+}
+
+/// The journal, what it kept from before, and the number after which calls are counted.
+async fn open_journal(config: &Config) -> Result<(Durable, Option<Memory>, CallNo), StartError> {
+    let place = Place {
+        directory: config.journal.directory.clone(),
+        keep: config.journal.keep,
+        max_bytes: config.journal.max_bytes,
+    };
+    let durable = Durable::start(place).map_err(StartError::Thread)?;
+    // Where it cannot be read, it has said so in the log, and takes no call until it can.
+    let memory = durable.remembered().await.ok();
+    let last_no = match &memory {
+        Some(memory) => memory.last,
+        // The seconds since 1970 are more than any journal has counted.
+        None => CallNo(u64::try_from(Timestamp::now().as_second()).unwrap_or_default()),
+    };
+    Ok((durable, memory, last_no))
 }
 
 fn presence(status: Presence) -> Result<GatewayStatus, StartError> {
@@ -386,6 +412,7 @@ fn vitals(
         tasks: tokio::runtime::Handle::current()
             .metrics()
             .num_alive_tasks() as u64,
+        journal_reason: journal.trouble(),
         uplink: None,
     })
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{DeviceId, DeviceState};
+use crate::{DeviceId, DeviceState, Reason};
 
 /// `<root>/status`: whether the gateway is there. Retained, JSON, and its will.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -46,9 +46,13 @@ pub struct Health {
     pub calls_open: u64,
     /// Completed calls the gateway remembers.
     pub calls_kept: u64,
-    /// The journal's size on disk; absent while it is kept in memory.
+    /// The journal's size on disk; absent while it cannot be used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub journal_bytes: Option<u64>,
+    /// Why nothing can be put on record, so that no call is taken that must not happen twice;
+    /// absent while all is well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal_reason: Option<Reason>,
     /// The way to the outside; absent where no uplink is configured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uplink: Option<UplinkHealth>,

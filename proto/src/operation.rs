@@ -46,6 +46,15 @@ pub struct OperationSpec {
     pub result: fn(&mut SchemaGenerator) -> Schema,
 }
 
+/// An operation is its class and its name.
+impl PartialEq for OperationSpec {
+    fn eq(&self, other: &Self) -> bool {
+        (self.class, self.name) == (other.class, other.name)
+    }
+}
+
+impl Eq for OperationSpec {}
+
 impl OperationSpec {
     /// The URN of the parameters' schema, as descriptions name it.
     pub fn params_urn(&self) -> String {

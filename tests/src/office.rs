@@ -170,6 +170,11 @@ impl Office {
         roles: &str,
     ) -> Self {
         let mut toml = "[gateway]\nid = \"case-7\"\nshutdown_grace_ms = 2000\n".to_owned();
+        let _ = writeln!(
+            toml,
+            "[journal]\ndirectory = \"{}\"",
+            folder.path().display()
+        );
         let (port, mosquitto) = match broker {
             Broker::Embedded => {
                 let port = free_port();
@@ -247,6 +252,16 @@ impl Office {
     /// Asks the gateway to end, as SIGTERM does.
     pub fn ask_to_end(&self) {
         self.stop.cancel();
+    }
+
+    /// Ends the gateway in an orderly way and starts it again over the same folder.
+    ///
+    /// # Panics
+    /// When it does not end or does not come back.
+    pub async fn restart(&mut self) {
+        self.stop.cancel();
+        (&mut self.daemon).await.expect("the gateway ends well");
+        (self.daemon, self.stop) = run(&self.folder.path().join("kofferd.toml")).await;
     }
 
     /// Ends the gateway and waits until it has.

@@ -25,8 +25,11 @@ use super::{
 use crate::{
     bus::{Ack, Bus, Incoming, Message, Refused},
     documents::Documents,
-    journal::Journal,
+    journal::{Journal, Memory},
 };
+
+/// A journal that cannot be read, on a disk that is full or away, is looked at again this often.
+const REMEMBER_AGAIN: Duration = Duration::from_secs(10);
 
 /// Vital signs follow a change no faster than this.
 const HEALTH_FOLLOWS: Duration = Duration::from_secs(1);
@@ -45,6 +48,8 @@ pub struct Startup {
     pub left_behind: mpsc::Receiver<DeviceId>,
     /// Where the devices' calls go.
     pub devices: BTreeMap<DeviceId, mpsc::Sender<Job>>,
+    /// What it kept from before; `None` where it could not be read.
+    pub memory: Option<Memory>,
     /// Keeps.
     pub journal: Arc<dyn Journal>,
     /// What is retained.
@@ -68,6 +73,7 @@ pub struct Clerk {
     /// Answers that found the outbox full; sent before anything else is.
     unsent: VecDeque<Message>,
     health_due: Option<Instant>,
+    remember_due: Option<Instant>,
 }
 
 impl Clerk {
@@ -81,6 +87,7 @@ impl Clerk {
             asking: FuturesUnordered::new(),
             unsent: VecDeque::new(),
             health_due: None,
+            remember_due: None,
         }
     }
 
@@ -89,9 +96,10 @@ impl Clerk {
         let mut health = interval(self.with.health_interval);
         health.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut stopping = None;
-        match self.with.journal.remembered().await {
-            Ok(calls) => self.take(Input::Remembered(calls)),
-            Err(error) => tracing::error!(%error, "what was before the start is not known"),
+        if let Some(memory) = self.with.memory.take() {
+            self.take(Input::Remembered(memory));
+        } else {
+            self.remember_due = Some(Instant::now() + REMEMBER_AGAIN);
         }
         loop {
             if stopping.is_some() && self.with.desk.is_idle() && self.storing.is_empty() {
@@ -148,6 +156,9 @@ impl Clerk {
                     if self.health_due.is_some_and(|due| due <= Instant::now()) {
                         self.publish_health();
                     }
+                    if self.remember_due.is_some_and(|due| due <= Instant::now()) {
+                        self.remember().await;
+                    }
                     match stopping {
                         Some(Stopping::Finishing(until)) if until <= Instant::now() => {
                             stopping = Some(Stopping::Asked(Instant::now() + self.with.grace));
@@ -164,6 +175,17 @@ impl Clerk {
         }
     }
 
+    /// Asks a journal that could not be read at the start once more.
+    async fn remember(&mut self) {
+        match self.with.journal.remembered().await {
+            Ok(memory) => {
+                self.remember_due = None;
+                self.take(Input::Remembered(memory));
+            }
+            Err(_) => self.remember_due = Some(Instant::now() + REMEMBER_AGAIN),
+        }
+    }
+
     fn next_wakeup(&self, stopping: Option<Stopping>) -> Instant {
         /// Answers that found the outbox full are tried again this often.
         const RETRY_UNSENT: Duration = Duration::from_millis(200);
@@ -173,7 +195,7 @@ impl Clerk {
         let unsent = (!self.unsent.is_empty()).then(|| now + RETRY_UNSENT);
         let until = stopping.map(|(Stopping::Finishing(until) | Stopping::Asked(until))| until);
         let desk = self.with.desk.next_tick().map(Instant::from_std);
-        let due = [unsent, until, desk, self.health_due];
+        let due = [unsent, until, desk, self.health_due, self.remember_due];
         due.into_iter().flatten().min().unwrap_or(now + IDLE)
     }
 

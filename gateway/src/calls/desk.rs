@@ -31,11 +31,11 @@ use super::{
 };
 use crate::{
     bus::Message,
-    journal::{NotRead, Remembered, Resolution},
+    journal::{Memory, NotRead, Resolution},
 };
 
-/// One accepted call, counted from the daemon's start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// One accepted call, counted on over restarts as far as the journal knows them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallNo(pub u64);
 
 /// Now, on both clocks: one for deadlines, one for documents.
@@ -84,7 +84,7 @@ pub enum Input {
     },
     /// What the journal kept from before this daemon's time: the first input, unless the journal
     /// cannot be read.
-    Remembered(Vec<Remembered>),
+    Remembered(Memory),
     /// How a call of before ended, read for who asked again.
     Read(Asked, Result<Option<Completion<Response>>, NotRead>),
     /// A device has news.
@@ -261,6 +261,8 @@ pub struct Setup {
     pub devices: Vec<(DeviceId, Class)>,
     /// The devices a role stands for, in the order they are tried.
     pub roles: BTreeMap<Segment, Vec<DeviceId>>,
+    /// Numbers are given from here on; where the journal cannot be read, above any it may hold.
+    pub last_no: CallNo,
     /// Makes the record of effects of a call.
     pub effects: Recorded,
     /// What the desk cannot know of the daemon around it.
@@ -338,6 +340,7 @@ impl Desk {
             limits,
             devices,
             roles,
+            last_no,
             effects,
             vitals,
             attached,
@@ -365,7 +368,7 @@ impl Desk {
             limits,
             roles,
             effects,
-            last_no: 0,
+            last_no: last_no.0,
             going_down: false,
             remembers_everything: false,
             actions: Vec::new(),
@@ -411,7 +414,7 @@ impl Desk {
             } => {
                 self.resolved(now, no, result);
             }
-            Input::Remembered(calls) => self.remember(now, calls),
+            Input::Remembered(memory) => self.remember(now, memory),
             Input::Read(asked, result) => self.replay(asked, result),
             Input::Device(device, news) => self.news(now, &device, news),
             Input::Tick => {}

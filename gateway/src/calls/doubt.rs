@@ -17,7 +17,7 @@ use super::{
     incoming::Listener,
     texts,
 };
-use crate::journal::{Left, NotRead, Remembered, Resolution};
+use crate::journal::{Left, Memory, NotRead, Resolution, Standing};
 
 /// How long a caller waits, beyond the deadline, for a device that is away to come back and tell
 /// what it did: a terminal restarts within a minute.
@@ -181,45 +181,49 @@ impl Desk {
     }
 
     /// What the journal kept from before this daemon's time.
-    pub(super) fn remember(&mut self, now: Moment, calls: Vec<Remembered>) {
+    pub(super) fn remember(&mut self, now: Moment, memory: Memory) {
         self.remembers_everything = true;
-        for call in calls {
-            self.last_no = self.last_no.max(call.no.0);
+        self.last_no = self.last_no.max(memory.last.0);
+        for call in memory.calls {
             let key = (call.client, call.call);
-            match call.left {
-                Some(left) if !left.answered => {
-                    self.book.open(key.clone(), call.digest, call.no, true);
-                    self.take_up(now, call.no, key, *left);
-                }
-                left => {
+            let Some(left) = call.left else {
+                self.book.journalled(&key, &call.digest, call.no);
+                continue;
+            };
+            match call.standing {
+                Standing::Ended => self.book.journalled(&key, &call.digest, call.no),
+                Standing::Unknown(device) => {
                     self.book.journalled(&key, &call.digest, call.no);
-                    if let Some(left) = left
-                        && let Some(device) = left.begun_on
-                    {
-                        self.doubt_of_before(
-                            now,
-                            call.no,
-                            key,
-                            &device,
-                            left.operation,
-                            left.accepted_at,
-                        );
-                    }
+                    let (spec, at) = (left.operation, call.accepted_at);
+                    self.doubt_of_before(now, call.no, key, &device, spec, at);
+                }
+                Standing::Waiting => {
+                    self.book.open(key.clone(), call.digest, call.no, true);
+                    self.take_up(now, call.no, key, *left, call.accepted_at, None);
+                }
+                Standing::Interrupted(device) => {
+                    self.book.open(key.clone(), call.digest, call.no, true);
+                    self.take_up(now, call.no, key, *left, call.accepted_at, Some(device));
                 }
             }
         }
     }
 
     /// A call that this daemon's predecessor accepted and did not end.
-    fn take_up(&mut self, now: Moment, no: CallNo, key: Key, left: Left) {
+    fn take_up(
+        &mut self,
+        now: Moment,
+        no: CallNo,
+        key: Key,
+        left: Left,
+        accepted_at: Timestamp,
+        begun_on: Option<DeviceId>,
+    ) {
         let Left {
             operation,
             target,
-            begun_on,
             answer_to,
-            accepted_at,
             deadline,
-            answered: _,
         } = left;
         let lang = answer_to.lang;
         let topic = ReplyTopic::parse(&self.root, &key.0, &answer_to.topic);

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use koffer_drivers::Stop;
 use koffer_proto::{
-    ClaimToken, ClientId, DeviceId, Failure, Health, Lang, Outcome, Response, Segment, Status,
-    UplinkHealth,
+    ClaimToken, ClientId, DeviceId, Failure, Health, Lang, Outcome, Reason, Response, Segment,
+    Status, UplinkHealth,
     class::{
         any_device::{self, Claimed, Released},
         gateway::{
@@ -42,6 +42,8 @@ pub struct Vitals {
     pub journal_bytes: Option<u64>,
     /// Tasks alive in the daemon.
     pub tasks: u64,
+    /// Why nothing can be put on record; `None` while all is well.
+    pub journal_reason: Option<Reason>,
     /// The way to the outside, where one is configured.
     pub uplink: Option<UplinkHealth>,
 }
@@ -120,6 +122,7 @@ impl Desk {
             calls_open,
             calls_kept,
             journal_bytes: vitals.journal_bytes,
+            journal_reason: vitals.journal_reason,
             uplink: vitals.uplink,
             devices: self.device_health(now.instant),
         }

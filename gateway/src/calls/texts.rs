@@ -215,10 +215,16 @@ pub(super) fn cancelled_in_queue() -> Text {
     )
 }
 
-pub(super) fn not_stored(error: &str) -> Text {
+pub(super) fn not_stored(why: &Text) -> Text {
     Text::new(
-        format!("Das Journal lässt sich nicht schreiben ({error}); es wurde nichts begonnen."),
-        format!("The journal cannot be written ({error}); nothing was started."),
+        format!(
+            "Es wurde nichts begonnen: Der Vorgang lässt sich nicht festhalten. {}",
+            why.de
+        ),
+        format!(
+            "Nothing was started: the call cannot be put on record. {}",
+            why.en
+        ),
     )
 }
 
@@ -277,13 +283,15 @@ pub(super) fn no_longer_journalled() -> Text {
     )
 }
 
-pub(super) fn not_read(error: &str) -> Text {
+pub(super) fn not_read(why: &Text) -> Text {
     Text::new(
         format!(
-            "Der Aufruf ist beendet, das Journal aber nicht lesbar ({error}). Nicht wiederholen, am Gerät nachsehen."
+            "Der Aufruf ist beendet, aber das Journal ist nicht lesbar. Nicht wiederholen, am Gerät nachsehen. {}",
+            why.de
         ),
         format!(
-            "The call has ended, but the journal cannot be read ({error}). Do not repeat it; look at the device."
+            "The call has ended, but the journal cannot be read. Do not repeat it; look at the device. {}",
+            why.en
         ),
     )
 }

@@ -17,6 +17,7 @@ mod finding;
 mod form;
 mod gateway;
 mod ipp;
+mod journal;
 mod key;
 mod layers;
 mod limits;
@@ -50,6 +51,7 @@ pub use endpoint::HostPort;
 pub use finding::{Finding, Mistakes, Origin};
 pub use gateway::GatewayConfig;
 pub use ipp::IppConfig;
+pub use journal::{JournalConfig, state_directory};
 pub use limits::Limits;
 pub use log::{LogConfig, LogTarget};
 pub use mqtt::{BrokerAddress, EmbeddedBroker, ExternalBroker, GATEWAY_USERNAME, MqttConfig};
@@ -76,6 +78,8 @@ pub struct Config {
     pub gateway: GatewayConfig,
     /// Its bounds.
     pub limits: Limits,
+    /// Its journal.
+    pub journal: JournalConfig,
     /// Its log.
     pub log: LogConfig,
     /// The broker.
@@ -91,9 +95,10 @@ pub struct Config {
 }
 
 /// The sections, in the order of the reference.
-static SECTIONS: [&Section; 12] = [
+static SECTIONS: [&Section; 13] = [
     &gateway::SECTION,
     &limits::SECTION,
+    &journal::SECTION,
     &log::SECTION,
     &mqtt::SECTION,
     &mqtt::EMBEDDED,
@@ -114,7 +119,7 @@ static ROOT: Section = Section {
     about: "",
     keys: &[],
     tables: &[
-        "gateway", "limits", "log", "mqtt", "clients", "devices", "roles",
+        "gateway", "limits", "journal", "log", "mqtt", "clients", "devices", "roles",
     ],
 };
 
@@ -145,6 +150,7 @@ impl Config {
         let credentials = secret::credentials_folder(environment);
         let gateway = gateway::read(&root);
         let limits = limits::read(&root);
+        let journal = journal::read(&root, environment);
         let log = log::read(&root);
         let mqtt = root.table(mqtt::SECTION.path);
         let broker = mqtt::broker(&mqtt);
@@ -166,6 +172,7 @@ impl Config {
             path: path.to_owned(),
             gateway: gateway?,
             limits: limits?,
+            journal: journal?,
             log: log?,
             mqtt: mqtt?,
             clients: clients?,

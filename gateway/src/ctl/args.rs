@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use jiff::Timestamp;
 use koffer_proto::{CallId, Cents, ClientId, Currency, DeviceId, GatewayId, Lang, Segment};
 
-use super::{exit, profile, typed};
+use super::{exit, journal, profile, typed};
 use crate::bus::Address;
 
 /// Ask a koffer gateway, and have its devices do things.
@@ -255,6 +256,17 @@ If no answer came, ask again under the same call id, never under a new one:
         /// The operation
         operation: Segment,
     },
+    /// Show the journal of calls that must not happen twice: reads the file, needs no gateway
+    #[command(after_help = "Examples:
+  kofferctl journal --open
+  kofferctl journal --device ec-terminal --since 2026-03-02 --until 2026-03-03
+  kofferctl journal --call 3f9c2a7be1d04c55      # with every step
+  kofferctl journal --csv > calls.csv
+  kofferctl journal --json | jq 'select(.effect == \"unknown\")'
+
+Run it as root or as the user koffer. --set-aside is for a damaged journal after a look at it:
+it is renamed, and kofferd begins a new one (docs/journal.md).")]
+    Journal(JournalWanted),
     /// Write the completions of a shell to stdout
     #[command(after_help = "Example:
   kofferctl completions bash > /etc/bash_completion.d/kofferctl")]
@@ -262,6 +274,45 @@ If no answer came, ask again under the same call id, never under a new one:
         /// Which shell
         shell: Shell,
     },
+}
+
+/// What of the journal.
+#[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
+pub(super) struct JournalWanted {
+    /// The file [default: journal.db in $STATE_DIRECTORY or /var/lib/koffer]
+    #[arg(long, value_name = "FILE")]
+    pub(super) file: Option<PathBuf>,
+    /// Of this client
+    #[arg(long)]
+    pub(super) client: Option<ClientId>,
+    /// On this device, or called under this name
+    #[arg(long)]
+    pub(super) device: Option<Segment>,
+    /// Of this operation
+    #[arg(long)]
+    pub(super) operation: Option<Segment>,
+    /// Accepted then or later: 2026-03-02, 2026-03-02T08:15, 2026-03-02T08:15:30Z
+    #[arg(long, value_name = "TIME", value_parser = journal::parse_moment)]
+    pub(super) since: Option<Timestamp>,
+    /// Accepted before then
+    #[arg(long, value_name = "TIME", value_parser = journal::parse_moment)]
+    pub(super) until: Option<Timestamp>,
+    /// Not ended, or with an unknown outcome that nobody has resolved
+    #[arg(long)]
+    pub(super) open: bool,
+    /// With an unknown outcome, resolved or not
+    #[arg(long)]
+    pub(super) unknown: bool,
+    /// Comma-separated values, one line per call
+    #[arg(long, conflicts_with = "json")]
+    pub(super) csv: bool,
+    /// Set a damaged journal aside: renamed, never deleted
+    #[arg(long, conflicts_with_all = ["client", "device", "operation", "since", "until", "open", "unknown", "csv"])]
+    pub(super) set_aside: bool,
 }
 
 /// A payment or a refund.

@@ -101,6 +101,7 @@ impl Content {
             }
             Command::Devices { unbound: false }
             | Command::Watch { .. }
+            | Command::Journal(_)
             | Command::Completions { .. } => {
                 return Ok(None);
             }

@@ -19,6 +19,8 @@ pub(super) enum Exit {
     NotAllowed,
     /// No gateway, several, or one that is offline.
     NoGateway,
+    /// The journal's file cannot be read.
+    NoJournal,
     /// No completion by the deadline and its grace.
     NoCompletion,
     /// Left with Ctrl-C before the completion.
@@ -36,6 +38,7 @@ impl Exit {
             Self::NotAllowed => 4,
             Self::NoGateway => 5,
             Self::NoCompletion => 6,
+            Self::NoJournal => 7,
             Self::Status(Status::BadRequest) => 10,
             Self::Status(Status::Unsupported) => 11,
             Self::Status(Status::Denied) => 12,
@@ -73,6 +76,7 @@ impl Exit {
             Self::NotAllowed => "the broker refused the user, the password or the topic",
             Self::NoGateway => "no gateway found, several found, or it is offline",
             Self::NoCompletion => "no completion in time: unknown here, ask again with --call ID",
+            Self::NoJournal => "the journal's file cannot be read",
             Self::Status(Status::BadRequest) => "bad-request: nothing was started",
             Self::Status(Status::Unsupported) => "unsupported: nothing was started",
             Self::Status(Status::Denied) => "denied: nothing was started",
@@ -105,6 +109,7 @@ impl Exit {
             Self::NotAllowed,
             Self::NoGateway,
             Self::NoCompletion,
+            Self::NoJournal,
             Self::Left,
         ]);
         all.sort_by_key(|exit| exit.code());

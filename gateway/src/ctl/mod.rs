@@ -1,7 +1,8 @@
 //! `kofferctl`: the tool of technicians and app developers.
 //!
 //! It knows a gateway only by MQTT and the contract, as every app does, and reads leniently: what a
-//! later gateway adds is shown and does not break it.
+//! later gateway adds is shown and does not break it. `journal` alone reads a file: it is for where
+//! the gateway cannot be asked.
 
 mod args;
 mod asked;
@@ -9,6 +10,7 @@ mod asking;
 mod devices;
 mod draw;
 mod exit;
+mod journal;
 mod line;
 mod profile;
 mod reading;
@@ -47,7 +49,10 @@ pub fn main() -> ExitCode {
         Err(_) => Configured::default().lang(&args.options),
     };
     let screen = Screen::new(&args.options, lang);
-    let exit = file
+    if let Command::Journal(wanted) = args.command {
+        return finally(journal::run(wanted, args.options.call_id, &screen), &screen);
+    }
+    let ended = file
         .and_then(|file| file.profile(&args.options))
         .and_then(|profile| {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -55,14 +60,18 @@ pub fn main() -> ExitCode {
                 .build()
                 .map_err(|error| Trouble::Usage(texts::runtime(&error)))?;
             runtime.block_on(run(args.command, &args.options, &profile, &screen))
-        })
-        .unwrap_or_else(|trouble| {
-            match &trouble {
-                Trouble::NoCompletion(text) => screen.alarm(text),
-                trouble => screen.note(&trouble.text()),
-            }
-            trouble.exit()
         });
+    finally(ended, &screen)
+}
+
+fn finally(ended: Result<Exit, Trouble>, screen: &Screen) -> ExitCode {
+    let exit = ended.unwrap_or_else(|trouble| {
+        match &trouble {
+            Trouble::NoCompletion(text) => screen.alarm(text),
+            trouble => screen.note(&trouble.text()),
+        }
+        trouble.exit()
+    });
     ExitCode::from(exit.code())
 }
 

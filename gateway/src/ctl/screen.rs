@@ -72,6 +72,12 @@ impl Screen {
         }
     }
 
+    /// A line on stdout, whatever its form.
+    #[expect(clippy::unused_self, reason = "stdout is the screen's")]
+    pub(super) fn line(&self, line: &str) -> io::Result<()> {
+        write(line)
+    }
+
     /// A sentence to the person.
     pub(super) fn note(&self, text: &Text) {
         tell(text.get(self.lang));

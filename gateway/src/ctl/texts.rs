@@ -359,6 +359,31 @@ sentences! {
     page(number) { "Seite {number} gescannt", "page {number} scanned" }
     feeder_empty() { "Einzug leer", "feeder empty" }
 
+    // The journal.
+    journal_nothing() {
+        "Kein Aufruf im Journal passt dazu.",
+        "No call in the journal fits."
+    }
+    journal_in_order(path) {
+        "{path} ist in Ordnung und bleibt, wo es ist.",
+        "{path} is in order and stays where it is."
+    }
+    journal_set_aside(path) {
+        "Das Journal war beschädigt und liegt jetzt in {path}; kofferd beginnt ein neues. Was vorher \
+         offen war, weiß kofferd nicht mehr: vor der nächsten Zahlung an jedem Gerät nachsehen, und \
+         kofferd neu starten.",
+        "The journal was damaged and is in {path} now; kofferd begins a new one. What was open before, \
+         kofferd no longer knows: look at every device before the next payment, and restart kofferd."
+    }
+    journal_accepted() { "angenommen", "accepted" }
+    journal_begun() { "begonnen, ohne Ende", "begun, no end" }
+    journal_resolved() { "geklärt", "resolved" }
+    journal_target() { "Gerufen", "Called" }
+    journal_accepted_at() { "Angenommen", "Accepted" }
+    journal_digest() { "SHA256", "SHA-256" }
+    journal_number() { "Nummer", "Number" }
+    time() { "Zeit", "Time" }
+
     // Words in tables and receipts.
     device() { "Gerät", "Device" }
     class() { "Klasse", "Class" }

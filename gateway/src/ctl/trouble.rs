@@ -17,6 +17,8 @@ pub(super) enum Trouble {
     NotAllowed(Text),
     /// No gateway to talk to.
     NoGateway(Text),
+    /// The journal's file cannot be read.
+    Journal(Text),
     /// The completion did not come, and what that means.
     NoCompletion(Text),
     /// The person left, and what that means.
@@ -33,6 +35,7 @@ impl Trouble {
             | Self::Unreachable(text)
             | Self::NotAllowed(text)
             | Self::NoGateway(text)
+            | Self::Journal(text)
             | Self::NoCompletion(text)
             | Self::Left(text) => text.clone(),
             Self::Output(error) => texts::output(error),
@@ -46,6 +49,7 @@ impl Trouble {
             Self::Unreachable(_) => Exit::Unreachable,
             Self::NotAllowed(_) => Exit::NotAllowed,
             Self::NoGateway(_) => Exit::NoGateway,
+            Self::Journal(_) => Exit::NoJournal,
             Self::NoCompletion(_) => Exit::NoCompletion,
             Self::Left(_) => Exit::Left,
             Self::Output(_) => Exit::Output,

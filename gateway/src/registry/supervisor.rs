@@ -38,8 +38,10 @@ const NOTICE: Duration = Duration::from_secs(2);
 
 /// Nobody answers on the line of a device that was pulled out, so letting go of it needs no more.
 const LEAVE_PULLED: Duration = Duration::from_secs(1);
-/// How long a driver may look for what became of a call: longer than it waits for one answer.
-const RECONCILING: Duration = Duration::from_mins(4);
+
+/// How long a driver may look for what became of a call, beyond what the call may take: a printer
+/// that has the document prints it when somebody brings paper.
+const RECONCILING: Duration = Duration::from_mins(1);
 
 /// Pauses before a device is opened again: a cable that is plugged back in should work at once,
 /// a terminal that is switched off for the night needs no more than this.
@@ -447,6 +449,7 @@ impl Supervisor {
     /// Asks the device what became of a call of before. `Some`: the life ended with it.
     async fn settle(&mut self, life: &mut Life, settle: Settle) -> Option<Ended> {
         let Settle { no, interrupted } = settle;
+        let within = interrupted.operation.max_duration + RECONCILING;
         let (settled, answer) = oneshot::channel();
         let order = Order::Settle {
             interrupted,
@@ -455,7 +458,7 @@ impl Supervisor {
         // Where the life ended in this very moment, nobody answers.
         let _ = life.orders.send(order).await;
         let answered = tokio::select! {
-            answered = timeout(RECONCILING, answer) => answered,
+            answered = timeout(within, answer) => answered,
             () = replugged(&mut self.plug) => {
                 let lost = Reconciled::Lost(silent());
                 self.tell(News::Settled(no, lost)).await;

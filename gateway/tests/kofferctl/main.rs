@@ -7,6 +7,7 @@
     reason = "helpers of a test fail the test"
 )]
 
+mod journal;
 mod scripted;
 
 use koffer_gateway::bus::Message;

@@ -91,7 +91,7 @@ impl Record {
         let dead = {
             let mut kept = self.kept.lock().unwrap();
             if self.full && kept.started {
-                return Err(NotStored("disk full".to_owned()));
+                return Err(NotStored::new("voll", "disk full"));
             }
             kept.writes += 1;
             let before = self.dies == Some(Dies::Before(kept.writes));

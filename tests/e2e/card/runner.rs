@@ -314,7 +314,7 @@ impl Record {
         let dies = {
             let mut stored = self.stored.lock().unwrap();
             if self.fails_at == Some(stored.len()) {
-                return Err(NotStored("disk full".to_owned()));
+                return Err(NotStored::new("voll", "disk full"));
             }
             let writing = self.dies == Some(Death::Writing(stored.len()));
             let wrote = self.dies == Some(Death::Wrote(stored.len()));

@@ -75,7 +75,7 @@ impl Record {
         let dies = {
             let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
             if self.fails_after.is_some_and(|kept| steps.len() >= kept) {
-                return Err(NotStored("disk full".to_owned()));
+                return Err(NotStored::new("voll", "disk full"));
             }
             let dies = self.dies.filter(|death| death.entry == steps.len());
             if dies.is_none_or(|death| death.stored) {

@@ -46,7 +46,12 @@ struct Salt(Vec<u8>);
 impl Salt {
     fn new() -> Result<Self, NotStored> {
         let mut salt = [0; 16];
-        getrandom::fill(&mut salt).map_err(|error| NotStored(error.to_string()))?;
+        getrandom::fill(&mut salt).map_err(|error| {
+            NotStored::new(
+                format!("Der Kernel gibt keine Zufallszahlen: {error}"),
+                format!("The kernel gives no random numbers: {error}"),
+            )
+        })?;
         Ok(Self(salt.to_vec()))
     }
 

@@ -4,7 +4,7 @@ use koffer_drivers::{Fault, Reconciled};
 use koffer_proto::{DeviceState, Reason};
 
 use super::*;
-use crate::journal::{Left, NotRead, Remembered};
+use crate::journal::{Left, NotRead, Remembered, Standing};
 
 fn unknown() -> Outcome<Response> {
     Outcome::Failed(Failure::outcome_unknown("The line broke."))
@@ -37,35 +37,35 @@ impl Office {
         self.handle(Input::Device(device, News::Settled(no, reconciled)));
     }
 
-    fn remembers(&mut self, no: u64, id: &str, left: Option<Left>) {
+    fn remembers(&mut self, no: u64, id: &str, standing: Standing) {
         let request = koffer_proto::Request::from(payment::PayParams {
             amount: koffer_proto::Amount::euro_cents(500).unwrap(),
             reference: None,
         });
         let digest = request.digest(&"till-1".parse().unwrap()).unwrap();
-        self.handle(Input::Remembered(vec![Remembered {
-            no: CallNo(no),
-            client: "ws-1".parse().unwrap(),
-            call: id.parse().unwrap(),
-            digest,
-            left: left.map(Box::new),
-        }]));
-    }
-
-    fn left(begun_on: Option<&str>, answered: bool) -> Left {
-        Left {
+        let left = Left {
             operation: Class::Payment.operation("pay").unwrap(),
             target: "till-1".parse().unwrap(),
-            begun_on: begun_on.map(|device| device.parse().unwrap()),
-            answered,
             answer_to: AnswerTo {
                 topic: "koffer/1/case-7/reply/ws-1/a".to_owned(),
                 encoding: ContentType::Json,
                 lang: koffer_proto::Lang::En,
             },
-            accepted_at: Timestamp::UNIX_EPOCH,
             deadline: Timestamp::UNIX_EPOCH,
-        }
+        };
+        let call = Remembered {
+            no: CallNo(no),
+            client: "ws-1".parse().unwrap(),
+            call: id.parse().unwrap(),
+            digest,
+            accepted_at: Timestamp::UNIX_EPOCH,
+            left: (standing != Standing::Ended).then(|| Box::new(left)),
+            standing,
+        };
+        self.handle(Input::Remembered(Memory {
+            calls: vec![call],
+            last: CallNo(no),
+        }));
     }
 
     fn resolve(&mut self, client: &str, id: &str, call: &str, finding: &str) {
@@ -224,7 +224,7 @@ fn at_shutdown_a_call_that_is_being_settled_is_answered() {
 #[test]
 fn a_call_of_before_the_restart_that_never_began_is_answered_and_never_runs() {
     let mut office = Office::new();
-    office.remembers(41, "a", Some(Office::left(None, false)));
+    office.remembers(41, "a", Standing::Waiting);
     assert_eq!(office.statuses(), [pair("a", "unavailable")]);
     assert_eq!(office.kept[&CallNo(41)].effect(), Effect::None);
     office.pay("ws-1", "a", "till-1", 500);
@@ -237,7 +237,7 @@ fn a_call_of_before_the_restart_that_never_began_is_answered_and_never_runs() {
 #[test]
 fn a_call_that_the_restart_interrupted_is_asked_of_the_device_and_joined() {
     let mut office = Office::new();
-    office.remembers(41, "a", Some(Office::left(Some("till-1"), false)));
+    office.remembers(41, "a", Standing::Interrupted("till-1".parse().unwrap()));
     assert_eq!(office.statuses(), []);
     office.pay("ws-1", "a", "till-1", 500);
     assert_eq!(office.starts.len(), 0, "it is joined, not run");
@@ -249,7 +249,7 @@ fn a_call_that_the_restart_interrupted_is_asked_of_the_device_and_joined() {
 #[test]
 fn what_was_unknown_before_the_restart_locks_after_it() {
     let mut office = Office::new();
-    office.remembers(41, "a", Some(Office::left(Some("till-1"), true)));
+    office.remembers(41, "a", Standing::Unknown("till-1".parse().unwrap()));
     office.condition("till-1", Condition::Usable(Vec::new()));
     assert_eq!(office.asked[0].1, CallNo(41));
     office.settled(0, undecided());
@@ -263,7 +263,7 @@ fn what_was_unknown_before_the_restart_locks_after_it() {
 #[test]
 fn a_device_that_is_no_longer_configured_leaves_the_call_to_a_person() {
     let mut office = Office::new();
-    office.remembers(41, "a", Some(Office::left(Some("old-till"), false)));
+    office.remembers(41, "a", Standing::Interrupted("old-till".parse().unwrap()));
     assert_eq!(office.statuses(), [pair("a", "outcome-unknown")]);
     office.resolve("tech", "f", "a", "done");
     assert_eq!(office.statuses(), [pair("f", "ok")]);
@@ -272,7 +272,7 @@ fn a_device_that_is_no_longer_configured_leaves_the_call_to_a_person() {
 #[test]
 fn a_completion_of_before_the_restart_is_read_for_who_asks_again() {
     let mut office = Office::new();
-    office.remembers(41, "a", None);
+    office.remembers(41, "a", Standing::Ended);
     for (read, status) in [
         (
             Ok(Some(Completion::ok(
@@ -282,7 +282,10 @@ fn a_completion_of_before_the_restart_is_read_for_who_asks_again() {
             "ok",
         ),
         (Ok(None), "outcome-unknown"),
-        (Err(NotRead("disk".to_owned())), "outcome-unknown"),
+        (
+            Err(NotRead(koffer_proto::Text::new("", ""))),
+            "outcome-unknown",
+        ),
     ] {
         office.pay("ws-1", "a", "till-1", 500);
         let acknowledged = office.acknowledged.len();

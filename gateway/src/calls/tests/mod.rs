@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     bus::{Message, Properties},
-    journal::{Journal, Volatile},
+    journal::{Journal, Memory, Volatile},
 };
 
 mod doubts;
@@ -82,6 +82,7 @@ impl Office {
                 "any-till".parse().unwrap(),
                 vec!["till-1".parse().unwrap(), "till-2".parse().unwrap()],
             )]),
+            last_no: CallNo(0),
             effects: Arc::new(|no, device| Volatile.effects(no, device)),
             vitals: Box::new(|| Vitals {
                 uptime: Duration::ZERO,
@@ -91,6 +92,7 @@ impl Office {
                 broker: "embedded",
                 journal_bytes: None,
                 tasks: 1,
+                journal_reason: None,
                 uplink: None,
             }),
             attached: Box::new(Vec::new),
@@ -111,7 +113,7 @@ impl Office {
             journal_works: true,
             journal_answers: true,
         };
-        office.handle(Input::Remembered(Vec::new()));
+        office.handle(Input::Remembered(Memory::default()));
         for device in ["till-1", "till-2"] {
             office.condition(device, Condition::Usable(Vec::new()));
         }
@@ -153,7 +155,7 @@ impl Office {
             let result = if self.journal_works {
                 Ok(())
             } else {
-                Err(NotStored("disk full".to_owned()))
+                Err(NotStored::new("voll", "disk full"))
             };
             self.handle(Input::Stored { no, step, result });
         }

@@ -59,7 +59,7 @@ fn what_cannot_be_read_is_reported_and_the_rest_is_checked_nevertheless() {
             "kofferd.toml.d/10-latin1.toml:2: is not written in UTF-8 | Save the file as UTF-8 in the editor.",
             "kofferd.toml.d/20-folder.toml: cannot be read (Is a directory (os error 21)) | Check that kofferd.toml.d/20-folder.toml is a readable file: ls -l kofferd.toml.d/20-folder.toml",
             "kofferd.toml.d/30-large.toml: is larger than 1 MiB and is not read | Name the right file.",
-            "kofferd.toml.d/40-typo.toml:1: gatewai: there is no such key | Did you mean \"gateway\"? Possible: gateway, limits, log, mqtt, clients, devices, roles.",
+            "kofferd.toml.d/40-typo.toml:1: gatewai: there is no such key | Did you mean \"gateway\"? Possible: gateway, limits, journal, log, mqtt, clients, devices, roles.",
         ]
     );
     fs::remove_file(case.path("kofferd.toml")).unwrap();

@@ -15,6 +15,7 @@ use super::screen::{Screen, harmless};
 use super::texts;
 
 pub(super) use completion::{Said, Tone, completion};
+pub(super) use result::tree;
 pub(super) use table::{moment, table};
 
 /// The progress of one call: remembers which receipts were drawn.

@@ -161,7 +161,7 @@ fn entries<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value>
 }
 
 /// Any value as indented lines of names and values, receipts left out.
-fn tree(value: &Value, lang: Lang) -> String {
+pub(in crate::ctl) fn tree(value: &Value, lang: Lang) -> String {
     let mut lines = Vec::new();
     branch(value, 0, lang, &mut lines);
     lines.join("\n")

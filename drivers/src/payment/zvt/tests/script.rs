@@ -344,7 +344,7 @@ impl Recorder {
 
     fn note(&self, evidence: Evidence) -> Result<(), NotStored> {
         if self.refuses == Some(&*evidence.step) {
-            return Err(NotStored("disk full".to_owned()));
+            return Err(NotStored::new("voll", "disk full"));
         }
         self.steps.lock().unwrap().push(evidence);
         Ok(())

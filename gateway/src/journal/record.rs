@@ -1,0 +1,226 @@
+//! What is read back: for the desk, and for drivers that reconcile.
+
+use std::{borrow::Cow, collections::BTreeMap, str::FromStr};
+
+use jiff::Timestamp;
+use koffer_drivers::{Evidence, Interrupted};
+use koffer_proto::{
+    Class, Completion, ContentType, DeviceId, Lang, OperationSpec, Outcome, Response, Segment,
+    Sha256,
+};
+use rusqlite::{
+    Connection, OptionalExtension as _, Row,
+    types::{FromSqlError, Type, ValueRef},
+};
+use serde_json::Value;
+
+use super::{
+    KEPT_CALLS, KEPT_FOR, Left, Memory, Remembered, Standing, entry::number, schema::UNSETTLED,
+};
+use crate::calls::{AnswerTo, CallNo};
+
+type Result<T> = rusqlite::Result<T>;
+
+/// Everything a desk must know.
+pub(super) fn remembered(connection: &Connection, now: Timestamp) -> Result<Memory> {
+    let last: Option<i64> = connection
+        .query_row(
+            "SELECT seq FROM sqlite_sequence WHERE name = 'calls'",
+            [],
+            |row| row.get(0),
+        )
+        .optional()?;
+    let before_kept: Option<i64> = connection
+        .query_row(
+            "SELECT no FROM calls ORDER BY no DESC LIMIT 1 OFFSET ?1",
+            [i64::try_from(KEPT_CALLS).unwrap_or(i64::MAX)],
+            |row| row.get(0),
+        )
+        .optional()?;
+    let since = now.checked_sub(KEPT_FOR).unwrap_or(Timestamp::MIN);
+    let mut select = connection.prepare(&format!(
+        "SELECT no, client, call, digest, accepted_at,
+                coalesce(device, target), started_at IS NOT NULL, {UNSETTLED}, ended_at IS NOT NULL,
+                class, operation, target, reply_topic, content_type, lang, deadline
+         FROM calls
+         WHERE (no > ?1 OR accepted_at > ?2 OR {UNSETTLED}) AND coalesce(status, '') <> 'busy'
+         ORDER BY no"
+    ))?;
+    let calls = select
+        .query_map((before_kept.unwrap_or(-1), since.as_microsecond()), |row| {
+            let device = || parsed::<Segment>(row, 5).map(DeviceId::from);
+            let (started, unsettled, ended) = (row.get(6)?, row.get(7)?, row.get(8)?);
+            let left = if unsettled {
+                Some(Box::new(left(row)?))
+            } else {
+                None
+            };
+            Ok(Remembered {
+                no: call_no(row.get(0)?),
+                client: parsed(row, 1)?,
+                call: parsed(row, 2)?,
+                digest: digest(row, 3)?,
+                accepted_at: timestamp(row.get(4)?),
+                standing: match (ended, unsettled, started) {
+                    (true, true, _) => Standing::Unknown(device()?),
+                    (true, false, _) => Standing::Ended,
+                    (false, _, true) => Standing::Interrupted(device()?),
+                    (false, _, false) => Standing::Waiting,
+                },
+                left,
+            })
+        })?
+        .collect::<Result<_>>()?;
+    Ok(Memory {
+        calls,
+        last: call_no(last.unwrap_or_default()),
+    })
+}
+
+/// What it takes to end a call of before.
+fn left(row: &Row<'_>) -> Result<Left> {
+    Ok(Left {
+        operation: operation(row.get_ref(9)?, row.get_ref(10)?)?,
+        target: parsed(row, 11)?,
+        answer_to: AnswerTo {
+            topic: row.get(12)?,
+            encoding: parsed_content_type(row, 13)?,
+            lang: lang(row.get_ref(14)?.as_str()?),
+        },
+        deadline: timestamp(row.get(15)?),
+    })
+}
+
+fn parsed_content_type(row: &Row<'_>, column: usize) -> Result<ContentType> {
+    let text = row.get_ref(column)?.as_str()?;
+    text.parse().map_err(|()| invalid(column))
+}
+
+/// How a call ended: the last end that was stored.
+pub(super) fn completion(
+    connection: &Connection,
+    call: CallNo,
+) -> Result<Option<Completion<Response>>> {
+    let mut select = connection.prepare_cached(
+        "SELECT calls.class, calls.operation, steps.content
+         FROM steps JOIN calls ON calls.no = steps.call
+         WHERE steps.call = ?1 AND steps.step = 'finished' ORDER BY steps.id DESC LIMIT 1",
+    )?;
+    select
+        .query_row([number(call)], |row| {
+            let spec = operation(row.get_ref(0)?, row.get_ref(1)?)?;
+            let content: String = row.get(2)?;
+            read_completion(spec, &content).ok_or_else(|| invalid(2))
+        })
+        .optional()
+}
+
+fn read_completion(spec: &OperationSpec, text: &str) -> Option<Completion<Response>> {
+    let wire: Completion<Value> = serde_json::from_str(text).ok()?;
+    let outcome = match wire.outcome {
+        Outcome::Failed(failure) => Outcome::Failed(failure),
+        Outcome::Ok(result) => {
+            let result = result.to_string();
+            let read =
+                Response::decode(spec.class, spec.name, ContentType::Json, result.as_bytes());
+            Outcome::Ok(read?.ok()?)
+        }
+    };
+    Some(Completion {
+        device: wire.device,
+        outcome,
+    })
+}
+
+/// What was kept of a call whose effect could have begun, on the device on which it could.
+pub(super) fn interrupted(connection: &Connection, call: CallNo) -> Result<Option<Interrupted>> {
+    let mut select = connection.prepare_cached(
+        "SELECT call, client, lang, class, operation, accepted_at
+         FROM calls WHERE no = ?1 AND started_at IS NOT NULL",
+    )?;
+    let found = select.query_row([number(call)], |row| {
+        Ok(Interrupted {
+            id: parsed(row, 0)?,
+            client: parsed(row, 1)?,
+            lang: lang(&row.get::<_, String>(2)?),
+            operation: operation(row.get_ref(3)?, row.get_ref(4)?)?,
+            accepted_at: timestamp(row.get(5)?),
+            baseline: None,
+            milestones: Vec::new(),
+        })
+    });
+    let Some(mut interrupted) = found.optional()? else {
+        return Ok(None);
+    };
+    let mut select = connection.prepare_cached(
+        "SELECT steps.step, steps.name, steps.content
+         FROM steps JOIN calls ON calls.no = steps.call AND calls.device = steps.device
+         WHERE steps.call = ?1 AND steps.step IN ('armed', 'milestone') ORDER BY steps.id",
+    )?;
+    let mut rows = select.query([number(call)])?;
+    while let Some(row) = rows.next()? {
+        let content: String = row.get(2)?;
+        let facts: BTreeMap<Cow<'static, str>, String> =
+            serde_json::from_str(&content).map_err(|_| invalid(2))?;
+        let evidence = Evidence {
+            step: row.get::<_, String>(1)?.into(),
+            facts,
+        };
+        if row.get_ref(0)?.as_str()? == "armed" {
+            interrupted.baseline = Some(evidence);
+        } else {
+            interrupted.milestones.push(evidence);
+        }
+    }
+    Ok(Some(interrupted))
+}
+
+/// The operation that two columns name.
+pub(super) fn operation(class: ValueRef<'_>, name: ValueRef<'_>) -> Result<&'static OperationSpec> {
+    let (class, name) = (class.as_str()?, name.as_str()?);
+    Class::ALL
+        .iter()
+        .find(|known| known.as_str() == class)
+        .and_then(|class| class.operation(name))
+        .ok_or_else(|| FromSqlError::InvalidType.into())
+}
+
+/// The language as a tag.
+pub(super) fn lang_tag(lang: Lang) -> &'static str {
+    match lang {
+        Lang::De => "de",
+        Lang::En => "en",
+    }
+}
+
+pub(super) fn lang(tag: &str) -> Lang {
+    Lang::from_tag(tag).unwrap_or_default()
+}
+
+/// A column of microseconds; what no clock shows becomes the end of time.
+pub(super) fn timestamp(micros: i64) -> Timestamp {
+    Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX)
+}
+
+fn call_no(no: i64) -> CallNo {
+    CallNo(u64::try_from(no).unwrap_or_default())
+}
+
+fn parsed<T: FromStr>(row: &Row<'_>, column: usize) -> Result<T> {
+    let text = row.get_ref(column)?.as_str()?;
+    text.parse().map_err(|_| invalid(column))
+}
+
+fn digest(row: &Row<'_>, column: usize) -> Result<Sha256> {
+    let text: String = row.get(column)?;
+    Sha256::try_from(text).map_err(|_| invalid(column))
+}
+
+/// A column that holds what this version would not have written.
+fn invalid(column: usize) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(
+        column,
+        Type::Text,
+        "not as this version writes it".into(),
+    )
+}

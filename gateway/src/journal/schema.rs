@@ -1,0 +1,74 @@
+//! What is in the file: tables, and how a file of an older version becomes one of this.
+//!
+//! Times are microseconds since 1970 UTC. Names, digests and ids are text, so that a technician can
+//! read them with any SQLite tool. docs/journal.md explains every column.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+/// In the file's header (`PRAGMA application_id`): "kofJ".
+pub(super) const APPLICATION: i64 = 0x6b6f_664a;
+
+/// What leads from each version to the next; the first makes an empty file one of version 1. A
+/// step that has been released is never changed.
+pub(super) const STEPS: &[&str] = &["
+    CREATE TABLE calls (
+        no          INTEGER PRIMARY KEY AUTOINCREMENT,
+        client      TEXT NOT NULL,
+        call        TEXT NOT NULL,
+        target      TEXT NOT NULL,
+        device      TEXT,
+        class       TEXT NOT NULL,
+        operation   TEXT NOT NULL,
+        digest      TEXT NOT NULL,
+        lang        TEXT NOT NULL,
+        accepted_at INTEGER NOT NULL,
+        deadline    INTEGER NOT NULL,
+        reply_topic  TEXT NOT NULL,
+        content_type TEXT NOT NULL,
+        started_at  INTEGER,
+        ended_at    INTEGER,
+        status      TEXT,
+        effect      TEXT,
+        resolved_at INTEGER
+    ) STRICT;
+    CREATE INDEX calls_by_id ON calls (client, call);
+    CREATE INDEX calls_unsettled ON calls (no)
+        WHERE ended_at IS NULL OR (effect = 'unknown' AND resolved_at IS NULL);
+
+    CREATE TABLE steps (
+        id      INTEGER PRIMARY KEY,
+        call    INTEGER NOT NULL REFERENCES calls (no) ON DELETE CASCADE,
+        at      INTEGER NOT NULL,
+        step    TEXT NOT NULL
+                CHECK (step IN ('armed', 'started', 'milestone', 'finished', 'resolved')),
+        device  TEXT,
+        name    TEXT,
+        content TEXT
+    ) STRICT;
+    CREATE INDEX steps_of_call ON steps (call, id);
+"];
+
+/// Calls whose end or outcome is not known; as the index `calls_unsettled` has it.
+pub(super) const UNSETTLED: &str =
+    "(ended_at IS NULL OR (effect = 'unknown' AND resolved_at IS NULL))";
+
+/// The version of a file.
+pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// Brings a file from its version to the one that `steps` lead to, all or nothing.
+pub(super) fn migrate(connection: &mut Connection, steps: &[&str]) -> rusqlite::Result<()> {
+    let found = usize::try_from(version(connection)?).unwrap_or_default();
+    let Some(missing) = steps.get(found..).filter(|missing| !missing.is_empty()) else {
+        return Ok(());
+    };
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for step in missing {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    let version = i64::try_from(steps.len()).unwrap_or(i64::MAX);
+    transaction.pragma_update(None, "user_version", version)?;
+    transaction.commit()
+}

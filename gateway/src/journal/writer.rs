@@ -1,0 +1,354 @@
+//! The one thread that has the file. It takes everything that waits, writes it in one transaction,
+//! commits once, and then answers all: the more wait, the less each costs.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use jiff::Timestamp;
+use koffer_drivers::{Interrupted, NotStored};
+use koffer_proto::{Completion, Reason, Response};
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    Memory, NotRead,
+    entry::{Entry, Failed},
+    place::{Opened, Place},
+    record, retention,
+    transition::Transition,
+    trouble::{Trouble, has_room},
+};
+use crate::calls::CallNo;
+
+/// Entries in one transaction. Each is some kilobytes, so a transaction stays well below the size
+/// from which the log is copied into the file.
+const BATCH: usize = 256;
+
+/// What a disk must have left for a new call to be accepted, so that those which have begun still
+/// find room: many times what a few dozen devices can have under way.
+const RESERVE: u64 = 4 * 1024 * 1024;
+
+/// Commits after which old calls are looked for.
+const SWEEP_EVERY: u32 = 64;
+
+/// What the thread is asked.
+#[derive(Debug)]
+pub(super) enum Request {
+    Write(Box<Entry>, Written),
+    Remembered(oneshot::Sender<Result<Memory, NotRead>>),
+    Completion(CallNo, Read<Completion<Response>>),
+    Interrupted(CallNo, Read<Interrupted>),
+    Close(oneshot::Sender<()>),
+}
+
+/// Where it is told what became of an entry.
+type Written = oneshot::Sender<Result<(), NotStored>>;
+
+/// Where what was read goes.
+type Read<T> = oneshot::Sender<Result<Option<T>, NotRead>>;
+
+/// What the thread shows without being asked.
+#[derive(Debug, Default)]
+pub(super) struct Shown {
+    trouble: Mutex<Option<Reason>>,
+    commits: AtomicU64,
+}
+
+impl Shown {
+    pub(super) fn trouble(&self) -> Option<Reason> {
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        trouble.clone()
+    }
+
+    /// Transactions committed so far.
+    pub(super) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+
+    /// Takes in how it stands, and says in the log what has changed.
+    fn stands(&self, now: Option<&Trouble>) {
+        let now = now.map(Trouble::reason);
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        if *trouble == now {
+            return;
+        }
+        if let Some(Reason { keyword, text }) = &now {
+            tracing::error!(%keyword, "nothing can be put on record: {}", text.en);
+        } else {
+            tracing::info!("the journal is in order again");
+        }
+        *trouble = now;
+    }
+}
+
+/// The thread's own.
+pub(super) struct Writer {
+    place: Place,
+    requests: mpsc::Receiver<Request>,
+    shown: Arc<Shown>,
+    opened: Option<Opened>,
+    /// Somebody knows what was before.
+    told: bool,
+    /// Accepted and not ended.
+    open: HashSet<CallNo>,
+    commits_to_sweep: u32,
+}
+
+impl Writer {
+    pub(super) fn new(place: Place, requests: mpsc::Receiver<Request>, shown: Arc<Shown>) -> Self {
+        Self {
+            place,
+            requests,
+            shown,
+            opened: None,
+            told: false,
+            open: HashSet::new(),
+            commits_to_sweep: 0,
+        }
+    }
+
+    /// Serves until it is closed or nobody can ask any more.
+    pub(super) fn serve(mut self) {
+        let stands = self.file().err();
+        self.shown.stands(stands.as_ref());
+        let mut closed = None;
+        while let Some(first) = self.requests.blocking_recv() {
+            let mut writes = Vec::new();
+            let mut reads = Vec::new();
+            let mut next = Some(first);
+            while let Some(request) = next {
+                match request {
+                    Request::Write(entry, answer) => writes.push((entry, answer)),
+                    Request::Close(answer) => {
+                        // What was sent before is still served.
+                        self.requests.close();
+                        closed = Some(answer);
+                    }
+                    read => reads.push(read),
+                }
+                next = (writes.len() < BATCH)
+                    .then(|| self.requests.try_recv().ok())
+                    .flatten();
+            }
+            if !writes.is_empty() {
+                self.write(writes);
+            }
+            for request in reads {
+                self.read(request);
+            }
+            self.sweep();
+        }
+        self.opened = None;
+        if let Some(closed) = closed {
+            tell(closed, ());
+        }
+    }
+
+    /// The open file; opened now where it is not.
+    fn file(&mut self) -> Result<&mut Connection, Trouble> {
+        let opened = match self.opened.take() {
+            Some(opened) => opened,
+            None => self.place.open()?,
+        };
+        Ok(&mut self.opened.insert(opened).connection)
+    }
+
+    fn write(&mut self, writes: Vec<(Box<Entry>, Written)>) {
+        let mut entries = Vec::with_capacity(writes.len());
+        let mut answers = Vec::with_capacity(writes.len());
+        let mut room = None;
+        for (entry, answer) in writes {
+            let refused = match &*entry {
+                // Of a call that may happen twice nothing is kept.
+                Entry::Step(step) if !self.open.contains(&step.call) => Some(Ok(())),
+                Entry::Accepted(_) => {
+                    let room = room.get_or_insert_with(|| {
+                        let room = self.room_for_new();
+                        if let Err(trouble) = &room {
+                            self.shown.stands(Some(trouble));
+                        }
+                        room
+                    });
+                    room.as_ref()
+                        .err()
+                        .cloned()
+                        .map(|trouble| Err(trouble.into()))
+                }
+                _ => None,
+            };
+            if let Some(refused) = refused {
+                tell(answer, refused);
+            } else {
+                entries.push(entry);
+                answers.push(answer);
+            }
+        }
+        if entries.is_empty() {
+            return;
+        }
+        let mut outcome = self.commit(&entries);
+        if matches!(outcome, Err(Trouble::BoundReached(_))) && self.make_room() {
+            outcome = self.commit(&entries);
+        }
+        // That what had begun found room says nothing about new calls.
+        if outcome.is_err() || matches!(room, Some(Ok(()))) {
+            self.shown.stands(outcome.as_ref().err());
+        }
+        match outcome {
+            Ok(results) => {
+                self.commits_to_sweep = self.commits_to_sweep.saturating_sub(1);
+                for ((entry, answer), result) in entries.iter().zip(answers).zip(results) {
+                    match (&**entry, &result) {
+                        (Entry::Accepted(call), Ok(())) => {
+                            self.open.insert(call.no);
+                        }
+                        (Entry::Finished { call, .. }, Ok(())) => {
+                            self.open.remove(call);
+                        }
+                        (_, Ok(())) => {}
+                        (_, Err(trouble)) => {
+                            let text = trouble.text();
+                            tracing::error!(
+                                call = entry.call().0,
+                                "not put on record: {}",
+                                text.en
+                            );
+                        }
+                    }
+                    tell(answer, result.map_err(NotStored::from));
+                }
+            }
+            Err(trouble) => {
+                for answer in answers {
+                    tell(answer, Err(trouble.clone().into()));
+                }
+            }
+        }
+    }
+
+    /// Whether a new call can be accepted: it is known what was before, and there is room for
+    /// all that follows.
+    fn room_for_new(&mut self) -> Result<(), Trouble> {
+        let place = self.place.clone();
+        let crowded = |writer: &mut Self| {
+            writer.with_file(|connection| retention::is_crowded(connection, &place))
+        };
+        if crowded(self)? && (!self.make_room() || crowded(self)?) {
+            return Err(Trouble::BoundReached(self.place.file()));
+        }
+        if !has_room(&self.place.file(), RESERVE) {
+            return Err(Trouble::DiskFull(self.place.file()));
+        }
+        if !self.told {
+            return Err(Trouble::NotRead(self.place.file()));
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, entries: &[Box<Entry>]) -> Result<Vec<Result<(), Trouble>>, Trouble> {
+        let results = self.with_file(|connection| commit(connection, entries));
+        if results.is_ok() {
+            self.shown.commits.fetch_add(1, Ordering::Relaxed);
+        }
+        results
+    }
+
+    /// Does something with the file. What fails for the file's sake closes it, to be opened and
+    /// checked anew by whoever comes next.
+    fn with_file<T>(
+        &mut self,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, Trouble> {
+        let file = self.place.file();
+        let done = self
+            .file()
+            .and_then(|connection| work(connection).map_err(|error| Trouble::of(&error, &file)));
+        if done.as_ref().is_err_and(Trouble::is_of_the_file) {
+            self.opened = None;
+        }
+        done
+    }
+
+    fn read(&mut self, request: Request) {
+        match request {
+            Request::Remembered(answer) => {
+                let memory =
+                    self.with_file(|connection| record::remembered(connection, Timestamp::now()));
+                self.told |= memory.is_ok();
+                let stands = self.room_for_new().err();
+                self.shown.stands(stands.as_ref());
+                tell(answer, memory.map_err(NotRead::from));
+            }
+            Request::Completion(call, answer) => {
+                let completion = self.with_file(|connection| record::completion(connection, call));
+                tell(answer, completion.map_err(NotRead::from));
+            }
+            Request::Interrupted(call, answer) => {
+                let found = self.with_file(|connection| record::interrupted(connection, call));
+                tell(answer, found.map_err(NotRead::from));
+            }
+            Request::Write(..) | Request::Close(_) => {}
+        }
+    }
+
+    /// Lets go of old calls now and then: a little each time, so that no call waits for it.
+    fn sweep(&mut self) {
+        if self.opened.is_some() && self.commits_to_sweep == 0 && !self.make_room() {
+            self.commits_to_sweep = SWEEP_EVERY;
+        }
+    }
+
+    /// Lets go of some; says whether any went.
+    fn make_room(&mut self) -> bool {
+        let place = self.place.clone();
+        let swept =
+            self.with_file(|connection| retention::sweep(connection, &place, Timestamp::now()));
+        match swept {
+            Ok(swept) => {
+                if swept.forced > 0 {
+                    tracing::warn!(
+                        calls = swept.forced,
+                        "the journal is nearly full: the oldest calls went before their time"
+                    );
+                }
+                swept.old + swept.forced > 0
+            }
+            Err(trouble) => {
+                let text = trouble.text();
+                tracing::warn!("old calls could not be let go of: {}", text.en);
+                false
+            }
+        }
+    }
+}
+
+/// Writes all of them and commits once: what became of each, or why nothing was written.
+fn commit(
+    connection: &mut Connection,
+    entries: &[Box<Entry>],
+) -> rusqlite::Result<Vec<Result<(), Trouble>>> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut results = Vec::with_capacity(entries.len());
+    for entry in entries {
+        results.push(match entry.write(&transaction) {
+            Ok(()) => Ok(()),
+            Err(Failed::Entry(trouble)) => Err(trouble),
+            Err(Failed::File(error)) => return Err(error),
+        });
+    }
+    let transitions = || entries.iter().map(|entry| entry.transition());
+    transitions().for_each(Transition::uncommitted);
+    transaction.commit()?;
+    transitions().for_each(Transition::committed);
+    Ok(results)
+}
+
+/// Answers; whoever asked may have gone.
+fn tell<T>(answer: oneshot::Sender<T>, told: T) {
+    let _ = answer.send(told);
+}
