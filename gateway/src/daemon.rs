@@ -14,6 +14,7 @@ use std::{
 use jiff::Timestamp;
 use koffer_proto::{Class, DeviceId, GatewayStatus, Presence, Root, class::gateway::AttachedThing};
 use tokio::{
+    runtime::Runtime,
     sync::{mpsc, watch},
     task::JoinSet,
 };
@@ -24,8 +25,8 @@ use crate::{
     broker::InternalBroker,
     bus::{Address, Bus, Message, OutboxBound, Qos, Settings, Subscription},
     calls::{
-        CallNo, Clerk, Desk, Job, Limits, Moment, News, Policy, Rights, Served, Setup, Startup,
-        Vitals,
+        Aside, AsideDepth, CallNo, Clerk, Desk, Job, Limits, Moment, News, Policy, Rights, Served,
+        Setup, Startup, Vitals,
     },
     config::{BrokerAddress, Config, EmbeddedBroker, GATEWAY_USERNAME, MqttConfig},
     documents::Documents,
@@ -33,7 +34,7 @@ use crate::{
     enumerate::Enumerator,
     journal::{Durable, Journal, Memory, Place},
     left_behind,
-    registry::{Plug, supervise},
+    registry::{DeviceSpec, Plug, supervise},
 };
 
 /// Topic and properties around a payload of full size.
@@ -85,11 +86,28 @@ pub enum Milestone {
     Stopping,
 }
 
+/// The runtime that the gateway runs on.
+pub fn runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+}
+
 /// Runs the gateway until `stop` is cancelled and every accepted call is answered.
 pub async fn run(
     config: Config,
     stop: CancellationToken,
-    mut tell: impl FnMut(Milestone),
+    tell: impl FnMut(Milestone) + Send,
+) -> Result<(), StartError> {
+    run_with(config, Vec::new(), stop, tell).await
+}
+
+/// As [`run`], with devices beside the configured ones, whose drivers are not the gateway's.
+pub async fn run_with(
+    config: Config,
+    more: Vec<DeviceSpec>,
+    stop: CancellationToken,
+    mut tell: impl FnMut(Milestone) + Send,
 ) -> Result<(), StartError> {
     let started = Instant::now();
     let root = Root::new(config.gateway.id.clone());
@@ -105,6 +123,7 @@ pub async fn run(
 
     let (broker, settings) = connect(&config, &root, will.clone()).await?;
     let looking = broker.is_none().then(|| settings.clone());
+    let aside = Aside::beside(&settings);
     let (bus, incoming) = Bus::start(settings);
 
     let (durable, memory, last_no) = open_journal(&config).await?;
@@ -117,7 +136,7 @@ pub async fn run(
         classes,
         attached,
         mut tasks,
-    } = raise(&config, news, &letting_go);
+    } = raise(&config, more, news, &letting_go);
     let (find, left_behind) = mpsc::channel(LEFT_BEHIND);
     if let Some(settings) = looking {
         let look = left_behind::look(settings, root.clone(), find, letting_go.clone());
@@ -143,7 +162,7 @@ pub async fn run(
                 let journal = journal.clone();
                 Arc::new(move |no, device| journal.effects(no, device))
             },
-            vitals: vitals(&config, started, &bus, &reconnects, &journal),
+            vitals: vitals(&config, started, &bus, aside.depth(), &reconnects, &journal),
             attached: Box::new(move || attached.borrow().clone()),
         },
         now,
@@ -153,6 +172,7 @@ pub async fn run(
     let clerk = Clerk::new(Startup {
         desk,
         bus: bus.clone(),
+        aside,
         incoming,
         news: told,
         left_behind,
@@ -191,6 +211,24 @@ pub async fn run(
     Ok(())
 }
 
+/// The journal, what it kept from before, and the number after which calls are counted.
+async fn open_journal(config: &Config) -> Result<(Durable, Option<Memory>, CallNo), StartError> {
+    let place = Place {
+        directory: config.journal.directory.clone(),
+        keep: config.journal.keep,
+        max_bytes: config.journal.max_bytes,
+    };
+    let durable = Durable::start(place).map_err(StartError::Thread)?;
+    // Where it cannot be read, it has said so in the log, and takes no call until it can.
+    let memory = durable.remembered().await.ok();
+    let last_no = match &memory {
+        Some(memory) => memory.last,
+        // The seconds since 1970 are more than any journal has counted.
+        None => CallNo(u64::try_from(Timestamp::now().as_second()).unwrap_or_default()),
+    };
+    Ok((durable, memory, last_no))
+}
+
 /// The devices, each under its supervisor.
 struct Raised {
     /// Where their calls go.
@@ -203,14 +241,16 @@ struct Raised {
 
 fn raise(
     config: &Config,
+    more: Vec<DeviceSpec>,
     news: mpsc::Sender<(DeviceId, News)>,
     letting_go: &CancellationToken,
 ) -> Raised {
     let mut jobs = BTreeMap::new();
     let mut classes = Vec::new();
     let mut tasks = JoinSet::new();
-    for device in config.devices.values() {
-        let spec = drivers::spec(&config.gateway.id, device);
+    let specs = config.devices.values();
+    let specs = specs.map(|device| drivers::spec(&config.gateway.id, device));
+    for spec in specs.chain(more) {
         let (id, class) = (spec.id.clone(), spec.class);
         let plug = Plug::fixed(spec);
         let (queue, supervisor) = supervise(id.clone(), plug, news.clone(), letting_go.clone());
@@ -238,24 +278,6 @@ fn raise(
         attached,
         tasks,
     }
-}
-
-/// The journal, what it kept from before, and the number after which calls are counted.
-async fn open_journal(config: &Config) -> Result<(Durable, Option<Memory>, CallNo), StartError> {
-    let place = Place {
-        directory: config.journal.directory.clone(),
-        keep: config.journal.keep,
-        max_bytes: config.journal.max_bytes,
-    };
-    let durable = Durable::start(place).map_err(StartError::Thread)?;
-    // Where it cannot be read, it has said so in the log, and takes no call until it can.
-    let memory = durable.remembered().await.ok();
-    let last_no = match &memory {
-        Some(memory) => memory.last,
-        // The seconds since 1970 are more than any journal has counted.
-        None => CallNo(u64::try_from(Timestamp::now().as_second()).unwrap_or_default()),
-    };
-    Ok((durable, memory, last_no))
 }
 
 fn presence(status: Presence) -> Result<GatewayStatus, StartError> {
@@ -394,6 +416,7 @@ fn vitals(
     config: &Config,
     started: Instant,
     bus: &Bus,
+    aside: AsideDepth,
     reconnects: &Arc<AtomicU64>,
     journal: &Arc<dyn Journal>,
 ) -> Box<dyn Fn() -> Vitals + Send> {
@@ -405,14 +428,14 @@ fn vitals(
     Box::new(move || Vitals {
         uptime: started.elapsed(),
         rss_bytes: resident_bytes().unwrap_or_default(),
-        outbox: bus.depth().outbox_messages as u64,
+        outbox: (bus.depth().outbox_messages + aside.messages()) as u64,
         broker_reconnects: reconnects.load(Ordering::Relaxed),
         broker,
         journal_bytes: journal.bytes_on_disk(),
+        journal_reason: journal.trouble(),
         tasks: tokio::runtime::Handle::current()
             .metrics()
             .num_alive_tasks() as u64,
-        journal_reason: journal.trouble(),
         uplink: None,
     })
 }

@@ -18,6 +18,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    answers::Letter,
+    aside::Aside,
     desk::{Action, CallNo, Desk, Input, Job, Moment, News, Settle, StoredStep},
     incoming::Ticket,
     texts,
@@ -40,6 +42,8 @@ pub struct Startup {
     pub desk: Desk,
     /// Sends.
     pub bus: Bus,
+    /// Sends what is large.
+    pub aside: Aside,
     /// What the bus receives.
     pub incoming: mpsc::Receiver<Incoming>,
     /// What the devices' supervisors tell.
@@ -92,7 +96,12 @@ impl Clerk {
     }
 
     /// Serves until `stop` is cancelled and every accepted call is answered.
-    pub async fn serve(mut self, stop: CancellationToken, mut tell: impl FnMut(Served)) {
+    pub async fn serve(mut self, stop: CancellationToken, tell: impl FnMut(Served)) {
+        self.work(stop, tell).await;
+        self.with.aside.close().await;
+    }
+
+    async fn work(&mut self, stop: CancellationToken, mut tell: impl FnMut(Served)) {
         let mut health = interval(self.with.health_interval);
         health.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut stopping = None;
@@ -222,6 +231,7 @@ impl Clerk {
     fn act(&mut self, action: Action) {
         match action {
             Action::Publish(message) => self.publish(message),
+            Action::Answer(letter) => self.answer(letter),
             Action::Describe(device, description) => {
                 let message = self.with.documents.description(&device, &description);
                 self.publish(message);
@@ -326,6 +336,14 @@ impl Clerk {
         tracing::info!(%device, "documents of a device that is no more are taken away");
         for document in self.with.documents.cleared(device) {
             self.publish(document);
+        }
+    }
+
+    fn answer(&mut self, letter: Letter) {
+        if let Some(letter) = self.with.aside.takes(letter)
+            && let Some(message) = letter.seal()
+        {
+            self.publish(message);
         }
     }
 

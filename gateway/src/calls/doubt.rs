@@ -259,6 +259,8 @@ impl Desk {
             request: None,
             ticket: None,
             seq: 0,
+            untold: None,
+            told_from: now.instant,
             unknown: None,
             ended: None,
         };
@@ -323,9 +325,8 @@ impl Desk {
                 Completion::refused(Failure::outcome_unknown(text.get(listener.lang)))
             }
         };
-        let message = self.completion(&listener, &completion, Some(spec));
-        self.actions
-            .extend([Action::Publish(message), Action::Acknowledge(ticket)]);
+        self.answer(listener, completion.into(), Some(spec));
+        self.actions.push(Action::Acknowledge(ticket));
     }
 
     /// A person says what became of a call; `None`: when it is stored.

@@ -40,10 +40,10 @@ pub struct Vitals {
     pub broker: &'static str,
     /// The journal's size on disk, where it is on disk.
     pub journal_bytes: Option<u64>,
-    /// Tasks alive in the daemon.
-    pub tasks: u64,
     /// Why nothing can be put on record; `None` while all is well.
     pub journal_reason: Option<Reason>,
+    /// Tasks alive in the daemon.
+    pub tasks: u64,
     /// The way to the outside, where one is configured.
     pub uplink: Option<UplinkHealth>,
 }

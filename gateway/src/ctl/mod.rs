@@ -14,6 +14,7 @@ mod journal;
 mod line;
 mod profile;
 mod reading;
+mod saving;
 mod screen;
 mod texts;
 mod trouble;
@@ -139,6 +140,9 @@ async fn call(
         &TimeZone::system(),
     );
     let exit = Exit::of_wire(reading::text(&completion, "status"));
+    if let (Some(path), Some(result)) = (&asked.save_to, completion.get("result")) {
+        saving::save(result, path)?;
+    }
     finish(&said, completion, screen, &mut progress)?;
     Ok(exit)
 }

@@ -32,16 +32,16 @@ const OPENING: Duration = Duration::from_mins(1);
 /// payment terminal is answered within some seconds, and the ZVT driver gives up after 76 s at the latest.
 const GRACE: Duration = Duration::from_secs(80);
 
+/// How long a driver may look for what became of a call, beyond what the call may take: a printer
+/// that has the document prints it when somebody brings paper.
+const RECONCILING: Duration = Duration::from_mins(1);
+
 /// A driver notices within milliseconds that its line is gone, and then says what became of the
 /// call. One that has not by then is asked to end.
 const NOTICE: Duration = Duration::from_secs(2);
 
 /// Nobody answers on the line of a device that was pulled out, so letting go of it needs no more.
 const LEAVE_PULLED: Duration = Duration::from_secs(1);
-
-/// How long a driver may look for what became of a call, beyond what the call may take: a printer
-/// that has the document prints it when somebody brings paper.
-const RECONCILING: Duration = Duration::from_mins(1);
 
 /// Pauses before a device is opened again: a cable that is plugged back in should work at once,
 /// a terminal that is switched off for the night needs no more than this.

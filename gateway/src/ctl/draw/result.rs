@@ -4,6 +4,7 @@ use jiff::tz::TimeZone;
 use koffer_proto::{Lang, Text};
 use serde_json::Value;
 
+use super::card;
 use super::table::{moment, table};
 use crate::ctl::reading::text;
 use crate::ctl::screen::harmless;
@@ -20,9 +21,10 @@ pub(super) fn result(operation: &str, result: &Value, lang: Lang, zone: &TimeZon
         "calls" => calls(result, lang, zone),
         "attached" => attached(result, lang),
         "self-test" => self_test(result, lang),
+        "connect" | "read" | "transmit" => card::result(operation, result, lang),
         "schema" => format!("{result:#}"),
         // Their sentence says it all.
-        "claim" | "release" | "cancel" | "signal" => String::new(),
+        "claim" | "release" | "cancel" | "signal" | "print" | "write" => String::new(),
         _ => tree(result, lang),
     }
 }
