@@ -167,6 +167,14 @@ impl Desk {
         }
     }
 
+    /// A device has appeared that was not there when the journal was read: it can be asked.
+    pub(super) fn ask_after_all(&mut self, device: &DeviceId) {
+        let here = self.doubts.values_mut();
+        for doubt in here.filter(|doubt| doubt.device == *device) {
+            doubt.stage = Stage::Unasked;
+        }
+    }
+
     fn show_unresolved(&mut self, device: &DeviceId) {
         let Some(station) = self.stations.get_mut(device) else {
             return;

@@ -192,6 +192,7 @@ impl Desk {
         if let News::Appeared(class, _) = news {
             let station = Station::new(class, self.limits.queue_per_device, now.wall);
             self.stations.entry(device.clone()).or_insert(station);
+            self.ask_after_all(device);
             return;
         }
         let Some(station) = self.stations.get_mut(device) else {

@@ -82,8 +82,11 @@ impl Gateway {
             format!("[mqtt.embedded]\nlisten = \"127.0.0.1:{port}\"\n")
         };
         let rules_at = home.path().join("rules.toml").display().to_string();
+        let journal = home.path().join("journal");
+        fs::create_dir(&journal).expect("a folder");
+        let journal = journal.display().to_string();
         let config = format!(
-            "[gateway]\nid = \"case-7\"\nshutdown_grace_ms = 2000\nrules = [\"{rules_at}\"]\n{broker}\
+            "[gateway]\nid = \"case-7\"\nshutdown_grace_ms = 2000\nrules = [\"{rules_at}\"]\n[journal]\ndirectory = \"{journal}\"\n{broker}\
              [clients.ws-1]\nrole = \"workstation\"\npassword_file = \"{ws_1}\"\nallow = [\"payment\"]\n{more}"
         );
         fs::write(home.path().join("kofferd.toml"), config).expect("the configuration");
