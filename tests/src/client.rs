@@ -185,19 +185,20 @@ impl Workstation {
     /// # Panics
     /// When it does not within a minute.
     pub async fn until_state(&self, device: &str, wanted: &[&str]) -> Value {
+        let is = |state: &Value| state["state"].as_str().is_some_and(|s| wanted.contains(&s));
+        self.until(device, is).await
+    }
+
+    /// Waits until the state of `device` is `wanted`.
+    ///
+    /// # Panics
+    /// When it is not within a minute.
+    pub async fn until(&self, device: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let mut states = self.states.clone();
-        let shows = states.wait_for(|states| {
-            states
-                .get(device)
-                .and_then(|state| state["state"].as_str())
-                .is_some_and(|state| wanted.contains(&state))
-        });
+        let shows = states.wait_for(|states| states.get(device).is_some_and(&wanted));
         let reached = tokio::time::timeout(Duration::from_mins(1), shows).await;
         let Ok(Ok(states)) = reached else {
-            panic!(
-                "{device} does not become {wanted:?}: {:?}",
-                self.states.borrow()
-            );
+            panic!("{device} does not get there: {:?}", self.state(device));
         };
         states[device].clone()
     }

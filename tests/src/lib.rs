@@ -8,8 +8,11 @@
 
 pub mod brokers;
 pub mod client;
+pub mod counter;
+pub mod fault_table;
 pub mod ipptool;
 pub mod mosquitto;
 pub mod office;
 pub mod pcsc;
+pub mod proxy;
 pub mod rr;

@@ -9,7 +9,11 @@ use std::{
     thread,
 };
 
+use koffer_drivers::card::pcsc::Monitor;
 use koffer_fixtures::card::pcscd::Pcscd;
+use tokio::time::timeout;
+
+use crate::mosquitto::PATIENCE;
 
 /// Where the process of such a test finds its folder.
 const HOME: &str = "KOFFER_CARD_TEST_HOME";
@@ -70,4 +74,23 @@ pub fn other_program(program: &str, arguments: &[&str]) -> Result<String, String
     } else {
         Err(text)
     }
+}
+
+/// Waits until the service has seen a card come into the reader, or go.
+///
+/// Its counter says so: pcscd also calls a reader empty whose card does not answer a reset, and
+/// then misses another card that comes before it has looked itself (every 400 ms).
+///
+/// # Panics
+/// When it does not in time.
+pub async fn until_present(reader: &str, present: bool) {
+    let monitor = Monitor::shared();
+    let mut sight = monitor.sight();
+    let seen = sight.wait_for(|sight| {
+        let card = sight.readers.get(reader);
+        card.is_some_and(|card| card.present == present && (card.changes % 2 == 1) == present)
+    });
+    let seen = timeout(PATIENCE, seen).await;
+    let (in_time, now) = (seen.is_ok_and(|seen| seen.is_ok()), monitor.sight());
+    assert!(in_time, "{reader}, {present}: {:?}", now.borrow());
 }

@@ -10,11 +10,10 @@ use koffer_fixtures::card::{
 };
 use koffer_proto::{Effect, EventKind, ProgressEvent, Status, class::card_terminal::Disposition};
 
-use koffer_tests::pcsc::{alone, other_program};
+use koffer_tests::pcsc::{alone, other_program, until_present};
 
 use crate::runner::{
-    AID, Bench, PATIENCE, batch, connect, content, disconnect, read, repeated, transmitted,
-    until_present, write,
+    AID, Bench, PATIENCE, batch, connect, content, disconnect, read, repeated, transmitted, write,
 };
 
 const SLOT: [&str; 2] = ["Virtual PCD 00 00", "Virtual PCD 00 01"];

@@ -13,9 +13,9 @@ use koffer_proto::{
     Effect, Outcome, Response, Sha256,
     class::card_terminal::{self as card, Written},
 };
-use koffer_tests::pcsc::alone;
+use koffer_tests::pcsc::{alone, until_present};
 
-use crate::runner::{AID, Bench, Death, content, read, repeated, until_present, write};
+use crate::runner::{AID, Bench, Death, content, read, repeated, write};
 
 const SLOT: &str = "Virtual PCD 00 00";
 const ID: u16 = 0x0101;

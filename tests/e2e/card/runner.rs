@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use koffer_drivers::{
     Call, CallControl, Contact, Driver, Effects, Evidence, Fault, Interrupted, NotStored, Opened,
     Reconciled, Report, Steering, Told, call,
-    card::pcsc::{Monitor, PcscConfig, driver},
+    card::pcsc::{PcscConfig, driver},
 };
 use koffer_fixtures::card::pcscd::Pcscd;
 use koffer_proto::{
@@ -409,17 +409,6 @@ pub(crate) fn transmitted(response: Response) -> card::Transmitted {
         Response::CardTerminal(card::Response::Transmit(transmitted)) => transmitted,
         other => panic!("{other:?}"),
     }
-}
-
-/// Waits until the service sees a card in the reader, or none.
-pub(crate) async fn until_present(reader: &str, present: bool) {
-    let monitor = Monitor::shared();
-    let mut sight = monitor.sight();
-    let seen = sight.wait_for(|sight| {
-        let card = sight.readers.get(reader);
-        card.is_some_and(|card| card.present == present)
-    });
-    timeout(PATIENCE, seen).await.unwrap().unwrap();
 }
 
 /// The folder's socket.

@@ -1,12 +1,12 @@
 //! One faulty call, and what came of it.
 
-use std::fmt;
+use std::sync::Arc;
 
 use koffer_drivers::payment::zvt::codec::apdu::Control;
 use koffer_fixtures::zvt::{
     Bytes, Cardholder, CommandName, Event, Fault, Kind, Ledger, Phase, Step, TerminalControl, Until,
 };
-use koffer_tests::{client::Workstation, office::Office};
+use koffer_tests::{counter::Counter, fault_table::Ending, office::Office};
 use serde_json::{Value, json};
 
 /// How the terminal is connected.
@@ -42,8 +42,7 @@ pub(crate) struct Case {
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Observed {
-    pub(crate) status: String,
-    pub(crate) effect: String,
+    pub(crate) ending: Ending,
     /// How often the effect stands in the ledger.
     pub(crate) stands: usize,
     /// Whether the fault happened at all.
@@ -51,17 +50,8 @@ pub(crate) struct Observed {
     pub(crate) completion: Value,
 }
 
-impl fmt::Display for Transport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tcp => "TCP",
-            Self::Serial => "serial",
-        })
-    }
-}
-
 impl Operation {
-    pub(crate) fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Pay => "pay",
             Self::Reverse => "reverse",
@@ -122,13 +112,13 @@ impl Operation {
 
 /// One terminal and one workstation that works with nothing else.
 pub(crate) struct Bench {
-    clerk: Workstation,
+    counter: Arc<Counter>,
     control: TerminalControl,
     device: String,
 }
 
 impl Bench {
-    pub(crate) async fn new(office: &Office, device: &str) -> Self {
+    pub(crate) async fn new(office: &Office, device: &str, counter: Arc<Counter>) -> Self {
         let control = office.terminal(device).control.clone();
         let hurried = Cardholder {
             inserts_after_ms: 0,
@@ -140,10 +130,9 @@ impl Bench {
         let settings =
             json!({"cardholder": hurried, "ack_timeout_ms": 300, "frame_ack_timeout_ms": 150});
         control.set(settings).await.expect("a hurried cardholder");
-        let clerk = office.workstation("ws-1").await;
-        clerk.until_state(device, &["ready"]).await;
+        counter.clerk.until_state(device, &["ready"]).await;
         Self {
-            clerk,
+            counter,
             control,
             device: device.to_owned(),
         }
@@ -155,7 +144,11 @@ impl Bench {
         match operation {
             Operation::Pay => payment,
             Operation::Reverse => {
-                let paid = self.clerk.ask(&self.device, "pay", &payment, 30).await;
+                let paid = self
+                    .counter
+                    .clerk
+                    .ask(&self.device, "pay", &payment, 30)
+                    .await;
                 assert_eq!(
                     paid["status"], "ok",
                     "{}: a healthy payment: {paid}",
@@ -164,7 +157,11 @@ impl Bench {
                 json!({"receipt": paid["result"]["receipt"]})
             }
             Operation::EndOfDay => {
-                let paid = self.clerk.ask(&self.device, "pay", &payment, 30).await;
+                let paid = self
+                    .counter
+                    .clerk
+                    .ask(&self.device, "pay", &payment, 30)
+                    .await;
                 assert_eq!(
                     paid["status"], "ok",
                     "{}: a healthy payment: {paid}",
@@ -179,6 +176,7 @@ impl Bench {
     pub(crate) async fn bytes_of(&self, operation: Operation) -> Bytes {
         let params = self.prepare(operation).await;
         let done = self
+            .counter
             .clerk
             .ask(&self.device, operation.name(), &params, 30)
             .await;
@@ -192,7 +190,8 @@ impl Bench {
     /// Runs the case, and waits until the device is ready again.
     pub(crate) async fn run(&self, case: &Case) -> Observed {
         let params = self.prepare(case.operation).await;
-        self.clerk
+        let clerk = &self.counter.clerk;
+        clerk
             .until_state(&self.device, &["ready", "degraded"])
             .await;
         let before = self.control.ledger().await.expect("a ledger");
@@ -201,15 +200,18 @@ impl Bench {
             .await
             .expect("a fault");
         let name = case.operation.name();
-        let completion = self
-            .clerk
-            .ask(&self.device, name, &params, case.expiry)
-            .await;
+        let mut call = clerk.call(&self.device, name, &params, case.expiry).await;
+        let completion = call.completion().await;
         let report = self.control.happened().await.expect("a report");
         self.control.faults(&[]).await.expect("a healthy terminal");
-        self.clerk
-            .until_state(&self.device, &["ready", "degraded"])
-            .await;
+        let seen = async || {
+            let now = self.control.ledger().await.expect("a ledger");
+            match case.operation.stands(&before, &now) {
+                0 => "not-done",
+                _ => "done",
+            }
+        };
+        self.counter.ready_again(&self.device, &call.id, seen).await;
         // What the terminal does by itself after a missing acknowledgement is done by then.
         let idle = Until {
             phase: Some(Phase::Idle),
@@ -217,27 +219,11 @@ impl Bench {
         };
         self.control.wait(idle).await.expect("an idle terminal");
         let after = self.control.ledger().await.expect("a ledger");
-        let word = |key: &str| completion[key].as_str().unwrap_or_default().to_owned();
         Observed {
-            status: word("status"),
-            effect: if completion["status"] == "ok" {
-                "done".to_owned()
-            } else {
-                word("effect")
-            },
+            ending: Ending::of(&completion),
             stands: case.operation.stands(&before, &after),
             happened: !report.consumed.is_empty(),
-            completion: completion.clone(),
+            completion,
         }
-    }
-
-    /// No call had more than one completion.
-    pub(crate) fn finish(&self) {
-        let completions = self.clerk.completions();
-        let wrong: Vec<_> = completions
-            .iter()
-            .filter(|(_, seen)| seen.len() != 1)
-            .collect();
-        assert!(wrong.is_empty(), "{wrong:?}");
     }
 }

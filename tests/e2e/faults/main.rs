@@ -3,8 +3,8 @@
 //! restarts. Each call ends in exactly one completion whose effect agrees with the terminal's own
 //! ledger, and the device is `ready` again by itself.
 //!
-//! The table is written to `target/faults.md`; `KOFFER_BLESS=1` writes it to `docs/faults.md`, whose
-//! rows the test compares with what ran.
+//! The table is written to `target/faults-payment.md`; `KOFFER_BLESS=1` writes it to `docs/faults.md`,
+//! whose rows the test compares with what ran.
 
 #![expect(clippy::expect_used, reason = "helpers of a test fail the test")]
 
@@ -21,8 +21,11 @@ use std::{
 
 use case::{Bench, Case, OPERATIONS, Operation, Transport};
 use koffer_fixtures::zvt::{Cut, Direction, Fault, How, Kind, Per, Step, Wrong};
-use koffer_tests::office::{Broker, Office, quick_serial, quick_tcp};
-use table::Table;
+use koffer_tests::{
+    counter::Counter,
+    fault_table::Table,
+    office::{Broker, Office, quick_serial, quick_tcp},
+};
 use tokio::task::JoinSet;
 
 /// Terminals that are tried at the same time.
@@ -30,7 +33,7 @@ const TERMINALS: usize = 24;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_fault_ends_in_one_completion_that_agrees_with_the_ledger() {
-    let mut table = Table::default();
+    let mut table = Table::new(table::PART);
     for transport in [Transport::Tcp, Transport::Serial] {
         let names: Vec<String> = (0..TERMINALS).map(|n| format!("till-{n}")).collect();
         let devices: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -39,33 +42,35 @@ async fn every_fault_ends_in_one_completion_that_agrees_with_the_ledger() {
             Transport::Serial => quick_serial,
         };
         let office = Arc::new(Office::open(Broker::Embedded, &devices, kind).await);
-        let cases = Arc::new(cases(transport, &office).await);
+        let counter = Arc::new(Counter::of(&office).await);
+        let cases = Arc::new(cases(transport, &office, counter.clone()).await);
         let next = Arc::new(AtomicUsize::new(0));
         let mut workers = JoinSet::new();
         for device in names {
             let (office, cases, next) = (office.clone(), cases.clone(), next.clone());
+            let counter = counter.clone();
             workers.spawn(async move {
-                let bench = Bench::new(&office, &device).await;
+                let bench = Bench::new(&office, &device, counter).await;
                 let mut seen = Vec::new();
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                     seen.push((case.clone(), bench.run(case).await));
                 }
-                bench.finish();
                 seen
             });
         }
         while let Some(seen) = workers.join_next().await {
             for (case, observed) in seen.expect("a bench works") {
-                table.note(&case, &observed);
+                table::note(&mut table, &case, &observed);
             }
         }
+        counter.one_completion_each();
     }
     table.check();
 }
 
 /// Everything that is tried over one transport.
-async fn cases(transport: Transport, office: &Office) -> Vec<Case> {
-    let measure = Bench::new(office, "till-0").await;
+async fn cases(transport: Transport, office: &Office, counter: Arc<Counter>) -> Vec<Case> {
+    let measure = Bench::new(office, "till-0", counter).await;
     let mut cases = Vec::new();
     for operation in OPERATIONS {
         let bytes = measure.bytes_of(operation).await;

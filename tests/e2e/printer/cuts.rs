@@ -11,11 +11,11 @@ use std::{
 
 use koffer_drivers::printer::ipp::IppConfig;
 use koffer_proto::{Effect, Status};
+use koffer_tests::proxy::{Cut, Plan, Proxy, Way};
 use tokio::task::JoinSet;
 
 use super::{
     Office, PAGE,
-    proxy::{Cut, Plan, Proxy, Way},
     runner::{Device, PATIENCE, print, print_of},
 };
 

@@ -10,7 +10,6 @@
 mod cuts;
 mod independent;
 mod killed;
-mod proxy;
 mod reconcile;
 mod runner;
 

@@ -14,12 +14,12 @@ use koffer_proto::{
     Effect, Outcome, Response, Status,
     class::document_printer::{self, Printed},
 };
+use koffer_tests::proxy::{Plan, Proxy};
 use tokio::task::JoinSet;
 
 use super::{
     Office, PAGE,
     cuts::{PRINTERS, open, plans},
-    proxy::{Plan, Proxy},
     runner::{Death, PATIENCE, Record, Step, print, print_of},
     sheets,
 };
@@ -338,7 +338,7 @@ async fn work(plans: Arc<Vec<Plan>>, next: Arc<AtomicUsize>) -> Vec<(Seen, &'sta
         proxy.arm(Some(plan));
         let mut running = device.begin(&id, print(print_of(PAGE)), PATIENCE);
         let held = tokio::select! {
-            () = proxy.held() => true,
+            () = proxy.happened() => true,
             () = running.ended() => false,
         };
         proxy.arm(None);
