@@ -4,12 +4,13 @@
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help demo test prepare lint deny contract fuzz clean
+.PHONY: help demo test bench prepare lint deny contract fuzz clean
 
 help:
-	@echo "make demo            a virtual case with one payment; stays up and prints commands to try"
+	@echo "make demo            a payment, a printed form and a written chip in a virtual case; stays up"
 	@echo "make demo ONCE=1     the same, ends after the effects; last line is JSON"
 	@echo "make test            installs what is missing and runs every test"
+	@echo "make bench           what the gateway costs against the bare thing; target/bench/summary.json"
 	@echo "make lint            formatting and lints"
 	@echo "make deny            licences, bans, sources, advisories of the dependencies"
 	@echo "make contract        generates docs/contract from the types in proto/"
@@ -23,6 +24,9 @@ demo:
 
 test:
 	@scripts/test
+
+bench:
+	@scripts/bench
 
 lint:
 	$(CARGO) fmt --all --check

@@ -7,6 +7,7 @@
 mod call;
 pub mod card;
 mod driver;
+mod ending;
 pub mod fail_point;
 pub mod payment;
 pub mod printer;

@@ -12,20 +12,29 @@ use std::{
 };
 
 use jiff::Timestamp;
-use koffer_proto::{Class, GatewayStatus, Presence, Root};
-use tokio::{sync::mpsc, task::JoinSet};
+use koffer_proto::{Class, DeviceId, GatewayStatus, Presence, Root, class::gateway::AttachedThing};
+use tokio::{
+    runtime::Runtime,
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Secret,
     broker::InternalBroker,
     bus::{Address, Bus, Message, OutboxBound, Qos, Settings, Subscription},
-    calls::{CallNo, Clerk, Desk, Limits, Moment, Policy, Rights, Served, Setup, Startup, Vitals},
+    calls::{
+        Aside, AsideDepth, CallNo, Clerk, Desk, Job, Limits, Moment, News, Policy, Rights, Served,
+        Setup, Startup, Vitals,
+    },
     config::{BrokerAddress, Config, EmbeddedBroker, GATEWAY_USERNAME, MqttConfig},
     documents::Documents,
     drivers,
+    enumerate::Enumerator,
     journal::{Durable, Journal, Memory, Place},
-    registry::{Supervised, supervise},
+    left_behind,
+    registry::{DeviceSpec, Plug, supervise},
 };
 
 /// Topic and properties around a payload of full size.
@@ -37,6 +46,9 @@ const OPEN_CALLS: usize = 1024;
 
 /// What supervisors tell and the clerk has not heard; a supervisor that is faster waits.
 const NEWS: usize = 256;
+
+/// Devices of an earlier life that were found and not yet taken away; the search waits.
+const LEFT_BEHIND: usize = 16;
 
 /// How long a driver has to bring a payment to rest once it is asked to stop.
 const STOP_GRACE: Duration = Duration::from_secs(80);
@@ -74,11 +86,28 @@ pub enum Milestone {
     Stopping,
 }
 
+/// The runtime that the gateway runs on.
+pub fn runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+}
+
 /// Runs the gateway until `stop` is cancelled and every accepted call is answered.
 pub async fn run(
     config: Config,
     stop: CancellationToken,
-    mut tell: impl FnMut(Milestone),
+    tell: impl FnMut(Milestone) + Send,
+) -> Result<(), StartError> {
+    run_with(config, Vec::new(), stop, tell).await
+}
+
+/// As [`run`], with devices beside the configured ones, whose drivers are not the gateway's.
+pub async fn run_with(
+    config: Config,
+    more: Vec<DeviceSpec>,
+    stop: CancellationToken,
+    mut tell: impl FnMut(Milestone) + Send,
 ) -> Result<(), StartError> {
     let started = Instant::now();
     let root = Root::new(config.gateway.id.clone());
@@ -93,6 +122,8 @@ pub async fn run(
     let hello = documents.status(&online);
 
     let (broker, settings) = connect(&config, &root, will.clone()).await?;
+    let looking = broker.is_none().then(|| settings.clone());
+    let aside = Aside::beside(&settings);
     let (bus, incoming) = Bus::start(settings);
 
     let (durable, memory, last_no) = open_journal(&config).await?;
@@ -100,20 +131,21 @@ pub async fn run(
     let reconnects = Arc::new(AtomicU64::new(0));
     let (news, told) = mpsc::channel(NEWS);
     let letting_go = CancellationToken::new();
-    let mut devices = BTreeMap::new();
-    let mut classes = Vec::new();
-    let mut supervisors = JoinSet::new();
-    for device in config.devices.values() {
-        let spec = drivers::spec(&config.gateway.id, device);
-        classes.push((spec.id.clone(), spec.class));
-        let id = spec.id.clone();
-        let Supervised { jobs, task } = supervise(spec, news.clone(), letting_go.clone());
-        devices.insert(id, jobs);
-        supervisors.spawn(task);
+    let Raised {
+        jobs,
+        classes,
+        attached,
+        mut tasks,
+    } = raise(&config, more, news, &letting_go);
+    let (find, left_behind) = mpsc::channel(LEFT_BEHIND);
+    if let Some(settings) = looking {
+        let look = left_behind::look(settings, root.clone(), find, letting_go.clone());
+        tasks.spawn(look);
     }
-    drop(news);
 
-    tracing::info!(gateway = %config.gateway.id, devices = devices.len(), "started");
+    tracing::info!(
+        gateway = %config.gateway.id, devices = jobs.len(), rules = config.rules.len(), "started"
+    );
     let now = Moment {
         instant: Instant::now(),
         wall: Timestamp::now(),
@@ -130,7 +162,8 @@ pub async fn run(
                 let journal = journal.clone();
                 Arc::new(move |no, device| journal.effects(no, device))
             },
-            vitals: vitals(&config, started, &bus, &reconnects, &journal),
+            vitals: vitals(&config, started, &bus, aside.depth(), &reconnects, &journal),
+            attached: Box::new(move || attached.borrow().clone()),
         },
         now,
     );
@@ -139,9 +172,11 @@ pub async fn run(
     let clerk = Clerk::new(Startup {
         desk,
         bus: bus.clone(),
+        aside,
         incoming,
         news: told,
-        devices,
+        left_behind,
+        devices: jobs,
         memory,
         journal,
         documents,
@@ -164,7 +199,7 @@ pub async fn run(
         .await;
 
     letting_go.cancel();
-    while supervisors.join_next().await.is_some() {}
+    while tasks.join_next().await.is_some() {}
     let closed = bus.close_with(will, FAREWELL).await;
     if closed.unsent > 0 {
         tracing::warn!(unsent = closed.unsent, "messages did not reach the broker");
@@ -192,6 +227,57 @@ async fn open_journal(config: &Config) -> Result<(Durable, Option<Memory>, CallN
         None => CallNo(u64::try_from(Timestamp::now().as_second()).unwrap_or_default()),
     };
     Ok((durable, memory, last_no))
+}
+
+/// The devices, each under its supervisor.
+struct Raised {
+    /// Where their calls go.
+    jobs: BTreeMap<DeviceId, mpsc::Sender<Job>>,
+    classes: Vec<(DeviceId, Class)>,
+    attached: watch::Receiver<Vec<AttachedThing>>,
+    /// Supervisors, and who finds further devices; they end with `letting_go`.
+    tasks: JoinSet<()>,
+}
+
+fn raise(
+    config: &Config,
+    more: Vec<DeviceSpec>,
+    news: mpsc::Sender<(DeviceId, News)>,
+    letting_go: &CancellationToken,
+) -> Raised {
+    let mut jobs = BTreeMap::new();
+    let mut classes = Vec::new();
+    let mut tasks = JoinSet::new();
+    let specs = config.devices.values();
+    let specs = specs.map(|device| drivers::spec(&config.gateway.id, device));
+    for spec in specs.chain(more) {
+        let (id, class) = (spec.id.clone(), spec.class);
+        let plug = Plug::fixed(spec);
+        let (queue, supervisor) = supervise(id.clone(), plug, news.clone(), letting_go.clone());
+        classes.push((id.clone(), class));
+        jobs.insert(id, queue);
+        tasks.spawn(supervisor);
+    }
+    let configured = config.devices.values().cloned().collect();
+    let (enumerator, expected) = Enumerator::new(
+        config.gateway.id.clone(),
+        config.rules.clone(),
+        configured,
+        news,
+        letting_go.clone(),
+    );
+    for device in expected {
+        classes.push((device.id.clone(), device.class));
+        jobs.insert(device.id, device.jobs);
+    }
+    let attached = enumerator.told();
+    tasks.spawn(enumerator.run());
+    Raised {
+        jobs,
+        classes,
+        attached,
+        tasks,
+    }
 }
 
 fn presence(status: Presence) -> Result<GatewayStatus, StartError> {
@@ -330,6 +416,7 @@ fn vitals(
     config: &Config,
     started: Instant,
     bus: &Bus,
+    aside: AsideDepth,
     reconnects: &Arc<AtomicU64>,
     journal: &Arc<dyn Journal>,
 ) -> Box<dyn Fn() -> Vitals + Send> {
@@ -341,11 +428,14 @@ fn vitals(
     Box::new(move || Vitals {
         uptime: started.elapsed(),
         rss_bytes: resident_bytes().unwrap_or_default(),
-        outbox: bus.depth().outbox_messages as u64,
+        outbox: (bus.depth().outbox_messages + aside.messages()) as u64,
         broker_reconnects: reconnects.load(Ordering::Relaxed),
         broker,
         journal_bytes: journal.bytes_on_disk(),
         journal_reason: journal.trouble(),
+        tasks: tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks() as u64,
         uplink: None,
     })
 }

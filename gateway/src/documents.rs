@@ -70,6 +70,15 @@ impl Documents {
         self.retain(&Topic::State(device.clone()), state)
     }
 
+    /// What takes a device's documents away.
+    pub fn cleared(&mut self, device: &DeviceId) -> [Message; 2] {
+        [Topic::Device(device.clone()), Topic::State(device.clone())].map(|topic| {
+            let topic = self.root.topic(&topic);
+            self.retained.remove(&topic);
+            Message::new(topic, Vec::new()).retained()
+        })
+    }
+
     /// Something that happened at a device; not retained.
     pub fn event(&self, device: &DeviceId, event: &DeviceEvent) -> Message {
         let kind = event.event.segment();

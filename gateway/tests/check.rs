@@ -40,7 +40,8 @@ fn a_sound_configuration_is_summed_up_with_its_warnings_and_ends_with_0() {
          broker   embedded, 127.0.0.1:1883\n\
          clients  ws-1\n\
          devices  ec-terminal (zvt, tcp://192.0.2.7:20007)\n\
-         roles    -\n"
+         roles    -\n\
+         rules    -\n"
     );
     let warnings = String::from_utf8(output.stderr).unwrap();
     assert_eq!(warnings.matches("warning: ").count(), 1, "{warnings}");

@@ -48,3 +48,8 @@ fn only_the_bus_names_the_mqtt_client() {
 fn only_the_embedded_broker_names_the_broker_crate() {
     assert_eq!(named_outside("mqtt5::", "broker/embedded.rs"), [""; 0]);
 }
+
+#[test]
+fn only_the_journal_names_the_database() {
+    assert_eq!(named_outside("rusqlite", "journal"), [""; 0]);
+}

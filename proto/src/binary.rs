@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use base64::{Engine, prelude::BASE64_STANDARD};
+use base64::{Engine, display::Base64Display, prelude::BASE64_STANDARD};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::Digest;
@@ -19,6 +19,16 @@ impl Blob {
     /// The content.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// How many bytes.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The content, taken out.
@@ -47,7 +57,7 @@ impl fmt::Debug for Blob {
 impl Serialize for Blob {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
-            serializer.serialize_str(&BASE64_STANDARD.encode(&*self.0))
+            serializer.collect_str(&Base64Display::new(&self.0, &BASE64_STANDARD))
         } else {
             serializer.serialize_bytes(&self.0)
         }

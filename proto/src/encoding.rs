@@ -1,6 +1,6 @@
 //! The two encodings of a payload: CBOR (RFC 8949) and JSON (RFC 8259).
 
-use std::{fmt, str::FromStr};
+use std::{fmt, io, ops::RangeInclusive, str::FromStr};
 
 use serde::{
     Deserialize, Deserializer, Serialize,
@@ -55,16 +55,7 @@ impl ContentType {
     /// definition, so that one value has one payload.
     pub fn encode<T: Serialize + ?Sized>(self, value: &T) -> Result<Vec<u8>, EncodeError> {
         match self {
-            Self::Cbor => {
-                // A flattened field hides its number of entries, and ciborium would answer with
-                // an indefinite length; as a tree of values every length is known.
-                let tree =
-                    ciborium::Value::serialized(value).map_err(|e| EncodeError(e.to_string()))?;
-                let mut payload = Vec::new();
-                ciborium::into_writer(&tree, &mut payload)
-                    .map_err(|e| EncodeError(e.to_string()))?;
-                Ok(payload)
-            }
+            Self::Cbor => encode_cbor(value),
             Self::Json => serde_json::to_vec(value).map_err(|e| EncodeError(e.to_string())),
         }
     }
@@ -76,6 +67,42 @@ impl ContentType {
             Self::Cbor => decode_cbor(if payload.is_empty() { &[0xa0] } else { payload }),
             Self::Json => decode_json(if payload.is_empty() { b"{}" } else { payload }),
         }
+    }
+}
+
+fn encode_cbor<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, EncodeError> {
+    let mut definite = DefiniteLengths(Vec::new());
+    if ciborium::into_writer(value, &mut definite).is_ok() {
+        return Ok(definite.0);
+    }
+    // A flattened field hides its number of entries; as a tree of values every length is known.
+    // That costs a copy of everything, which content of some megabytes should not pay.
+    let tree = ciborium::Value::serialized(value).map_err(|e| EncodeError(e.to_string()))?;
+    let mut payload = Vec::new();
+    ciborium::into_writer(&tree, &mut payload).map_err(|e| EncodeError(e.to_string()))?;
+    Ok(payload)
+}
+
+/// Takes a payload unless it has a length that is not stated before what it counts. ciborium
+/// writes the initial byte of such an item by itself; that a number or a string of one byte looks
+/// the same does no harm, it only takes the other way.
+struct DefiniteLengths(Vec<u8>);
+
+impl io::Write for DefiniteLengths {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        const INDEFINITE: RangeInclusive<u8> = 0x5f..=0xbf;
+        if let [byte] = bytes
+            && byte & 0x1f == 0x1f
+            && INDEFINITE.contains(byte)
+        {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -259,6 +286,17 @@ mod tests {
         };
         let payload = ContentType::Cbor.encode(&progress).unwrap();
         assert_eq!(payload, b"\xa2cseq\x01eeventgstarted");
+    }
+
+    #[test]
+    fn bytes_that_look_like_an_indefinite_length_are_encoded_all_the_same() {
+        for length in 0..=u8::MAX {
+            let bytes = vec![0xbf; length.into()];
+            let value = (length, crate::Blob::from(bytes));
+            let payload = ContentType::Cbor.encode(&value).unwrap();
+            assert_eq!(payload[0], 0x82);
+            assert_eq!(ContentType::Cbor.decode(&payload), Ok(value));
+        }
     }
 
     #[test]

@@ -59,7 +59,14 @@ fn a_driver_never_sees_mqtt_or_json() {
 fn every_dependency_has_its_reason() {
     let reasons = fs::read_to_string(root().join("docs/dependencies.md")).expect("the page");
     let mut missing = BTreeSet::new();
-    for folder in ["proto", "drivers", "gateway", "hw-fixtures", "tests"] {
+    for folder in [
+        "proto",
+        "drivers",
+        "gateway",
+        "hw-fixtures",
+        "tests",
+        "benches",
+    ] {
         for name in dependencies(folder) {
             let own = name.starts_with("koffer-");
             if !own && !reasons.contains(&format!("`{name}`")) {
@@ -76,9 +83,16 @@ fn every_dependency_has_its_reason() {
 #[test]
 fn no_todo_stands_in_the_code() {
     let mut found = Vec::new();
-    let mut folders: Vec<_> = ["proto", "drivers", "gateway", "hw-fixtures", "tests/src"]
-        .map(|f| root().join(f))
-        .into();
+    let mut folders: Vec<_> = [
+        "proto",
+        "drivers",
+        "gateway",
+        "hw-fixtures",
+        "tests/src",
+        "benches",
+    ]
+    .map(|f| root().join(f))
+    .into();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).expect("a folder") {
             let path = entry.expect("an entry").path();

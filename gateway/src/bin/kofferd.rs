@@ -83,17 +83,16 @@ fn serve(config: Config) -> ExitCode {
         eprintln!("kofferd: {error}");
         return ExitCode::from(CANNOT_START);
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match daemon::runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!(%error, "no threads");
             return ExitCode::from(CANNOT_START);
         }
     };
-    match runtime.block_on(supervised_by_systemd(config)) {
+    // On a worker, not on this thread: what is told to a task beside the workers wakes a thread.
+    let ended = runtime.block_on(async { tokio::spawn(supervised_by_systemd(config)).await });
+    match ended.map_err(Into::into).flatten() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "cannot start");
@@ -102,7 +101,7 @@ fn serve(config: Config) -> ExitCode {
     }
 }
 
-async fn supervised_by_systemd(config: Config) -> Result<(), Box<dyn Error>> {
+async fn supervised_by_systemd(config: Config) -> Result<(), Box<dyn Error + Send + Sync>> {
     let stop = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

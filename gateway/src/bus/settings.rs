@@ -31,6 +31,9 @@ pub struct Settings {
     pub receive_maximum: u16,
     /// Bounds of what waits to be sent or acknowledged.
     pub outbox: OutboxBound,
+    /// What the kernel may hold of what is sent, in bytes; as it sees fit unless said otherwise.
+    /// A broker reads as long as there is something: less at a time lets it look after others.
+    pub send_buffer: Option<u32>,
     /// Published by the broker when we vanish.
     pub will: Option<Message>,
     /// Made anew whenever the broker has lost our session.
@@ -61,6 +64,7 @@ impl Settings {
                 messages: 4096,
                 bytes: 128 * 1024 * 1024,
             },
+            send_buffer: None,
             will: None,
             subscriptions: Vec::new(),
             wants_retained: false,

@@ -39,6 +39,9 @@ pub(super) fn options(settings: &Settings) -> MqttOptions {
     let mut network = NetworkOptions::new();
     network.set_tcp_nodelay(true);
     network.set_connection_timeout(CONNECT_SECONDS);
+    if let Some(bytes) = settings.send_buffer {
+        network.set_tcp_send_buffer_size(bytes);
+    }
 
     let mut connect = ConnectProperties::new();
     connect.session_expiry_interval =

@@ -1,5 +1,7 @@
 //! Completions and progress as messages on the bus.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use koffer_proto::{
     Completion, ContentType, Effect, EffectKind, Failure, OperationSpec, Outcome, Progress,
@@ -42,8 +44,90 @@ impl Travel {
     }
 }
 
+/// An answer that is still to be encoded, so that whoever sends it decides where that is done.
+#[derive(Debug, Clone)]
+pub struct Letter {
+    listener: Listener,
+    content: Content,
+    travel: Travel,
+    /// The largest payload that reaches the caller.
+    largest: usize,
+}
+
+#[derive(Debug, Clone)]
+enum Content {
+    Completion(Arc<Completion<Response>>),
+    Progress(Arc<Progress>),
+}
+
+/// Whose answer it is: where it goes, and the call id.
+pub(crate) type Addressee = (String, Option<Bytes>);
+
+impl Letter {
+    /// How a call ended.
+    pub(crate) fn completion(
+        listener: Listener,
+        completion: Arc<Completion<Response>>,
+        travel: Travel,
+        largest: usize,
+    ) -> Self {
+        Self {
+            listener,
+            content: Content::Completion(completion),
+            travel,
+            largest,
+        }
+    }
+
+    /// What happens meanwhile.
+    pub(crate) fn progress(
+        listener: Listener,
+        progress: Arc<Progress>,
+        travel: Travel,
+        largest: usize,
+    ) -> Self {
+        Self {
+            listener,
+            content: Content::Progress(progress),
+            travel,
+            largest,
+        }
+    }
+
+    /// The message. Takes its time where there is much in it.
+    pub fn seal(&self) -> Option<Message> {
+        match &self.content {
+            Content::Completion(told) => {
+                Some(completion(&self.listener, told, self.travel, self.largest))
+            }
+            Content::Progress(told) => progress(&self.listener, told, self.travel),
+        }
+    }
+
+    /// How many bytes of content are in it, beside its words.
+    pub(crate) fn content_bytes(&self) -> usize {
+        match &self.content {
+            Content::Completion(told) => match &told.outcome {
+                Outcome::Ok(response) => response.content_bytes(),
+                Outcome::Failed(_) => 0,
+            },
+            Content::Progress(told) => told.event.content_bytes(),
+        }
+    }
+
+    pub(crate) fn addressee(&self) -> Addressee {
+        let topic = self.listener.topic.as_str().to_owned();
+        (topic, self.listener.correlation.clone())
+    }
+
+    /// Whether nothing follows it.
+    pub(crate) fn is_last(&self) -> bool {
+        matches!(self.content, Content::Completion(_))
+    }
+}
+
 /// The message of a completion.
-pub(crate) fn completion(
+fn completion(
     listener: &Listener,
     completion: &Completion<Response>,
     travel: Travel,
@@ -76,11 +160,7 @@ pub(crate) fn completion(
 }
 
 /// The message of an interim event.
-pub(crate) fn progress(
-    listener: &Listener,
-    progress: &Progress,
-    travel: Travel,
-) -> Option<Message> {
+fn progress(listener: &Listener, progress: &Progress, travel: Travel) -> Option<Message> {
     let travel = if progress.event.is_confidential() {
         Travel {
             qos: Qos::AtMostOnce,

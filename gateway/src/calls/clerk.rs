@@ -18,6 +18,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    answers::Letter,
+    aside::Aside,
     desk::{Action, CallNo, Desk, Input, Job, Moment, News, Settle, StoredStep},
     incoming::Ticket,
     texts,
@@ -40,10 +42,14 @@ pub struct Startup {
     pub desk: Desk,
     /// Sends.
     pub bus: Bus,
+    /// Sends what is large.
+    pub aside: Aside,
     /// What the bus receives.
     pub incoming: mpsc::Receiver<Incoming>,
     /// What the devices' supervisors tell.
     pub news: mpsc::Receiver<(DeviceId, News)>,
+    /// Devices of which the broker still holds documents of an earlier life of the gateway.
+    pub left_behind: mpsc::Receiver<DeviceId>,
     /// Where the devices' calls go.
     pub devices: BTreeMap<DeviceId, mpsc::Sender<Job>>,
     /// What it kept from before; `None` where it could not be read.
@@ -90,7 +96,12 @@ impl Clerk {
     }
 
     /// Serves until `stop` is cancelled and every accepted call is answered.
-    pub async fn serve(mut self, stop: CancellationToken, mut tell: impl FnMut(Served)) {
+    pub async fn serve(mut self, stop: CancellationToken, tell: impl FnMut(Served)) {
+        self.work(stop, tell).await;
+        self.with.aside.close().await;
+    }
+
+    async fn work(&mut self, stop: CancellationToken, mut tell: impl FnMut(Served)) {
         let mut health = interval(self.with.health_interval);
         health.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut stopping = None;
@@ -110,7 +121,13 @@ impl Clerk {
                     tell(Served::Stopping);
                     self.take(Input::Shutdown);
                 }
-                Some((device, news)) = self.with.news.recv() => self.take(Input::Device(device, news)),
+                Some((device, news)) = self.with.news.recv() => {
+                    if let News::Appeared(_, jobs) = &news {
+                        self.with.devices.insert(device.clone(), jobs.clone());
+                    }
+                    self.take(Input::Device(device, news));
+                }
+                Some(device) = self.with.left_behind.recv() => self.clear(&device),
                 Some(stored) = self.storing.next(), if !self.storing.is_empty() => self.take(stored),
                 Some(input) = self.asking.next(), if !self.asking.is_empty() => {
                     if let Some(input) = input {
@@ -214,6 +231,7 @@ impl Clerk {
     fn act(&mut self, action: Action) {
         match action {
             Action::Publish(message) => self.publish(message),
+            Action::Answer(letter) => self.answer(letter),
             Action::Describe(device, description) => {
                 let message = self.with.documents.description(&device, &description);
                 self.publish(message);
@@ -307,6 +325,25 @@ impl Clerk {
                     ));
                 }
             }
+        }
+    }
+
+    /// Takes a device's documents away, where there is no such device any more.
+    fn clear(&mut self, device: &DeviceId) {
+        if self.with.desk.has(device) || device.is_gateway() {
+            return;
+        }
+        tracing::info!(%device, "documents of a device that is no more are taken away");
+        for document in self.with.documents.cleared(device) {
+            self.publish(document);
+        }
+    }
+
+    fn answer(&mut self, letter: Letter) {
+        if let Some(letter) = self.with.aside.takes(letter)
+            && let Some(message) = letter.seal()
+        {
+            self.publish(message);
         }
     }
 

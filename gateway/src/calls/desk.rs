@@ -13,12 +13,14 @@ use koffer_drivers::{
 };
 use koffer_proto::{
     CallId, ClaimToken, Class, ClientId, Completion, ContentType, Description, DeviceEvent,
-    DeviceHealth, DeviceId, Failure, Lang, OperationSpec, Outcome, Request, Response, Root,
-    Segment, Sha256, StateDocument, Status, Text, class::gateway::CallPhase,
+    DeviceHealth, DeviceId, Failure, Lang, OperationSpec, Outcome, ProgressEvent, Request,
+    Response, Root, Segment, Sha256, StateDocument, Status, Text,
+    class::gateway::{AttachedThing, CallPhase},
 };
+use tokio::sync::mpsc;
 
 use super::{
-    answers::{self, Travel},
+    answers::{Letter, Travel},
     book::{Book, Key},
     doubt::{Doubt, Resolving},
     gateway_device::Vitals,
@@ -31,6 +33,10 @@ use crate::{
     bus::Message,
     journal::{Memory, NotRead, Resolution},
 };
+
+/// What is over sooner is told by its completion alone: nobody could look at `started` or `busy`
+/// in between, and each is one more message in the way of the answer that is waited for.
+pub(super) const BRIEF: Duration = Duration::from_millis(50);
 
 /// One accepted call, counted on over restarts as far as the journal knows them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,6 +124,9 @@ pub struct Asked {
 
 /// What a device's supervisor tells.
 pub enum News {
+    /// There is a device that was not there before, of this class; its calls go there. Comes
+    /// before any other news of it.
+    Appeared(Class, mpsc::Sender<Job>),
     /// The driver's finding changed.
     Condition(Condition),
     /// A new life began: the device was attached again.
@@ -139,6 +148,8 @@ pub enum News {
 pub enum Action {
     /// Send this.
     Publish(Message),
+    /// Encode and send this.
+    Answer(Letter),
     /// Publish a device's retained state.
     State(DeviceId, StateDocument),
     /// Publish a device's retained description.
@@ -262,6 +273,8 @@ pub struct Setup {
     pub effects: Recorded,
     /// What the desk cannot know of the daemon around it.
     pub vitals: Box<dyn Fn() -> Vitals + Send>,
+    /// What is attached.
+    pub attached: Box<dyn Fn() -> Vec<AttachedThing> + Send>,
 }
 
 /// A call that was accepted and has not ended.
@@ -287,6 +300,10 @@ pub(super) struct Open {
     pub(super) request: Option<Request>,
     pub(super) ticket: Option<Ticket>,
     pub(super) seq: u32,
+    /// How far the gateway itself has brought it, while the call may still be a brief one.
+    pub(super) untold: Option<ProgressEvent>,
+    /// From when on that is told at once.
+    pub(super) told_from: Instant,
     /// What is answered if the device's own records do not tell in time what became of it.
     pub(super) unknown: Option<Failure>,
     pub(super) ended: Option<Arc<Completion<Response>>>,
@@ -313,6 +330,7 @@ pub struct Desk {
     pub(super) doubts: BTreeMap<CallNo, Doubt>,
     pub(super) resolving: BTreeMap<CallNo, Resolving>,
     pub(super) vitals: Box<dyn Fn() -> Vitals + Send>,
+    pub(super) attached: Box<dyn Fn() -> Vec<AttachedThing> + Send>,
     pub(super) limits: Limits,
     pub(super) largest_answer: usize,
     pub(super) roles: BTreeMap<Segment, Vec<DeviceId>>,
@@ -335,6 +353,7 @@ impl Desk {
             last_no,
             effects,
             vitals,
+            attached,
         } = setup;
         let stations = devices
             .into_iter()
@@ -354,6 +373,7 @@ impl Desk {
             doubts: BTreeMap::new(),
             resolving: BTreeMap::new(),
             vitals,
+            attached,
             largest_answer: limits.max_payload,
             limits,
             roles,
@@ -423,6 +443,11 @@ impl Desk {
         mem::take(&mut self.actions)
     }
 
+    /// Whether there is such a device.
+    pub fn has(&self, device: &DeviceId) -> bool {
+        self.stations.contains_key(device)
+    }
+
     /// When [`Input::Tick`] is due.
     pub fn next_tick(&self) -> Option<Instant> {
         let waiting = self
@@ -433,8 +458,12 @@ impl Desk {
             .stations
             .values()
             .filter_map(|s| s.claim.as_ref().map(|c| c.until));
+        let untold = self.open.values().filter(|open| open.untold.is_some());
+        let busy = self.stations.values().filter_map(Station::busy_from);
         waiting
             .map(|open| open.deadline)
+            .chain(untold.map(|open| open.told_from))
+            .chain(busy)
             .chain(claims)
             .chain(self.book.next_sweep())
             .min()
@@ -458,13 +487,16 @@ impl Desk {
         (self.open.len() as u64, self.book.kept() as u64)
     }
 
-    pub(super) fn completion(
-        &self,
-        listener: &Listener,
-        completion: &Completion<Response>,
+    /// Tells `listener` how the call ended.
+    pub(super) fn answer(
+        &mut self,
+        listener: Listener,
+        completion: Arc<Completion<Response>>,
         spec: Option<&OperationSpec>,
-    ) -> Message {
-        answers::completion(listener, completion, Travel::of(spec), self.largest_answer)
+    ) {
+        let largest = self.largest_answer;
+        let letter = Letter::completion(listener, completion, Travel::of(spec), largest);
+        self.actions.push(Action::Answer(letter));
     }
 
     /// Takes a call out of its queue: it never reached the device.
@@ -516,6 +548,7 @@ impl Desk {
             }
         }
         self.give_up_settling(now, |open| open.deadline <= now.instant);
+        self.tell_of_long_calls(now);
         for station in self.stations.values_mut() {
             if station.claim(now.instant).is_none() {
                 station.claim = None;

@@ -167,6 +167,14 @@ impl Desk {
         }
     }
 
+    /// A device has appeared that was not there when the journal was read: it can be asked.
+    pub(super) fn ask_after_all(&mut self, device: &DeviceId) {
+        let here = self.doubts.values_mut();
+        for doubt in here.filter(|doubt| doubt.device == *device) {
+            doubt.stage = Stage::Unasked;
+        }
+    }
+
     fn show_unresolved(&mut self, device: &DeviceId) {
         let Some(station) = self.stations.get_mut(device) else {
             return;
@@ -251,6 +259,8 @@ impl Desk {
             request: None,
             ticket: None,
             seq: 0,
+            untold: None,
+            told_from: now.instant,
             unknown: None,
             ended: None,
         };
@@ -315,9 +325,8 @@ impl Desk {
                 Completion::refused(Failure::outcome_unknown(text.get(listener.lang)))
             }
         };
-        let message = self.completion(&listener, &completion, Some(spec));
-        self.actions
-            .extend([Action::Publish(message), Action::Acknowledge(ticket)]);
+        self.answer(listener, completion.into(), Some(spec));
+        self.actions.push(Action::Acknowledge(ticket));
     }
 
     /// A person says what became of a call; `None`: when it is stored.

@@ -9,8 +9,8 @@ use koffer_proto::{
     class::{
         any_device::{self, Claimed, Released},
         gateway::{
-            self, CallPhase, Calls, CancelParams, CancelVerdict, Cancelled, Diagnosis, OpenCall,
-            SignalParams, SignalVerdict, Signalled,
+            self, Attached, CallPhase, Calls, CancelParams, CancelVerdict, Cancelled, Diagnosis,
+            OpenCall, SignalParams, SignalVerdict, Signalled,
         },
     },
     schema,
@@ -42,6 +42,8 @@ pub struct Vitals {
     pub journal_bytes: Option<u64>,
     /// Why nothing can be put on record; `None` while all is well.
     pub journal_reason: Option<Reason>,
+    /// Tasks alive in the daemon.
+    pub tasks: u64,
     /// The way to the outside, where one is configured.
     pub uplink: Option<UplinkHealth>,
 }
@@ -88,7 +90,13 @@ impl Desk {
                     broker_reconnects: vitals.broker_reconnects,
                     broker: vitals.broker.to_owned(),
                     health: self.health(now),
+                    tasks: Some(vitals.tasks),
                 }))
+            }
+            gateway::Request::Attached(params) => {
+                let mut attached = (self.attached)();
+                attached.retain(|thing| !params.unbound || thing.device.is_none());
+                ok(gateway::Response::Attached(Attached { attached }))
             }
             gateway::Request::Schema(params) => {
                 match schema::operation(params.class, params.operation.as_str()) {

@@ -4,7 +4,20 @@
 //! happens and answering with what to do. `clerk` does it. So every interleaving can be tried
 //! in a test, and the MQTT loop never waits for a device or a disk.
 
+/// Logs what becomes of a call: who only asks how a device is, and asks all day, leaves no trace
+/// unless it is looked for.
+macro_rules! note {
+    ($spec:expr, $($event:tt)+) => {
+        if $spec.effect == koffer_proto::EffectKind::None {
+            tracing::debug!($($event)+);
+        } else {
+            tracing::info!($($event)+);
+        }
+    };
+}
+
 mod answers;
+mod aside;
 mod book;
 mod claims;
 mod clerk;
@@ -21,6 +34,8 @@ mod taking;
 mod tests;
 mod texts;
 
+pub use answers::Letter;
+pub use aside::{Aside, AsideDepth};
 pub use clerk::{Clerk, Served, Startup};
 pub use desk::{
     Action, AnswerTo, Asked, CallNo, Desk, Input, Job, Journalled, Limits, Moment, News, Recorded,

@@ -9,10 +9,10 @@ use koffer_proto::{
 };
 
 use super::{
-    answers::{self, Travel},
+    answers::{Letter, Travel},
     book::Shelf,
-    desk::{Action, CallNo, Desk, Moment, News, Start},
-    station::Condition,
+    desk::{Action, CallNo, Desk, Moment, News, Open, Start},
+    station::{Condition, Station},
     taking::busy,
     texts,
 };
@@ -39,7 +39,7 @@ impl Desk {
             return;
         };
         if reset && !station.is_usable() && station.running.is_none() {
-            return self.start(no);
+            return self.start(now, no);
         }
         self.enqueue(now, no);
     }
@@ -58,7 +58,7 @@ impl Desk {
             Ok(0) if idle => {}
             Ok(ahead) => {
                 let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
-                self.progress(no, ProgressEvent::Queued { ahead });
+                self.reached(now, no, ProgressEvent::Queued { ahead });
             }
             Err(_) => {
                 let failure = busy(&device, lang);
@@ -89,7 +89,7 @@ impl Desk {
             } else if let Some(failure) = station.doubted(device, open.spec, lang) {
                 self.end(now, no, Outcome::Failed(failure));
             } else {
-                self.start(no);
+                self.start(now, no);
             }
         }
     }
@@ -155,7 +155,7 @@ impl Desk {
         self.enqueue(now, no);
     }
 
-    fn start(&mut self, no: CallNo) {
+    fn start(&mut self, now: Moment, no: CallNo) {
         let Some(open) = self.open.get_mut(&no) else {
             return;
         };
@@ -176,9 +176,9 @@ impl Desk {
         open.steering = Some(control.steering());
         let device = open.device.clone();
         if let Some(station) = self.stations.get_mut(&device) {
-            station.running = Some(no);
+            station.run(no, now.instant);
         }
-        self.progress(no, ProgressEvent::Started);
+        self.reached(now, no, ProgressEvent::Started);
         self.actions.push(Action::Start(Start {
             no,
             device,
@@ -189,10 +189,17 @@ impl Desk {
     }
 
     pub(super) fn news(&mut self, now: Moment, device: &DeviceId, news: News) {
+        if let News::Appeared(class, _) = news {
+            let station = Station::new(class, self.limits.queue_per_device, now.wall);
+            self.stations.entry(device.clone()).or_insert(station);
+            self.ask_after_all(device);
+            return;
+        }
         let Some(station) = self.stations.get_mut(device) else {
             return;
         };
         match news {
+            News::Appeared(..) => {}
             News::Attached => station.generation += 1,
             News::Described(description) => {
                 self.actions
@@ -272,6 +279,7 @@ impl Desk {
         };
         let completion = Arc::new(completion);
         open.ended = Some(completion.clone());
+        open.untold = None;
         if open.spec.effect == EffectKind::Once {
             // What is confidential never reaches a disk: the journal keeps what became of it.
             let stored = if open.spec.confidential {
@@ -293,16 +301,16 @@ impl Desk {
         };
         let Some(completion) = open.ended else { return };
         let status = completion.status();
-        tracing::info!(
+        note!(
+            open.spec,
             call = no.0, client = %open.key.0, id = %open.key.1, device = %open.device,
             operation = open.spec.name, %status, effect = %completion.effect(), "ended"
         );
         if let Some(station) = self.stations.get_mut(&open.device) {
             station.count(status);
         }
-        for listener in &open.listeners {
-            let message = self.completion(listener, &completion, Some(open.spec));
-            self.actions.push(Action::Publish(message));
+        for listener in open.listeners {
+            self.answer(listener, completion.clone(), Some(open.spec));
         }
         if status == Status::Busy {
             self.book.forget(&open.key);
@@ -331,7 +339,41 @@ impl Desk {
         self.end(now, no, Outcome::Failed(failure));
     }
 
+    /// The gateway itself has brought the call so far; told once it turns out to be no brief one.
+    fn reached(&mut self, now: Moment, no: CallNo, event: ProgressEvent) {
+        let Some(open) = self.open.get_mut(&no) else {
+            return;
+        };
+        open.untold = Some(event);
+        if open.told_from <= now.instant {
+            self.tell_reached(no);
+        }
+    }
+
+    /// Tells what was kept back of calls that go on.
+    pub(super) fn tell_of_long_calls(&mut self, now: Moment) {
+        let long = |open: &Open| open.untold.is_some() && open.told_from <= now.instant;
+        let due = self.open.iter().filter(|(_, open)| long(open));
+        let due: Vec<_> = due.map(|(no, _)| *no).collect();
+        for no in due {
+            self.tell_reached(no);
+        }
+    }
+
+    fn tell_reached(&mut self, no: CallNo) {
+        let open = self.open.get_mut(&no);
+        if let Some(event) = open.and_then(|open| open.untold.take()) {
+            self.tell(no, event);
+        }
+    }
+
+    /// What happens to a call beyond that: told at once, after what is not told yet.
     pub(super) fn progress(&mut self, no: CallNo, event: ProgressEvent) {
+        self.tell_reached(no);
+        self.tell(no, event);
+    }
+
+    fn tell(&mut self, no: CallNo, event: ProgressEvent) {
         let Some(open) = self.open.get_mut(&no) else {
             return;
         };
@@ -341,11 +383,11 @@ impl Desk {
             event,
         };
         let travel = Travel::of(Some(open.spec));
-        let messages = open
-            .listeners
-            .iter()
-            .filter_map(|l| answers::progress(l, &progress, travel));
-        self.actions.extend(messages.map(Action::Publish));
+        let progress = Arc::new(progress);
+        for listener in open.listeners.clone() {
+            let letter = Letter::progress(listener, progress.clone(), travel, self.largest_answer);
+            self.actions.push(Action::Answer(letter));
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use koffer_proto::{
     Reason, StateDocument, Status,
 };
 
-use super::{CallNo, claims::Claim, queue::FairQueue, texts};
+use super::{CallNo, claims::Claim, desk::BRIEF, queue::FairQueue, texts};
 
 /// How the driver finds the device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub(crate) struct Station {
     pub(crate) claim: Option<Claim>,
     /// Calls whose outcome only a person can tell, as the retained state says it.
     pub(crate) unresolved: Vec<Reason>,
+    /// From when on it shows as busy, with one call after the other without a pause.
+    busy_from: Option<Instant>,
     since: Timestamp,
     shown: Option<(DeviceState, Vec<Reason>, u64)>,
     completed: BTreeMap<Status, u64>,
@@ -61,6 +63,7 @@ impl Station {
             settling: None,
             claim: None,
             unresolved: Vec::new(),
+            busy_from: None,
             since: now,
             shown: None,
             completed: BTreeMap::new(),
@@ -99,6 +102,21 @@ impl Station {
         self.class == Class::Payment && !self.unresolved.is_empty()
     }
 
+    /// It is given a call.
+    pub(crate) fn run(&mut self, no: CallNo, now: Instant) {
+        self.running = Some(no);
+        self.busy_from.get_or_insert(now + BRIEF);
+    }
+
+    /// When its state is due to change to busy.
+    pub(crate) fn busy_from(&self) -> Option<Instant> {
+        let shows = self.shown.as_ref().map(|(state, ..)| *state);
+        let due = matches!(self.condition, Condition::Usable(_))
+            && self.running.is_some()
+            && shows != Some(DeviceState::Busy);
+        self.busy_from.filter(|_| due)
+    }
+
     pub(crate) fn set_condition(&mut self, condition: Condition) {
         let contact_lost = !condition.is_contact() && self.is_usable();
         self.restarts += u64::from(contact_lost);
@@ -123,7 +141,9 @@ impl Station {
             Condition::Usable(reasons) => {
                 let mut reasons = reasons.clone();
                 reasons.extend_from_slice(&self.unresolved);
-                let state = if self.running.is_some() || self.settling.is_some() {
+                let busy = self.running.and(self.busy_from);
+                let busy = busy.is_some_and(|from| from <= now);
+                let state = if busy || self.settling.is_some() {
                     DeviceState::Busy
                 } else if self.is_locked() {
                     DeviceState::Fault
@@ -141,6 +161,9 @@ impl Station {
 
     /// The retained state, if it changed since it was last asked for.
     pub(crate) fn changed_state(&mut self, now: Instant, wall: Timestamp) -> Option<StateDocument> {
+        if self.running.is_none() {
+            self.busy_from = None;
+        }
         let (state, reasons) = self.state(now);
         let shows = (state, reasons, self.generation);
         if self.shown.as_ref() == Some(&shows) {

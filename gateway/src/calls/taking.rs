@@ -12,7 +12,7 @@ use koffer_proto::{
 use super::{
     book::Known,
     claims::Claim,
-    desk::{Action, Asked, CallNo, Desk, Journalled, Moment, Open, millis},
+    desk::{Action, Asked, BRIEF, CallNo, Desk, Journalled, Moment, Open, millis},
     incoming::{self, Admitted, Listener, Refusal, Ticket},
     station::{Condition, Station},
     texts,
@@ -95,9 +95,8 @@ impl Desk {
                 return Ok(());
             }
             Known::Ended(completion) => {
-                let message = self.completion(&call.listener, &completion, Some(spec));
-                self.actions
-                    .extend([Action::Publish(message), Action::Acknowledge(ticket)]);
+                self.answer(call.listener, completion, Some(spec));
+                self.actions.push(Action::Acknowledge(ticket));
                 return Ok(());
             }
         }
@@ -163,11 +162,14 @@ impl Desk {
                 request: None,
                 ticket: Some(ticket),
                 seq: 0,
+                untold: None,
+                told_from: now.instant + BRIEF,
                 unknown: None,
                 ended: None,
             },
         );
-        tracing::info!(
+        note!(
+            spec,
             call = no.0, client = %call.client, id = %call.call, %device,
             operation = spec.name, "accepted"
         );
@@ -215,10 +217,11 @@ impl Desk {
         if target.as_str() == DeviceId::GATEWAY {
             return Some(Class::Gateway);
         }
+        // A role may name devices that have not been plugged in yet; all of them are of one class.
         let candidates = self.candidates(target);
         candidates
-            .first()
-            .and_then(|device| self.stations.get(device))
+            .iter()
+            .find_map(|device| self.stations.get(device))
             .map(|s| s.class)
     }
 
@@ -302,8 +305,8 @@ impl Desk {
             client = %listener.topic.client(), status = %failure.status(),
             field = failure.detail.field.as_deref().unwrap_or_default(), "refused"
         );
-        let message = self.completion(listener, &Completion::refused(failure), None);
-        self.actions.push(Action::Publish(message));
+        let completion = Completion::refused(failure);
+        self.answer(listener.clone(), completion.into(), None);
     }
 }
 

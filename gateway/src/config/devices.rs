@@ -1,6 +1,6 @@
 //! `[devices.<name>]`: the devices that are configured, each with the table of its driver.
 
-use std::{collections::BTreeMap, ffi::OsString};
+use std::{collections::BTreeMap, ffi::OsString, path::Path};
 
 use koffer_drivers::card::pcsc::PcscConfig;
 use koffer_proto::{Class, DeviceId};
@@ -12,7 +12,7 @@ use super::{
     key::{Key, Preset, Section},
     pcsc,
     table::Table,
-    zvt::{self, ZvtConfig},
+    zvt::{self, ZvtAddress, ZvtConfig},
 };
 
 /// One device.
@@ -54,6 +54,34 @@ impl DriverConfig {
         }
     }
 
+    /// The same on the line that a rule found.
+    pub(crate) fn on(&self, line: &str) -> Self {
+        match self {
+            Self::Zvt(zvt) => {
+                let mut zvt = zvt.clone();
+                if let ZvtAddress::Serial { path, .. } = &mut zvt.address {
+                    *path = line.into();
+                }
+                Self::Zvt(zvt)
+            }
+            Self::Pcsc(pcsc) => Self::Pcsc(pcsc::exactly(line).unwrap_or_else(|| pcsc.clone())),
+            Self::Ipp(ipp) => Self::Ipp(ipp.clone()),
+        }
+    }
+
+    /// Whether it uses what the machine knows by one of these names: nodes, links, readers.
+    pub(crate) fn uses(&self, names: &[&str]) -> bool {
+        match self {
+            Self::Zvt(zvt) => match &zvt.address {
+                ZvtAddress::Serial { path, .. } => names.iter().any(|name| path == Path::new(name)),
+                ZvtAddress::Tcp(_) => false,
+            },
+            // Of several that fit it may take any, so no rule gets one of them.
+            Self::Pcsc(pcsc) => names.iter().any(|name| pcsc.reader.fits(name)),
+            Self::Ipp(_) => false,
+        }
+    }
+
     /// What it is connected to, for people.
     pub fn endpoint(&self) -> String {
         match self {
@@ -82,7 +110,7 @@ impl DriverConfig {
     }
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Driver {
     Zvt,
     Ipp,
@@ -111,20 +139,24 @@ pub(super) static SECTION: Section = Section {
 /// The devices by their name as written; a faulty one stays, so that roles can name it.
 pub(super) type Devices<'a> = BTreeMap<&'a str, Result<DeviceConfig, Reported>>;
 
-pub(super) fn read<'a>(root: &Table<'a>, credentials: Option<&OsString>) -> Devices<'a> {
+pub(super) fn read<'a>(
+    root: &Table<'a>,
+    credentials: Option<&OsString>,
+    found_by_rules: bool,
+) -> Devices<'a> {
     let table = root.table("devices");
     let mut devices: Devices<'a> = table
         .names()
         .into_iter()
         .map(|name| (name, device(&table, name, credentials)))
         .collect();
-    if devices.is_empty() && table.incomplete().is_none() {
+    if devices.is_empty() && !found_by_rules && table.incomplete().is_none() {
         root.warning(
             "devices",
             text!("es gibt keine Geräte", "there are no devices"),
             text!(
-                "Je Gerät eine Tabelle [devices.NAME] anlegen.",
-                "Add a table [devices.NAME] per device."
+                "Je Gerät eine Tabelle [devices.NAME] anlegen, oder Regeln für angesteckte Geräte (docs/rules.md).",
+                "Add a table [devices.NAME] per device, or rules for what is plugged in (docs/rules.md)."
             ),
         );
     }

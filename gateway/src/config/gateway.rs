@@ -1,12 +1,12 @@
 //! `[gateway]`: the gateway itself.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
-use koffer_proto::GatewayId;
+use koffer_proto::{GatewayId, Text};
 
 use super::{
-    finding::Reported,
-    form::{Millis, Parsed, name},
+    finding::{Reported, text},
+    form::{List, Millis, Parsed, name},
     key::{Key, Preset, Section},
     table::Table,
 };
@@ -20,6 +20,8 @@ pub struct GatewayConfig {
     pub shutdown_grace: Duration,
     /// How often the health document is published when nothing changes.
     pub health_interval: Duration,
+    /// Where the rules lie by which devices are found.
+    pub rules: Vec<PathBuf>,
 }
 
 static ID: Key<Parsed<GatewayId>> = Key {
@@ -54,10 +56,36 @@ static HEALTH_INTERVAL: Key<Millis> = Key {
             The contract says 30 s; a shorter time costs LTE volume.",
 };
 
+static RULES: Key<List<Parsed<PathBuf>>> = Key {
+    name: "rules",
+    form: List(Parsed {
+        de: "ein absoluter Pfad einer Datei oder eines Ordners",
+        en: "the absolute path of a file or a folder",
+        parse: absolute,
+    }),
+    preset: Preset::Value("/etc/koffer/rules.d,/usr/lib/koffer/rules.d"),
+    example: r#"rules = ["/etc/koffer/rules.d", "/usr/lib/koffer/rules.d"]"#,
+    about: "Where the rules lie by which plugged-in devices are found: folders of `*.toml`, or files; docs/rules.md. \
+            A file hides those of its name in later folders: so a town replaces what a package brought. \
+            A folder that is missing is as good as empty.",
+};
+
+fn absolute(text: &str) -> Result<PathBuf, Text> {
+    let path = PathBuf::from(text);
+    if path.is_absolute() {
+        Ok(path)
+    } else {
+        Err(text!(
+            "»{text}« ist kein absoluter Pfad",
+            "\"{text}\" is no absolute path"
+        ))
+    }
+}
+
 pub(super) static SECTION: Section = Section {
     path: "gateway",
     about: "The gateway itself.",
-    keys: &[&ID, &SHUTDOWN_GRACE, &HEALTH_INTERVAL],
+    keys: &[&ID, &SHUTDOWN_GRACE, &HEALTH_INTERVAL, &RULES],
     tables: &[],
 };
 
@@ -67,9 +95,11 @@ pub(super) fn read(root: &Table<'_>) -> Result<GatewayConfig, Reported> {
     let id = table.get(&ID);
     let shutdown_grace = table.get(&SHUTDOWN_GRACE);
     let health_interval = table.get(&HEALTH_INTERVAL);
+    let rules = table.get(&RULES);
     Ok(GatewayConfig {
         id: id?,
         shutdown_grace: shutdown_grace?,
         health_interval: health_interval?,
+        rules: rules?,
     })
 }

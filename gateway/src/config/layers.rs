@@ -115,6 +115,24 @@ impl Layers {
         }
     }
 
+    /// One file that nothing lies over, as `shape` makes it of what stands there; `None` where it
+    /// cannot be read.
+    pub(super) fn alone(
+        path: &Path,
+        report: &Report,
+        shape: impl FnOnce(Map<String, Value>) -> Map<String, Value>,
+    ) -> Option<Self> {
+        let text = read_text(path, report)?;
+        let mut origins = Origins::default();
+        let map = shape(toml_text::parse(path, &text, &mut origins, report));
+        Some(Self {
+            main: path.to_owned(),
+            merged: Value::new(None, map.clone()),
+            stack: vec![Layer(map)],
+            origins,
+        })
+    }
+
     /// The merged tree.
     pub(super) fn root(&self) -> &Value {
         &self.merged
@@ -147,8 +165,12 @@ impl Layers {
 fn drop_ins(main: &Path, report: &Report) -> Vec<PathBuf> {
     let mut folder = main.as_os_str().to_owned();
     folder.push(".d");
-    let folder = PathBuf::from(folder);
-    let listed = fs::read_dir(&folder).and_then(|entries| {
+    toml_files(&PathBuf::from(folder), report)
+}
+
+/// `*.toml` in a folder, in lexical order, without hidden files. A folder that is missing has none.
+pub(super) fn toml_files(folder: &Path, report: &Report) -> Vec<PathBuf> {
+    let listed = fs::read_dir(folder).and_then(|entries| {
         entries
             .map(|entry| entry.map(|entry| entry.path()))
             .collect::<Result<Vec<_>, _>>()
@@ -165,7 +187,7 @@ fn drop_ins(main: &Path, report: &Report) -> Vec<PathBuf> {
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(error) => {
-            report.unreadable(not_readable(&folder, &error));
+            report.unreadable(not_readable(folder, &error));
             Vec::new()
         }
     }

@@ -23,9 +23,11 @@ mod layers;
 mod limits;
 mod log;
 mod mqtt;
+mod named;
 mod pcsc;
 mod reference;
 mod roles;
+mod rules;
 mod secret;
 mod suggestion;
 mod summary;
@@ -53,12 +55,15 @@ pub use journal::{JournalConfig, state_directory};
 pub use limits::Limits;
 pub use log::{LogConfig, LogTarget};
 pub use mqtt::{BrokerAddress, EmbeddedBroker, ExternalBroker, GATEWAY_USERNAME, MqttConfig};
-pub use reference::reference;
+pub use reference::{reference, rules_reference};
+pub(crate) use rules::word_of;
+pub use rules::{Rule, Template, Then, Wanted};
 pub use zvt::{Receipts, ZvtAddress, ZvtCharset, ZvtConfig};
 
 use finding::{Report, Reported};
 use key::Section;
 use layers::Layers;
+use named::Named;
 use table::Table;
 
 /// Where the configuration lies unless `--config` says otherwise.
@@ -85,6 +90,8 @@ pub struct Config {
     pub devices: BTreeMap<DeviceId, DeviceConfig>,
     /// Names that stand for the first of some devices that is ready; never a device's name.
     pub roles: BTreeMap<Segment, Vec<DeviceId>>,
+    /// How what is plugged in becomes a device; the first rule that fits decides.
+    pub rules: Vec<Rule>,
 }
 
 /// The sections, in the order of the reference.
@@ -103,6 +110,9 @@ static SECTIONS: [&Section; 13] = [
     &pcsc::SECTION,
     &roles::SECTION,
 ];
+
+/// The sections of a rules file, in the order of their reference.
+static RULE_SECTIONS: [&Section; 3] = [&rules::SECTION, &rules::MATCH, &zvt::RULE];
 
 static ROOT: Section = Section {
     path: "",
@@ -146,8 +156,17 @@ impl Config {
         let broker = mqtt::broker(&mqtt);
         let mqtt = mqtt::read(&mqtt, broker, credentials);
         let clients = clients::read(&root, broker, credentials);
-        let devices = devices::read(&root, credentials);
-        let roles = roles::read(&root, &devices);
+        let folders = gateway.as_ref().map_or(&[][..], |gateway| &gateway.rules);
+        let found_by = rules::read(folders, credentials, report);
+        let any_rules = found_by.as_ref().map_or(true, |rules| !rules.is_empty());
+        let devices = devices::read(&root, credentials, any_rules);
+        let readable = found_by.as_deref().unwrap_or_default();
+        rules::refuse_taken_names(readable, &devices, report);
+        let named = Named {
+            devices: &devices,
+            rules: readable,
+        };
+        let roles = roles::read(&root, &named);
         let devices: Result<Vec<DeviceConfig>, Reported> = devices.into_values().collect();
         Ok(Self {
             path: path.to_owned(),
@@ -162,6 +181,7 @@ impl Config {
                 .map(|device| (device.id.clone(), device))
                 .collect(),
             roles: roles?,
+            rules: found_by?,
         })
     }
 }

@@ -10,13 +10,16 @@ use super::{
     table::Table,
 };
 
+/// The form of a pattern, in devices and in rules.
+pub(super) const PATTERN: Parsed<ReaderPattern> = Parsed {
+    de: "der Name eines Kartenlesers, 1 bis 127 Bytes; * steht für Beliebiges",
+    en: "the name of a card reader, 1 to 127 bytes; * stands for anything",
+    parse: reader,
+};
+
 pub(super) static READER: Key<Parsed<ReaderPattern>> = Key {
     name: "reader",
-    form: Parsed {
-        de: "der Name eines Kartenlesers, 1 bis 127 Bytes; * steht für Beliebiges",
-        en: "the name of a card reader, 1 to 127 bytes; * stands for anything",
-        parse: reader,
-    },
+    form: PATTERN,
     preset: Preset::Required,
     example: r#"reader = "REINER SCT cyberJack RFID komfort*""#,
     about: "Which reader it is: its whole name as `pcsc_scan -r` lists it, where `*` stands for anything \
@@ -43,6 +46,12 @@ fn reader(text: &str) -> Result<ReaderPattern, Text> {
 pub(super) fn read(table: &Table<'_>) -> Result<PcscConfig, Reported> {
     let reader = table.get(&READER)?;
     Ok(PcscConfig { reader })
+}
+
+/// The reader of this very name; `None` where that is no name.
+pub(super) fn exactly(reader: &str) -> Option<PcscConfig> {
+    let reader = reader.parse().ok()?;
+    Some(PcscConfig { reader })
 }
 
 /// Whether every reader that fits one pattern fits the other one too. A `*` of the inner pattern

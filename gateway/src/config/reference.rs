@@ -3,13 +3,18 @@
 use std::fmt::Write as _;
 
 use super::{
-    SECTIONS,
+    RULE_SECTIONS, SECTIONS,
     key::{Listed, Preset, Section},
 };
 
 /// Every section with its keys, as it stands in `docs/configuration.md`.
 pub fn reference() -> String {
     SECTIONS.iter().copied().map(section).collect()
+}
+
+/// The same of rules files, as it stands in `docs/rules.md`.
+pub fn rules_reference() -> String {
+    RULE_SECTIONS.iter().copied().map(section).collect()
 }
 
 fn section(section: &Section) -> String {

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use koffer_proto::{Class, DeviceId, Segment, Text};
 
 use super::{
-    devices::Devices,
     finding::{Reported, text},
     form::{List, Parsed, name, parse_name},
     key::{Key, Preset, Section},
+    named::{Known, Named},
     suggestion,
     table::Table,
 };
@@ -31,7 +31,7 @@ pub(super) static SECTION: Section = Section {
 
 pub(super) fn read(
     root: &Table<'_>,
-    devices: &Devices<'_>,
+    devices: &Named<'_>,
 ) -> Result<BTreeMap<Segment, Vec<DeviceId>>, Reported> {
     let table = root.table("roles");
     let roles: Vec<_> = table
@@ -46,7 +46,7 @@ pub(super) fn read(
     roles.into_iter().collect()
 }
 
-fn id(table: &Table<'_>, name: &str, devices: &Devices<'_>) -> Result<Segment, Reported> {
+fn id(table: &Table<'_>, name: &str, devices: &Named<'_>) -> Result<Segment, Reported> {
     let rename = text!("Einen anderen Namen wählen.", "Choose another name.");
     let id = parse_name(name).map_err(|what| table.mistake(name, what, rename.clone()))?;
     let taken = if name == DeviceId::GATEWAY {
@@ -54,7 +54,7 @@ fn id(table: &Table<'_>, name: &str, devices: &Devices<'_>) -> Result<Segment, R
             "»gateway« ist das Gateway selbst",
             "\"gateway\" is the gateway itself"
         )
-    } else if devices.contains_key(name) {
+    } else if !matches!(devices.of(name), Known::Nothing) {
         text!(
             "»{name}« heißt schon ein Gerät",
             "\"{name}\" is already the name of a device"
@@ -65,11 +65,7 @@ fn id(table: &Table<'_>, name: &str, devices: &Devices<'_>) -> Result<Segment, R
     Err(table.mistake(name, taken, rename))
 }
 
-fn members(
-    table: &Table<'_>,
-    role: &str,
-    devices: &Devices<'_>,
-) -> Result<Vec<DeviceId>, Reported> {
+fn members(table: &Table<'_>, role: &str, devices: &Named<'_>) -> Result<Vec<DeviceId>, Reported> {
     let members = table.read(role, &ROLE.form)?.unwrap_or_default();
     let mut faults: Vec<(Text, Text)> = Vec::new();
     if members.is_empty() {
@@ -93,17 +89,17 @@ fn members(
             ));
             continue;
         }
-        match devices.get(member.as_str()) {
-            None if table.incomplete().is_some() => {}
-            None => faults.push((
+        match devices.of(member.as_str()) {
+            Known::Nothing if table.incomplete().is_some() => {}
+            Known::Nothing => faults.push((
                 text!(
                     "ein Gerät {member} gibt es nicht",
                     "there is no device {member}"
                 ),
-                suggestion::remedy(member.as_str(), devices.keys().copied()),
+                suggestion::remedy(member.as_str(), devices.names()),
             )),
-            Some(Err(_)) => {}
-            Some(Ok(device)) => classes.push((member, device.driver.class())),
+            Known::Faulty => {}
+            Known::Device(class) => classes.push((member, class)),
         }
     }
     faults.extend(other_classes(&classes));

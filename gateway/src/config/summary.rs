@@ -32,9 +32,17 @@ impl Config {
                 format!("{role} = {}", devices.join(" > "))
             })
             .collect();
+        let by_rules: Vec<_> = self
+            .rules
+            .iter()
+            .filter_map(|rule| {
+                let (name, driver) = rule.served()?;
+                Some(format!("{name} ({}, {})", driver.name(), rule.origin))
+            })
+            .collect();
         let labels = match lang {
-            Lang::De => ["Gateway", "Broker", "Clients", "Geräte", "Rollen"],
-            Lang::En => ["gateway", "broker", "clients", "devices", "roles"],
+            Lang::De => ["Gateway", "Broker", "Clients", "Geräte", "Rollen", "Regeln"],
+            Lang::En => ["gateway", "broker", "clients", "devices", "roles", "rules"],
         };
         let values = [
             self.gateway.id.to_string(),
@@ -42,6 +50,7 @@ impl Config {
             clients.join(", "),
             devices.join(", "),
             roles.join(", "),
+            by_rules.join(", "),
         ];
         let mut summary = String::new();
         for (label, value) in labels.into_iter().zip(values) {

@@ -100,7 +100,15 @@ impl<'a> Table<'a> {
 
     /// Reports every key that `section` does not know.
     pub(super) fn only(&self, section: &Section) {
-        let known: Vec<_> = section.names().collect();
+        self.only_of(&[section]);
+    }
+
+    /// Reports every key that none of `sections` knows.
+    pub(super) fn only_of(&self, sections: &[&Section]) {
+        let known: Vec<_> = sections
+            .iter()
+            .flat_map(|section| section.names())
+            .collect();
         for name in self.names() {
             if !known.contains(&name) {
                 self.mistake(

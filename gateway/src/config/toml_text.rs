@@ -158,7 +158,10 @@ impl Conversion<'_> {
             DeValue::Array(array) => {
                 let items = array
                     .into_iter()
-                    .map(|item| self.value(item.into_inner(), line, path))
+                    .map(|item| {
+                        let line = position(self.text, item.span().start).0;
+                        self.value(item.into_inner(), line, path)
+                    })
                     .collect::<Vec<Value>>();
                 ValueKind::Array(items)
             }

@@ -7,7 +7,7 @@ use koffer_proto::{Currency, Text};
 use super::{
     endpoint::HostPort,
     finding::{Reported, text},
-    form::{Choice, Millis, Parsed, Switch},
+    form::{Choice, Millis, Parsed, Switch, Whole},
     key::{Key, Preset, Section},
     secret::{PasswordFile, Passwords},
     table::Table,
@@ -202,6 +202,35 @@ pub(super) static SECTION: Section = Section {
     tables: &[],
 };
 
+static BAUD: Key<Whole> = Key {
+    name: "baud",
+    form: Whole {
+        min: 9600,
+        max: 115_200,
+    },
+    preset: Preset::Value("9600"),
+    example: "baud = 9600",
+    about: "The speed of the line that the rule finds: 9600, 19200, 38400, 57600 or 115200.",
+};
+
+/// The keys of a rule with `driver = "zvt"`: those of a configured device, with the speed of the
+/// line in the address's place.
+pub(super) static RULE: Section = Section {
+    path: r#"[rule], driver = "zvt""#,
+    about: "A payment terminal on a serial line; class `payment`.",
+    keys: &[
+        &BAUD,
+        &PASSWORD,
+        &PASSWORD_FILE,
+        &CURRENCY,
+        &RECEIPTS,
+        &CHARSET,
+        &T4,
+        &REVERSE_ONLY_LAST,
+    ],
+    tables: &[],
+};
+
 fn address(text: &str) -> Result<ZvtAddress, Text> {
     let parsed = match text.split_once("://") {
         Some(("tcp", rest)) => HostPort::parse(rest, Some(DEFAULT_PORT)).map(ZvtAddress::Tcp),
@@ -266,13 +295,53 @@ pub(super) fn read(
     name: &str,
     credentials: Option<&OsString>,
 ) -> Result<ZvtConfig, Reported> {
+    let address = table.get(&ADDRESS);
+    read_at(address, table, name, credentials)
+}
+
+/// A rule's terminal; the line's node is the one that the rule finds.
+pub(super) fn read_rule(
+    table: &Table<'_>,
+    name: &str,
+    credentials: Option<&OsString>,
+) -> Result<ZvtConfig, Reported> {
+    read_at(line(table), table, name, credentials)
+}
+
+fn line(table: &Table<'_>) -> Result<ZvtAddress, Reported> {
+    let baud = table.get(&BAUD)?;
+    let known = u32::try_from(baud).ok().filter(|baud| BAUDS.contains(baud));
+    let baud = known.ok_or_else(|| {
+        table.mistake(
+            BAUD.name,
+            text!(
+                "{baud} Baud bietet kein Terminal",
+                "no terminal offers {baud} baud"
+            ),
+            text!(
+                "9600, 19200, 38400, 57600 oder 115200 schreiben.",
+                "Write 9600, 19200, 38400, 57600 or 115200."
+            ),
+        )
+    })?;
+    Ok(ZvtAddress::Serial {
+        path: PathBuf::new(),
+        baud,
+    })
+}
+
+fn read_at(
+    address: Result<ZvtAddress, Reported>,
+    table: &Table<'_>,
+    name: &str,
+    credentials: Option<&OsString>,
+) -> Result<ZvtConfig, Reported> {
     let passwords = Passwords {
         inline: &PASSWORD,
         file: &PASSWORD_FILE,
         name,
         credentials,
     };
-    let address = table.get(&ADDRESS);
     let password = passwords.read(table);
     let currency = table.get(&CURRENCY);
     let receipts = table.get(&RECEIPTS);

@@ -1,5 +1,8 @@
 //! The command line.
 
+mod card;
+mod print;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +13,9 @@ use koffer_proto::{CallId, Cents, ClientId, Currency, DeviceId, GatewayId, Lang,
 
 use super::{exit, journal, profile, typed};
 use crate::bus::Address;
+
+pub(super) use card::{Apdu, Card, CardCommand, CardFile};
+pub(super) use print::Print;
 
 /// Ask a koffer gateway, and have its devices do things.
 ///
@@ -30,6 +36,8 @@ fn after_help() -> String {
         "Examples:
   kofferctl devices
   kofferctl pay ec-terminal 37.80 --reference PA-2026-00417
+  kofferctl print forms-printer form.pdf --copies 2
+  kofferctl card card-terminal read --path 3f00/0101
   kofferctl call forms-printer status
   kofferctl --address case-7.local:1883 --user technician --password-file ~/.koffer-pw watch
 
@@ -96,8 +104,13 @@ pub(super) enum Command {
     /// List the devices: class, state, since when, why, model
     #[command(after_help = "Examples:
   kofferctl devices
+  kofferctl devices --unbound
   kofferctl devices --json | jq 'select(.state.state != \"ready\")'")]
-    Devices,
+    Devices {
+        /// Ask the gateway what is plugged in that no device uses, and why
+        #[arg(long)]
+        unbound: bool,
+    },
     /// Follow states, events, status and health until Ctrl-C
     #[command(after_help = "Examples:
   kofferctl watch
@@ -159,6 +172,29 @@ If no answer came, ask again under the same call id, never under a new one:
         /// The payment terminal, or a role
         device: Segment,
     },
+    /// Print a document
+    #[command(after_help = "Examples:
+  kofferctl print forms-printer form.pdf
+  kofferctl print forms-printer form.pdf --copies 2 --sides long-edge --media iso_a4_210x297mm
+  ps2pdf form.ps - | kofferctl print forms-printer -
+
+If no answer came, ask again under the same call id, never under a new one:
+  kofferctl print forms-printer form.pdf --call 3f9c2a7be1d04c55")]
+    Print(Print),
+    /// Read, write and talk to a chip card
+    #[command(after_help = "Examples:
+  kofferctl card card-terminal read --path 3f00/0101
+  kofferctl card card-terminal read --aid a00000007701 --file-id 0101 --to address.bin
+  kofferctl card card-terminal write --path 3f00/0101 --offset 4 c0ffee
+  kofferctl card card-terminal write --path 3f00/0101 --from address.bin
+
+Several calls to one card: reserve the terminal, keep the card, let go of both.
+  kofferctl claim card-terminal                        # answers TOKEN
+  kofferctl card card-terminal connect --claim TOKEN
+  kofferctl card card-terminal transmit 00a4000c020101 00b0000000=9000,6282 --claim TOKEN
+  kofferctl card card-terminal disconnect --claim TOKEN
+  kofferctl release card-terminal TOKEN")]
+    Card(Card),
     /// Ask a device how it is
     #[command(after_help = "Example:
   kofferctl status ec-terminal")]

@@ -1,6 +1,10 @@
 //! From a command to the call that it means.
 
+mod card;
+mod print;
+
 use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use koffer_proto::class::{any_device, gateway, payment};
@@ -31,6 +35,8 @@ pub(super) struct Asked {
     pub(super) effect: EffectKind,
     pub(super) claim: Option<String>,
     pub(super) id: CallId,
+    /// The content that is answered goes to this file.
+    pub(super) save_to: Option<PathBuf>,
 }
 
 impl Asked {
@@ -56,6 +62,7 @@ impl Asked {
             effect,
             claim,
             id: options.call_id.clone().map_or_else(random_id, Ok)?,
+            save_to: content.save_to,
         }))
     }
 
@@ -76,6 +83,7 @@ impl Asked {
             effect,
             claim: None,
             id: random_id()?,
+            save_to: None,
         })
     }
 
@@ -91,12 +99,16 @@ struct Content {
     operation: Segment,
     payload: Vec<u8>,
     encoding: ContentType,
+    save_to: Option<PathBuf>,
 }
 
 impl Content {
     fn of(command: Command) -> Result<Option<Self>, Trouble> {
         let content = match command {
-            Command::Devices
+            Command::Devices { unbound: true } => {
+                Self::gateway("attached", &gateway::AttachedParams { unbound: true })?
+            }
+            Command::Devices { unbound: false }
             | Command::Watch { .. }
             | Command::Journal(_)
             | Command::Completions { .. } => {
@@ -108,6 +120,8 @@ impl Content {
                 params,
                 cbor,
             } => Self::generic(device, operation, params.as_deref(), cbor)?,
+            Command::Print(document) => print::print(document)?,
+            Command::Card(command) => card::card(command)?,
             Command::Pay(money) => Self::money("pay", money)?,
             Command::Refund(money) => Self::money("refund", money)?,
             Command::Reverse {
@@ -177,11 +191,30 @@ impl Content {
         operation: &'static str,
         params: &T,
     ) -> Result<Self, Trouble> {
+        Self::typed(target, operation, params, ContentType::Json)
+    }
+
+    /// For documents: bytes take a third more in JSON.
+    fn cbor<T: Serialize>(
+        target: Segment,
+        operation: &'static str,
+        params: &T,
+    ) -> Result<Self, Trouble> {
+        Self::typed(target, operation, params, ContentType::Cbor)
+    }
+
+    fn typed<T: Serialize>(
+        target: Segment,
+        operation: &'static str,
+        params: &T,
+        encoding: ContentType,
+    ) -> Result<Self, Trouble> {
         Ok(Self {
             target,
             operation: segment(operation),
-            payload: encoded(ContentType::Json, params)?,
-            encoding: ContentType::Json,
+            payload: encoded(encoding, params)?,
+            encoding,
+            save_to: None,
         })
     }
 
@@ -227,6 +260,7 @@ impl Content {
             operation,
             payload,
             encoding,
+            save_to: None,
         })
     }
 }
@@ -277,6 +311,18 @@ fn given(params: Option<&str>) -> Result<String, Trouble> {
     Ok(text.trim().to_owned())
 }
 
+/// The content of a file, or of stdin (`-`).
+fn bytes(path: &Path) -> Result<Vec<u8>, Trouble> {
+    let content = if path == Path::new("-") {
+        let mut content = Vec::new();
+        let read = std::io::stdin().read_to_end(&mut content);
+        read.map(|_| content)
+    } else {
+        std::fs::read(path)
+    };
+    content.map_err(|error| Trouble::Usage(texts::unreadable_file(&path.display(), &error)))
+}
+
 fn encoded<T: Serialize>(encoding: ContentType, params: &T) -> Result<Vec<u8>, Trouble> {
     encoding
         .encode(params)
@@ -299,6 +345,7 @@ fn random_id() -> Result<CallId, Trouble> {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use koffer_proto::class::document_printer::{self, DocumentFormat};
 
     use super::super::args::Line;
     use super::*;
@@ -328,9 +375,133 @@ mod tests {
     }
 
     #[test]
+    fn a_document_goes_as_it_is_with_its_digest() {
+        let form = "../hw-fixtures/documents/anschrift.pdf";
+        let words = ["print", "a4", form, "--copies", "2", "--sides", "long-edge"];
+        let asked = asked(&words).unwrap();
+        let params: document_printer::PrintParams = asked.encoding.decode(&asked.payload).unwrap();
+        let content = std::fs::read(form).unwrap();
+        assert_eq!(params.document.format, DocumentFormat::Pdf);
+        assert_eq!(params.document.sha256, koffer_proto::Sha256::of(&content));
+        assert!(params.document.content.as_bytes() == content);
+        assert_eq!(params.copies.map(document_printer::Copies::get), Some(2));
+        assert_eq!(params.sides, document_printer::Sides::TwoSidedLongEdge);
+        assert!(Line::try_parse_from(["kofferctl", "print", "a4", form, "--copies", "0"]).is_err());
+    }
+
+    #[test]
+    fn what_is_no_document_or_not_there_is_not_sent() {
+        for file in ["Cargo.toml", "/nowhere/at-all.pdf"] {
+            let Err(Trouble::Usage(text)) = asked(&["print", "a4", file]) else {
+                unreachable!("{file} was sent");
+            };
+            assert!(text.en.contains(file), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn card_commands_take_hexadecimal_digits_and_status_words() {
+        let sent = payload(&[
+            "card",
+            "c1",
+            "transmit",
+            "00A4000C020101",
+            "00 b0 00 00 00=9000,62xx",
+            "--accept",
+            "61xx",
+        ]);
+        assert_eq!(
+            sent,
+            json!({"commands": [
+                {"apdu": "AKQADAIBAQ==", "accept": ["61xx"]},
+                {"apdu": "ALAAAAA=", "accept": ["9000", "62xx"]},
+            ]})
+        );
+        assert_eq!(
+            payload(&[
+                "card",
+                "c1",
+                "write",
+                "--file-id",
+                "0101",
+                "--offset",
+                "4",
+                "c0:ff:ee"
+            ]),
+            json!({"file": {"path": "0101"}, "offset": 4, "content": "wP/u"})
+        );
+        let read = [
+            "card",
+            "c1",
+            "read",
+            "--path",
+            "3f00/0101",
+            "--aid",
+            "a000000077",
+            "--to",
+            "x",
+        ];
+        assert_eq!(
+            payload(&read),
+            json!({"file": {"application": "oAAAAHc=", "path": "3f00/0101"}})
+        );
+        let saved = asked(&read).unwrap().save_to;
+        assert_eq!(saved.as_deref(), Some(Path::new("x")));
+        for wrong in [
+            &["card", "c1", "transmit", "00a"][..],
+            &["card", "c1", "transmit", "00a4=90"],
+            &["card", "c1", "write", "--path", "0101"],
+            &["card", "c1", "write", "--path", "0101", "00", "--from", "x"],
+            &["card", "c1", "read"],
+            &["card", "c1", "read", "--path", "01"],
+        ] {
+            let words = ["kofferctl"].iter().chain(wrong);
+            assert!(Line::try_parse_from(words).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
     fn every_typed_command_is_a_request_of_the_contract() {
+        let form = "../hw-fixtures/documents/anschrift.pdf";
         for (class, words) in [
-            (Class::Payment, &["pay", "ec", "1", "--reference", "x"][..]),
+            (Class::DocumentPrinter, &["print", "a4", form, "--grey"][..]),
+            (
+                Class::CardTerminal,
+                &["card", "c1", "connect", "--protocol", "t1"],
+            ),
+            (
+                Class::CardTerminal,
+                &["card", "c1", "read", "--path", "0101"],
+            ),
+            (
+                Class::CardTerminal,
+                &["card", "c1", "write", "--path", "0101", "00"],
+            ),
+            (
+                Class::CardTerminal,
+                &["card", "c1", "transmit", "00a4000c020101"],
+            ),
+            (
+                Class::CardTerminal,
+                &["card", "c1", "verify-pin", "--reference", "0x81"],
+            ),
+            (
+                Class::CardTerminal,
+                &[
+                    "card",
+                    "c1",
+                    "change-pin",
+                    "--reference",
+                    "1",
+                    "--format",
+                    "bcd",
+                ],
+            ),
+            (
+                Class::CardTerminal,
+                &["card", "c1", "disconnect", "--then", "eject"],
+            ),
+            (Class::Payment, &["pay", "ec", "1", "--reference", "x"]),
             (Class::Payment, &["refund", "ec", "1"]),
             (Class::Payment, &["reverse", "ec", "1", "--amount", "2,50"]),
             (Class::Payment, &["end-of-day", "ec"]),
@@ -344,6 +515,7 @@ mod tests {
             (Class::Gateway, &["signal", "x", "finish"]),
             (Class::Gateway, &["calls"]),
             (Class::Gateway, &["diagnose"]),
+            (Class::Gateway, &["devices", "--unbound"]),
             (Class::Gateway, &["schema", "payment", "pay"]),
         ] {
             let asked = asked(words).unwrap();

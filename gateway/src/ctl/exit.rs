@@ -70,7 +70,7 @@ impl Exit {
     fn meaning(self) -> &'static str {
         match self {
             Self::Status(Status::Ok) => "ok: done as asked",
-            Self::Output => "the answer could not be written to stdout",
+            Self::Output => "the answer could not be written to stdout or to its file",
             Self::Usage => "usage: command line, parameters or configuration; nothing was sent",
             Self::Unreachable => "the broker cannot be reached",
             Self::NotAllowed => "the broker refused the user, the password or the topic",

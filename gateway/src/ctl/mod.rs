@@ -14,6 +14,7 @@ mod journal;
 mod line;
 mod profile;
 mod reading;
+mod saving;
 mod screen;
 mod texts;
 mod trouble;
@@ -96,7 +97,7 @@ async fn run(
     }
     let done = Exit::Status(koffer_proto::Status::Ok);
     match command {
-        Command::Devices => {
+        Command::Devices { unbound: false } => {
             let root = line::find_gateway(profile).await?;
             devices::list(profile, &root, screen).await?;
             Ok(done)
@@ -139,6 +140,9 @@ async fn call(
         &TimeZone::system(),
     );
     let exit = Exit::of_wire(reading::text(&completion, "status"));
+    if let (Some(path), Some(result)) = (&asked.save_to, completion.get("result")) {
+        saving::save(result, path)?;
+    }
     finish(&said, completion, screen, &mut progress)?;
     Ok(exit)
 }

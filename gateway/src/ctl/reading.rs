@@ -29,6 +29,13 @@ pub(super) fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value.get(field).and_then(Value::as_str).unwrap_or_default()
 }
 
+/// The bytes of `field`, or none.
+pub(super) fn bytes(value: &Value, field: &str) -> Vec<u8> {
+    BASE64_STANDARD
+        .decode(text(value, field))
+        .unwrap_or_default()
+}
+
 /// A JSON value that also reads what only CBOR has.
 struct Lenient(Value);
 

@@ -61,6 +61,21 @@ sentences! {
         "Die Parameter lassen sich nicht lesen ({name}): {error}.",
         "The parameters cannot be read ({name}): {error}."
     }
+    unreadable_file(name, error) {
+        "Die Datei {name} lässt sich nicht lesen: {error}.",
+        "The file {name} cannot be read: {error}."
+    }
+    no_document(name) {
+        "{name} ist weder PDF noch JPEG noch PWG-Raster; es wurde nichts gesendet. Die Datei zuerst als PDF \
+         speichern.",
+        "{name} is neither PDF nor JPEG nor PWG raster; nothing was sent. Save it as PDF first."
+    }
+    unsaved(name, error) {
+        "Die Datei {name} lässt sich nicht schreiben: {error}. Der Inhalt ist nicht gespeichert; mit einer \
+         anderen Datei noch einmal lesen.",
+        "The file {name} cannot be written: {error}. The content is not saved; read again with \
+         another file."
+    }
     random(error) {
         "Das System gibt keine Zufallszahl her: {error}.",
         "The system gives no random number: {error}."
@@ -306,6 +321,44 @@ sentences! {
         "Es ist NICHT BEKANNT, ob gedruckt ist. NICHT WIEDERHOLEN, erst nachsehen!",
         "It is NOT KNOWN whether it is printed. DO NOT REPEAT, look first!"
     }
+    printed(device, sheets) {
+        "Gedruckt an {device}, Blatt: {sheets}.",
+        "Printed on {device}, sheets: {sheets}."
+    }
+    printed_uncounted(device) { "Gedruckt an {device}.", "Printed on {device}." }
+    printed_unproven(device) {
+        "{device} hat alles angenommen und meldet nicht, ob Papier kam.",
+        "{device} took all of it and does not say whether paper came out."
+    }
+    chip_done() { "Der Chip ist geschrieben.", "The chip is written." }
+    chip_none() { "Der Chip ist unverändert.", "The chip is unchanged." }
+    chip_partial() {
+        "Der Chip ist nur zum Teil geschrieben.",
+        "The chip is written in part only."
+    }
+    chip_unknown() {
+        "Es ist NICHT BEKANNT, ob der Chip geschrieben ist. NICHT WIEDERHOLEN, erst lesen!",
+        "It is NOT KNOWN whether the chip is written. DO NOT REPEAT, read it first!"
+    }
+    card_connected() {
+        "Die Karte ist bereit und bleibt es für weitere Aufrufe.",
+        "The card is ready and stays so for further calls."
+    }
+    card_disconnected() { "Die Karte ist freigegeben.", "The card is let go of." }
+    card_read(bytes) { "Gelesen, Byte: {bytes}.", "Read, bytes: {bytes}." }
+    card_written(bytes) {
+        "Geschrieben und zurückgelesen, Byte: {bytes}.",
+        "Written and read back, bytes: {bytes}."
+    }
+    saved(name) { "Gespeichert: {name}", "Saved: {name}" }
+    batch_done(count) {
+        "Alle Befehle sind angenommen: {count}",
+        "All commands are accepted: {count}"
+    }
+    batch_stopped(number, word) {
+        "Angehalten nach Befehl {number}: Die Antwort {word} war nicht erlaubt.",
+        "Stopped after command {number}: the answer {word} was not accepted."
+    }
     deed_done() { "Es ist geschehen.", "It happened." }
     deed_none() { "Es ist nichts geschehen.", "Nothing happened." }
     deed_partial() { "Es ist nur zum Teil geschehen.", "It happened in part only." }
@@ -407,6 +460,8 @@ sentences! {
     trace() { "Trace-Nr.", "Trace" }
     terminal() { "Terminal-ID", "Terminal" }
     pan() { "Kartennr.", "Card no." }
+    atr() { "ATR der Karte", "Card's ATR" }
+    protocol() { "Protokoll", "Protocol" }
     authorisation() { "Genehmigung", "Authorised" }
     copy_customer() { "Kundenbeleg", "Customer receipt" }
     copy_merchant() { "Händlerbeleg", "Merchant receipt" }
@@ -414,6 +469,16 @@ sentences! {
     copy_other() { "Beleg", "Receipt" }
     sign_here() { "Unterschrift nötig", "signature required" }
     gone() { "entfernt", "removed" }
+    attached() { "Angesteckt", "Attached" }
+    attached_by() { "Art", "By" }
+    usb_id() { "vid:pid", "VID:PID" }
+    serial_number() { "Seriennr.", "Serial" }
+    port() { "Buchse", "Port" }
+    device_or_reason() { "Gerät oder Grund", "Device or reason" }
+    nothing_unbound() {
+        "Alles, was angesteckt ist, ist ein Gerät.",
+        "Everything that is attached is a device."
+    }
     health(calls, outbox, memory) {
         "Aufrufe offen: {calls}, Postausgang: {outbox}, Speicher: {memory} MiB",
         "calls open: {calls}, outbox: {outbox}, memory: {memory} MiB"

@@ -23,6 +23,8 @@ pub(super) enum Trouble {
     NoCompletion(Text),
     /// The person left, and what that means.
     Left(Text),
+    /// What was answered cannot be saved.
+    Unsaved(Text),
     /// Stdout takes nothing.
     Output(std::io::Error),
 }
@@ -37,6 +39,7 @@ impl Trouble {
             | Self::NoGateway(text)
             | Self::Journal(text)
             | Self::NoCompletion(text)
+            | Self::Unsaved(text)
             | Self::Left(text) => text.clone(),
             Self::Output(error) => texts::output(error),
         }
@@ -52,7 +55,7 @@ impl Trouble {
             Self::Journal(_) => Exit::NoJournal,
             Self::NoCompletion(_) => Exit::NoCompletion,
             Self::Left(_) => Exit::Left,
-            Self::Output(_) => Exit::Output,
+            Self::Unsaved(_) | Self::Output(_) => Exit::Output,
         }
     }
 

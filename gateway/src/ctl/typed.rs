@@ -1,9 +1,14 @@
-//! What people type: amounts of money and durations.
+//! What people type: amounts of money, durations, bytes.
 
 use std::time::Duration;
 
-use koffer_proto::{Cents, Currency, Lang};
+use data_encoding::HEXLOWER_PERMISSIVE;
+use koffer_proto::class::card_terminal::{FileOffset, FilePath, PinLength, StatusWordPattern};
+use koffer_proto::class::document_printer::{Copies, Media};
+use koffer_proto::{Blob, Cents, Currency, Lang};
 use serde_json::Value;
+
+use super::args::Apdu;
 
 /// Currencies whose minor unit is not the hundredth (ISO 4217, list one): `37.80` would be another
 /// amount in them.
@@ -78,6 +83,73 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
         .filter(|seconds| *seconds > 0)
         .map(|seconds| Duration::from_secs(seconds.into()))
         .ok_or_else(|| "the duration is zero or too long".to_owned())
+}
+
+/// Reads bytes in hexadecimal digits; spaces and colons may stand between them.
+pub(super) fn parse_hex(text: &str) -> Result<Blob, String> {
+    let digits: String = text.chars().filter(|c| !matches!(c, ' ' | ':')).collect();
+    HEXLOWER_PERMISSIVE
+        .decode(digits.as_bytes())
+        .map(Blob::from)
+        .map_err(|error| format!("write bytes as pairs of hexadecimal digits: {error}"))
+}
+
+/// Bytes in hexadecimal digits.
+pub(super) fn written_hex(bytes: &[u8]) -> String {
+    HEXLOWER_PERMISSIVE.encode(bytes)
+}
+
+/// Reads an APDU and the status words behind it: `00a4000c020101=9000,6283`.
+pub(super) fn parse_apdu(text: &str) -> Result<Apdu, String> {
+    let (apdu, accept) = text.split_once('=').unwrap_or((text, ""));
+    let words = accept.split(',').filter(|word| !word.is_empty());
+    Ok(Apdu {
+        apdu: parse_hex(apdu)?,
+        accept: words.map(parse_status_word).collect::<Result<_, _>>()?,
+    })
+}
+
+/// Reads a pattern of status words.
+pub(super) fn parse_status_word(text: &str) -> Result<StatusWordPattern, String> {
+    StatusWordPattern::try_from(text.trim().to_owned()).map_err(|error| error.to_string())
+}
+
+/// Reads a path of file identifiers.
+pub(super) fn parse_file_path(text: &str) -> Result<FilePath, String> {
+    FilePath::try_from(text.to_owned()).map_err(|error| error.to_string())
+}
+
+/// Reads a position or a length in a card's file.
+pub(super) fn parse_offset(text: &str) -> Result<FileOffset, String> {
+    FileOffset::try_from(number(text)?).map_err(|error| error.to_string())
+}
+
+/// Reads a number of PIN digits.
+pub(super) fn parse_pin_length(text: &str) -> Result<PinLength, String> {
+    PinLength::try_from(number(text)?).map_err(|error| error.to_string())
+}
+
+/// Reads a number of copies.
+pub(super) fn parse_copies(text: &str) -> Result<Copies, String> {
+    Copies::try_from(number(text)?).map_err(|error| error.to_string())
+}
+
+/// Reads a PWG media name.
+pub(super) fn parse_media(text: &str) -> Result<Media, String> {
+    Media::try_from(text.to_owned()).map_err(|error| error.to_string())
+}
+
+/// Reads a byte: `129` or `0x81`.
+pub(super) fn parse_byte(text: &str) -> Result<u8, String> {
+    let byte = match text.strip_prefix("0x") {
+        Some(digits) => u8::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    byte.map_err(|_| "write a byte as 129 or 0x81".to_owned())
+}
+
+fn number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "write a whole number".to_owned())
 }
 
 #[cfg(test)]

@@ -74,11 +74,20 @@ impl Place {
         let lock = lock(&self.directory)?;
         let file = self.file();
         create(&file)?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let trouble = |error: &rusqlite::Error| Trouble::of(error, &file);
-        let mut connection =
-            Connection::open_with_flags(&file, flags).map_err(|error| trouble(&error))?;
-        recognise(&connection, &file)?;
+        let looked_at = look_at(&file);
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connect = || Connection::open_with_flags(&file, flags).map_err(|error| trouble(&error));
+        let mut connection = match looked_at {
+            Ok(()) => connect()?,
+            // A power cut while the file was made left what only a writer can take back.
+            Err(Trouble::ReadOnly(_)) => {
+                let connection = connect()?;
+                recognise(&connection, &file)?;
+                connection
+            }
+            Err(trouble) => return Err(trouble),
+        };
         let settings = format!(
             "PRAGMA auto_vacuum = INCREMENTAL;
              PRAGMA journal_mode = WAL;
@@ -100,6 +109,15 @@ impl Place {
             _lock: lock,
         })
     }
+}
+
+/// Checks the file without changing a byte of it, which a connection that may write does even when
+/// it is closed.
+fn look_at(file: &Path) -> Result<(), Trouble> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection =
+        Connection::open_with_flags(file, flags).map_err(|error| Trouble::of(&error, file))?;
+    recognise(&connection, file)
 }
 
 /// Refuses what is no journal of this version or an older one, and what is damaged.
@@ -127,7 +145,8 @@ pub(super) fn recognise(connection: &Connection, file: &Path) -> Result<(), Trou
     if verdict == "ok" {
         Ok(())
     } else {
-        Err(Trouble::Damaged(file.to_owned(), verdict))
+        let what = verdict.lines().collect::<Vec<_>>().join(" ");
+        Err(Trouble::Damaged(file.to_owned(), what))
     }
 }
 
@@ -183,11 +202,7 @@ pub fn set_aside(file: &Path, now: Timestamp) -> Result<SetAside, Trouble> {
     if !file.is_file() {
         return Err(Trouble::Missing(file.to_owned()));
     }
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let checked = Connection::open_with_flags(file, flags)
-        .map_err(|error| Trouble::of(&error, file))
-        .and_then(|connection| recognise(&connection, file));
-    match checked {
+    match look_at(file) {
         Ok(()) => return Ok(SetAside::InOrder),
         Err(Trouble::Damaged(..)) => {}
         Err(trouble) => return Err(trouble),

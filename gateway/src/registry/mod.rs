@@ -8,9 +8,10 @@ mod tests;
 use std::sync::Arc;
 
 use koffer_drivers::Driver;
-use koffer_proto::{Class, Connection, DeviceId};
+use koffer_proto::{Class, Connection, DeviceId, Reason};
+use tokio::sync::watch;
 
-pub use supervisor::{Supervised, supervise};
+pub use supervisor::supervise;
 
 /// How a device is driven: everything a supervisor needs to begin a new life of it.
 #[derive(Clone)]
@@ -25,4 +26,22 @@ pub struct DeviceSpec {
     pub connection: Connection,
     /// Makes the driver of a new life.
     pub make: Arc<dyn Fn() -> Box<dyn Driver> + Send + Sync>,
+}
+
+/// What is plugged in where a device belongs.
+#[derive(Clone)]
+pub enum Plug {
+    /// This.
+    In(DeviceSpec),
+    /// Nothing since just now: it may be back in a moment.
+    Pulled,
+    /// Nothing, and why.
+    Out(Reason),
+}
+
+impl Plug {
+    /// A device that is always there.
+    pub fn fixed(spec: DeviceSpec) -> watch::Receiver<Self> {
+        watch::channel(Self::In(spec)).1
+    }
 }

@@ -1,23 +1,25 @@
 //! Supervision: one task per device that begins the driver's lives, one after the other, and
-//! answers for a life that hangs or panics. What one device does touches no other.
+//! answers for a life that hangs or panics. What one device does touches no other. The task
+//! outlives being unplugged: it waits for the next plug.
 
 use std::time::Duration;
 
 use koffer_drivers::{
     Call, CallControl, Contact, Driver, Fault, Finished, Interrupted, Opened, Reconciled, Report,
+    Stop,
 };
 use koffer_proto::{
     DeviceId, EffectKind, Failure, Outcome, Reason, Request, Response, Status,
     class::any_device::{self, ResetDone},
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     task::JoinHandle,
-    time::{sleep_until, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{DeviceSpec, description::description};
+use super::{DeviceSpec, Plug, description::description};
 use crate::{
     backoff::Backoff,
     calls::{Condition, Job, News, Settle, Start},
@@ -34,6 +36,13 @@ const GRACE: Duration = Duration::from_secs(80);
 /// that has the document prints it when somebody brings paper.
 const RECONCILING: Duration = Duration::from_mins(1);
 
+/// A driver notices within milliseconds that its line is gone, and then says what became of the
+/// call. One that has not by then is asked to end.
+const NOTICE: Duration = Duration::from_secs(2);
+
+/// Nobody answers on the line of a device that was pulled out, so letting go of it needs no more.
+const LEAVE_PULLED: Duration = Duration::from_secs(1);
+
 /// Pauses before a device is opened again: a cable that is plugged back in should work at once,
 /// a terminal that is switched off for the night needs no more than this.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -46,23 +55,19 @@ const CRASHES_IN_A_ROW: u32 = 5;
 /// What a driver says while it is neither opened nor asked; it is told promptly.
 const SAID: usize = 16;
 
-/// A supervised device.
-pub struct Supervised {
-    /// Where its calls go: one at a time, so one place is enough.
-    pub jobs: mpsc::Sender<Job>,
-    /// Ends when the device was let go of.
-    pub task: JoinHandle<()>,
-}
-
-/// Begins to supervise a device; ends when `stop` is cancelled and no call runs.
+/// A device's supervisor, to be spawned, and where the device's calls go: one at a time, so one
+/// place is enough. It ends when `stop` is cancelled and no call runs. When the sender of `plug` is
+/// gone, nothing is plugged in or pulled out any more.
 pub fn supervise(
-    spec: DeviceSpec,
+    id: DeviceId,
+    plug: watch::Receiver<Plug>,
     news: mpsc::Sender<(DeviceId, News)>,
     stop: CancellationToken,
-) -> Supervised {
+) -> (mpsc::Sender<Job>, impl Future<Output = ()> + Send + 'static) {
     let (jobs, queue) = mpsc::channel(1);
     let supervisor = Supervisor {
-        spec,
+        id,
+        plug,
         jobs: queue,
         news,
         stop,
@@ -70,14 +75,12 @@ pub fn supervise(
         lives: 0,
         resetting: None,
     };
-    Supervised {
-        jobs,
-        task: tokio::spawn(supervisor.run()),
-    }
+    (jobs, supervisor.run())
 }
 
 struct Supervisor {
-    spec: DeviceSpec,
+    id: DeviceId,
+    plug: watch::Receiver<Plug>,
     jobs: mpsc::Receiver<Job>,
     news: mpsc::Sender<(DeviceId, News)>,
     stop: CancellationToken,
@@ -97,6 +100,15 @@ enum Ended {
     Crashed,
     /// A technician wants a new one.
     Reset(Box<Start>),
+    /// The device was pulled out, or another one stands in its place.
+    Unplugged,
+}
+
+/// Why the pause between two lives ended.
+enum Paused {
+    Over,
+    Stopped,
+    Unplugged,
 }
 
 /// What is asked of a life.
@@ -134,15 +146,69 @@ impl Drop for Life {
 
 impl Supervisor {
     async fn run(mut self) {
+        while let Some(spec) = self.plugged().await {
+            if !self.live_on(&spec).await {
+                return;
+            }
+        }
+    }
+
+    /// Waits until something is plugged in; `None`: going down.
+    async fn plugged(&mut self) -> Option<DeviceSpec> {
+        let mut was_out = self.lives > 0;
+        loop {
+            let plug = self.plug.borrow_and_update().clone();
+            let reason = match plug {
+                Plug::In(spec) => {
+                    if was_out {
+                        self.tell(News::Condition(Condition::Starting)).await;
+                    }
+                    return Some(spec);
+                }
+                Plug::Pulled => {
+                    self.tell(News::Condition(Condition::Starting)).await;
+                    silent().reason
+                }
+                Plug::Out(reason) => {
+                    self.tell(News::Condition(Condition::Absent(reason.clone())))
+                        .await;
+                    reason
+                }
+            };
+            was_out = true;
+            loop {
+                tokio::select! {
+                    () = replugged(&mut self.plug) => break,
+                    () = self.stop.cancelled() => return None,
+                    job = self.jobs.recv() => match job? {
+                        Job::Run(start) => self.refuse(start, Status::Unavailable, &reason).await,
+                        Job::Settle(settle) => self.put_off(&settle).await,
+                    },
+                }
+            }
+        }
+    }
+
+    /// One life after the other, until the device is pulled out. `false`: going down.
+    async fn live_on(&mut self, spec: &DeviceSpec) -> bool {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        self.crashes = 0;
         loop {
             let lives = self.lives;
-            let ended = self.live().await;
+            let ended = self.live(spec).await;
             if self.lives > lives {
                 backoff.reset();
             }
             let reason = match ended {
-                Ended::Stopped => return,
+                Ended::Stopped => return false,
+                Ended::Unplugged => {
+                    tracing::info!(device = %self.id, "unplugged");
+                    if let Some(start) = self.resetting.take() {
+                        self.refuse(*start, Status::Unavailable, &silent().reason)
+                            .await;
+                    }
+                    return true;
+                }
                 Ended::Reset(start) => {
                     self.resetting = Some(start);
                     self.crashes = 0;
@@ -155,23 +221,22 @@ impl Supervisor {
                     crashed(self.crashes >= CRASHES_IN_A_ROW)
                 }
             };
-            tracing::warn!(device = %self.spec.id, reason = %reason.keyword, "{}", reason.text.en);
+            tracing::warn!(device = %self.id, reason = %reason.keyword, "{}", reason.text.en);
             if let Some(start) = self.resetting.take() {
-                let failure =
-                    Failure::without_effect(Status::DeviceFault, reason.text.get(start.call.lang));
-                self.tell(News::Finished(start.no, Outcome::Failed(failure)))
-                    .await;
+                self.refuse(*start, Status::DeviceFault, &reason).await;
             }
             self.tell(News::Condition(Condition::Fault(reason))).await;
             let pause = (self.crashes < CRASHES_IN_A_ROW).then(|| backoff.next_pause());
-            if !self.pause(pause).await {
-                return;
+            match self.pause(pause).await {
+                Paused::Over => {}
+                Paused::Stopped => return false,
+                Paused::Unplugged => return true,
             }
         }
     }
 
-    /// Waits, for ever where `pause` is `None`, but answers a reset at once. `false`: going down.
-    async fn pause(&mut self, pause: Option<Duration>) -> bool {
+    /// Waits, for ever where `pause` is `None`, but answers a reset at once.
+    async fn pause(&mut self, pause: Option<Duration>) -> Paused {
         let over = async {
             match pause {
                 Some(pause) => tokio::time::sleep(pause).await,
@@ -179,41 +244,55 @@ impl Supervisor {
             }
         };
         tokio::select! {
-            () = over => true,
-            () = self.stop.cancelled() => false,
+            () = over => Paused::Over,
+            () = replugged(&mut self.plug) => Paused::Unplugged,
+            () = self.stop.cancelled() => Paused::Stopped,
             job = self.jobs.recv() => match job {
                 Some(Job::Run(start)) if is_reset(&start.request) => {
                     self.crashes = 0;
                     self.resetting = Some(Box::new(start));
-                    true
+                    Paused::Over
                 }
                 Some(Job::Settle(settle)) => {
-                    let lost = Reconciled::Lost(silent());
-                    self.tell(News::Settled(settle.no, lost)).await;
-                    true
+                    self.put_off(&settle).await;
+                    Paused::Over
                 }
                 Some(Job::Run(start)) => {
                     // It was on its way when contact was lost.
-                    let text = silent().reason.text;
-                    let failure =
-                        Failure::without_effect(Status::Unavailable, text.get(start.call.lang));
-                    self.tell(News::Finished(start.no, Outcome::Failed(failure))).await;
-                    true
+                    self.refuse(start, Status::Unavailable, &silent().reason).await;
+                    Paused::Over
                 }
-                None => false,
+                None => Paused::Stopped,
             },
         }
     }
 
+    /// The device cannot be asked now; it is, when it is back.
+    async fn put_off(&self, settle: &Settle) {
+        let lost = Reconciled::Lost(silent());
+        self.tell(News::Settled(settle.no, lost)).await;
+    }
+
+    /// Answers a call that never reached the device.
+    async fn refuse(&self, start: Start, status: Status, reason: &Reason) {
+        let failure = Failure::without_effect(status, reason.text.get(start.call.lang));
+        self.tell(News::Finished(start.no, Outcome::Failed(failure)))
+            .await;
+    }
+
     /// One life: opened, then calls one after the other.
-    async fn live(&mut self) -> Ended {
-        let mut life = begin((self.spec.make)());
+    async fn live(&mut self, spec: &DeviceSpec) -> Ended {
+        let mut life = begin((spec.make)());
         let opened = tokio::select! {
             opened = timeout(OPENING, life.said.recv()) => opened,
+            () = replugged(&mut self.plug) => {
+                self.let_go(life, LEAVE_PULLED).await;
+                return Ended::Unplugged;
+            }
             () = self.stop.cancelled() => return Ended::Stopped,
         };
         match opened {
-            Ok(Some(Said::Opened(opened))) => self.opened(&opened).await,
+            Ok(Some(Said::Opened(opened))) => self.opened(spec, &opened).await,
             Ok(Some(Said::Lost(fault))) => return Ended::Lost(fault),
             Ok(Some(Said::Report(_)) | None) => return Ended::Crashed,
             Err(_) => return Ended::Lost(silent()),
@@ -221,8 +300,12 @@ impl Supervisor {
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => {
-                    self.let_go(life).await;
+                    self.let_go(life, GRACE).await;
                     return Ended::Stopped;
+                }
+                () = replugged(&mut self.plug) => {
+                    self.let_go(life, LEAVE_PULLED).await;
+                    return Ended::Unplugged;
                 }
                 said = life.said.recv() => match said {
                     Some(Said::Report(report)) => self.tell(News::Report(report)).await,
@@ -233,7 +316,7 @@ impl Supervisor {
                     let ended = match job {
                         None => return Ended::Stopped,
                         Some(Job::Run(start)) if is_reset(&start.request) => {
-                            self.let_go(life).await;
+                            self.let_go(life, GRACE).await;
                             return Ended::Reset(Box::new(start));
                         }
                         Some(Job::Run(start)) => self.run_call(&mut life, start).await,
@@ -242,8 +325,12 @@ impl Supervisor {
                     match ended {
                         None => {}
                         Some(Ended::Lost(fault)) => {
-                            self.let_go(life).await;
+                            self.let_go(life, GRACE).await;
                             return Ended::Lost(fault);
+                        }
+                        Some(Ended::Unplugged) => {
+                            self.let_go(life, LEAVE_PULLED).await;
+                            return Ended::Unplugged;
                         }
                         Some(ended) => return ended,
                     }
@@ -252,13 +339,13 @@ impl Supervisor {
         }
     }
 
-    async fn opened(&mut self, opened: &Opened) {
+    async fn opened(&mut self, spec: &DeviceSpec, opened: &Opened) {
         self.lives += 1;
         if self.lives > 1 {
             self.tell(News::Attached).await;
         }
-        tracing::info!(device = %self.spec.id, "open");
-        self.tell(News::Described(Box::new(description(&self.spec, opened))))
+        tracing::info!(device = %self.id, "open");
+        self.tell(News::Described(Box::new(description(spec, opened))))
             .await;
         self.tell(News::Condition(Condition::Usable(opened.reasons.clone())))
             .await;
@@ -284,6 +371,8 @@ impl Supervisor {
         let effect = request.spec().effect;
         let lang = call.lang;
         let give_up = call.deadline + GRACE;
+        let steering = control.steering();
+        let mut pulled = None;
         let (finished, mut outcome) = oneshot::channel();
         if life
             .orders
@@ -302,7 +391,8 @@ impl Supervisor {
                 .await;
             return Some(Ended::Lost(silent()));
         }
-        let (outcome, ended) = loop {
+        let (outcome, mut ended) = loop {
+            let notice = pulled.unwrap_or(give_up);
             tokio::select! {
                 biased;
                 told = control.told.recv() => match told {
@@ -323,6 +413,15 @@ impl Supervisor {
                         ),
                     },
                 },
+                () = replugged(&mut self.plug), if pulled.is_none() => {
+                    pulled = Some(Instant::now() + NOTICE);
+                }
+                // Nothing will come any more: as if its time were over already. The driver knows
+                // what had begun.
+                () = sleep_until(notice), if pulled.is_some_and(|notice| notice < give_up) => {
+                    steering.stop(Stop::Deadline);
+                    pulled = Some(give_up);
+                }
                 () = sleep_until(give_up) => {
                     life.task.abort();
                     break (
@@ -341,6 +440,9 @@ impl Supervisor {
                 .await;
         }
         self.tell(News::Finished(no, outcome)).await;
+        if pulled.is_some() {
+            ended = Some(Ended::Unplugged);
+        }
         ended
     }
 
@@ -355,7 +457,15 @@ impl Supervisor {
         };
         // Where the life ended in this very moment, nobody answers.
         let _ = life.orders.send(order).await;
-        let (reconciled, ended) = match timeout(within, answer).await {
+        let answered = tokio::select! {
+            answered = timeout(within, answer) => answered,
+            () = replugged(&mut self.plug) => {
+                let lost = Reconciled::Lost(silent());
+                self.tell(News::Settled(no, lost)).await;
+                return Some(Ended::Unplugged);
+            }
+        };
+        let (reconciled, ended) = match answered {
             Ok(Ok(Reconciled::Lost(fault))) => {
                 (Reconciled::Lost(fault.clone()), Some(Ended::Lost(fault)))
             }
@@ -375,17 +485,24 @@ impl Supervisor {
     }
 
     /// Closes the device in an orderly way, within bounds.
-    async fn let_go(&self, mut life: Life) {
+    async fn let_go(&self, mut life: Life, patience: Duration) {
         let (gone, _) = mpsc::channel(1);
         drop(std::mem::replace(&mut life.orders, gone));
-        if timeout(GRACE, &mut life.task).await.is_err() {
-            tracing::warn!(device = %self.spec.id, "the driver did not let go of the device");
+        if timeout(patience, &mut life.task).await.is_err() {
+            tracing::warn!(device = %self.id, "the driver did not let go of the device");
         }
     }
 
     async fn tell(&self, news: News) {
         // Nobody listens any more only when the daemon ends.
-        let _ = self.news.send((self.spec.id.clone(), news)).await;
+        let _ = self.news.send((self.id.clone(), news)).await;
+    }
+}
+
+/// Waits until something else is plugged in than was last seen.
+async fn replugged(plug: &mut watch::Receiver<Plug>) {
+    if plug.changed().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

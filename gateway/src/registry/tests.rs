@@ -17,7 +17,10 @@ use koffer_proto::{
         payment,
     },
 };
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -109,7 +112,8 @@ impl Driver for Unruly {
 
 /// A supervised unruly device and what is told of it.
 struct Bench {
-    supervised: Supervised,
+    jobs: mpsc::Sender<Job>,
+    task: tokio::task::JoinHandle<()>,
     news: mpsc::Receiver<(DeviceId, News)>,
     stop: CancellationToken,
     opened: Arc<AtomicU32>,
@@ -119,6 +123,10 @@ struct Bench {
 
 impl Bench {
     fn new(way: Way) -> Self {
+        Self::plugged(way, Plug::fixed)
+    }
+
+    fn plugged(way: Way, plug: impl FnOnce(DeviceSpec) -> watch::Receiver<Plug>) -> Self {
         let (opened, closed) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
         let made = (opened.clone(), closed.clone());
         let spec = DeviceSpec {
@@ -134,11 +142,13 @@ impl Bench {
                 })
             }),
         };
+        let plug = plug(spec.clone());
         let (tell, news) = mpsc::channel(64);
         let stop = CancellationToken::new();
-        let supervised = supervise(spec, tell, stop.clone());
+        let (jobs, task) = supervise(spec.id, plug, tell, stop.clone());
         Self {
-            supervised,
+            jobs,
+            task: tokio::spawn(task),
             news,
             stop,
             opened,
@@ -165,7 +175,7 @@ impl Bench {
             call,
             control,
         });
-        assert!(self.supervised.jobs.send(start).await.is_ok());
+        assert!(self.jobs.send(start).await.is_ok());
         steering
     }
 
@@ -320,6 +330,91 @@ async fn at_the_end_the_device_is_let_go_of() {
     let mut bench = Bench::new(Way::Well);
     assert_eq!(bench.condition().await, "usable");
     bench.stop.cancel();
-    bench.supervised.task.await.unwrap();
+    bench.task.await.unwrap();
     assert_eq!(bench.closed.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_is_pulled_out_is_let_go_of_and_lives_anew_with_the_next_plug() {
+    let (place, plug) = watch::channel(Plug::Out(not_attached()));
+    let (spec_of, mut spec) = mpsc::channel(1);
+    let mut bench = Bench::plugged(Way::Well, |made| {
+        spec_of.try_send(made).ok();
+        plug
+    });
+    let spec = spec.recv().await.unwrap();
+    assert_eq!(bench.condition().await, "not-attached");
+    bench.pay().await;
+    assert_eq!(bench.failure().await, (Status::Unavailable, Effect::None));
+    for life in 1..=3 {
+        place.send_replace(Plug::In(spec.clone()));
+        assert_eq!(bench.condition().await, "starting");
+        assert_eq!(bench.condition().await, "usable");
+        bench.pay().await;
+        assert_eq!(bench.failure().await, (Status::Ok, Effect::Done));
+        place.send_replace(Plug::Pulled);
+        assert_eq!(
+            bench.condition().await,
+            "starting",
+            "it may be back at once"
+        );
+        assert_eq!(bench.closed.load(Ordering::SeqCst), life);
+        place.send_replace(Plug::Out(not_attached()));
+        assert_eq!(bench.condition().await, "not-attached");
+    }
+    assert_eq!(bench.opened.load(Ordering::SeqCst), 3);
+    bench.stop.cancel();
+    bench.task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_is_swapped_within_a_moment_begins_a_new_life() {
+    let (place, plug) = watch::channel(Plug::Pulled);
+    let mut bench = Bench::plugged(Way::Well, |spec| {
+        place.send_replace(Plug::In(spec));
+        plug
+    });
+    assert_eq!(bench.condition().await, "usable");
+    let Plug::In(spec) = place.borrow().clone() else {
+        unreachable!("it was plugged in above");
+    };
+    place.send_replace(Plug::Pulled);
+    place.send_replace(Plug::In(spec));
+    assert_eq!(bench.condition().await, "starting");
+    assert_eq!(bench.condition().await, "usable");
+    assert_eq!(bench.opened.load(Ordering::SeqCst), 2);
+    assert_eq!(bench.closed.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_on_a_device_that_is_pulled_out_ends_by_its_driver_and_soon() {
+    for (way, expected) in [
+        (Way::StopsWhenAsked, (Status::TimedOut, Effect::None)),
+        (
+            Way::HangsAfterTheEffectBegan,
+            (Status::OutcomeUnknown, Effect::Unknown),
+        ),
+    ] {
+        let (place, plug) = watch::channel(Plug::Pulled);
+        let mut bench = Bench::plugged(way, |spec| {
+            place.send_replace(Plug::In(spec));
+            plug
+        });
+        assert_eq!(bench.condition().await, "usable");
+        bench.pay().await;
+        // The supervisor has taken it.
+        assert!(bench.jobs.reserve().await.is_ok());
+        let begun = Instant::now();
+        place.send_replace(Plug::Pulled);
+        assert_eq!(bench.failure().await, expected, "{way:?}");
+        let waited = begun.elapsed().as_secs();
+        let bound = if way == Way::StopsWhenAsked { 2 } else { 90 };
+        assert!(waited <= bound, "{way:?}: {waited} s");
+        place.send_replace(Plug::Out(not_attached()));
+        while bench.condition().await != "not-attached" {}
+    }
+}
+
+fn not_attached() -> Reason {
+    Reason::new("not-attached", "", "")
 }

@@ -11,11 +11,13 @@ mod journal;
 mod scripted;
 
 use koffer_gateway::bus::Message;
-use koffer_proto::Status;
+use koffer_proto::class::document_printer;
+use koffer_proto::{Class, ContentType, Request, Status};
 use koffer_tests::brokers::{Broker, ROOT};
 use koffer_tests::mosquitto::free_port;
 use scripted::{Gateway, Running, STARTED, bare, ended, kofferctl};
 use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -468,6 +470,71 @@ async fn parameters_come_from_a_file_and_go_as_cbor() {
     assert_eq!(ended.code, Some(0));
     let expected = json!({"kind": "completion", "status": "ok", "result": {"sheets": 2}});
     assert_eq!(ended.lines(), [expected]);
+}
+
+#[tokio::test]
+async fn a_document_is_printed_and_its_sheets_are_told_as_they_come() {
+    let (broker, mut gateway, home) = office().await;
+    let form = Path::new(env!("CARGO_MANIFEST_DIR")).join("../hw-fixtures/documents/anschrift.pdf");
+    // By its content, not by its name.
+    let file = home.path().join("form.txt");
+    std::fs::copy(&form, &file).unwrap();
+    let file = file.display().to_string();
+    let words = ["print", "forms-printer", &file, "--copies", "2", "--text"];
+    let running = Running::start(kofferctl(&broker, home.path(), &words));
+    let call = gateway.call().await;
+    assert_eq!(call.what(), "forms-printer/print");
+    let request = Request::decode(
+        Class::DocumentPrinter,
+        "print",
+        ContentType::Cbor,
+        &call.message.payload,
+    );
+    let Ok(Request::DocumentPrinter(document_printer::Request::Print(params))) = request else {
+        panic!("{request:?}");
+    };
+    assert!(params.document.content.as_bytes() == std::fs::read(&form).unwrap());
+    assert_eq!(params.document.sha256, params.document.content.sha256());
+    for sheets in 1..=2 {
+        let told = json!({"seq": sheets, "event": "sheets-completed", "sheets": sheets});
+        gateway.progress(&call, &told).await;
+    }
+    let printed = json!({"status": "ok", "device": "forms-printer-2", "result":
+        {"job": 1, "sheets": 2, "proof": "ipp-completed"}});
+    gateway.complete(&call, &printed).await;
+    let ended = running.ended().await;
+    assert_eq!(
+        (ended.code, ended.out.as_str()),
+        (
+            Some(0),
+            "· sheets done: 1\n· sheets done: 2\nPrinted on forms-printer-2, sheets: 2.\n"
+        )
+    );
+}
+
+#[tokio::test]
+async fn what_a_card_holds_goes_to_a_file_for_its_owner_alone_and_only_if_its_digest_is_right() {
+    let (broker, mut gateway, home) = office().await;
+    let file = home.path().join("address.bin");
+    let to = file.display().to_string();
+    let words = ["card", "card-1", "read", "--path", "3f00/0101", "--to", &to];
+    let good = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    let bad = good.replace('b', "c");
+    for (digest, code) in [(bad.as_str(), Some(1)), (good, Some(0))] {
+        let running = Running::start(kofferctl(&broker, home.path(), &words));
+        let call = gateway.call().await;
+        assert_eq!(call.what(), "card-1/read");
+        assert_eq!(call.params(), json!({"file": {"path": "3f00/0101"}}));
+        let read = json!({"status": "ok", "device": "card-1", "result":
+            {"content": "YWJj", "sha256": digest}});
+        gateway.complete(&call, &read).await;
+        let ended = running.ended().await;
+        assert_eq!(ended.code, code, "{ended:?}");
+        assert_eq!(file.exists(), code == Some(0));
+    }
+    assert_eq!(std::fs::read(&file).unwrap(), b"abc");
+    let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use std::{
 };
 
 use koffer_drivers::card::iso7816::{Command, Response, StatusWord};
+use serde::{Deserialize, Serialize};
 
 /// The root of the files.
 const ROOT: u16 = 0x3F00;
@@ -18,7 +19,8 @@ const TRIES: u8 = 3;
     clippy::struct_excessive_bools,
     reason = "each manner stands for itself, and a card may have any of them"
 )]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Manners {
     /// It takes extended lengths.
     pub extended: bool,

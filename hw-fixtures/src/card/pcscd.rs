@@ -6,88 +6,71 @@
 //! Debian packages: pcscd, vsmartcard-vpcd. Needs root, or a kernel that lets users have
 //! namespaces.
 
+mod home;
+
 use std::{
+    env,
+    ffi::OsString,
     fs, io,
-    net::{Ipv4Addr, TcpListener},
-    os::unix::net::UnixStream,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
 use nix::{
     sys::signal::{Signal, kill},
-    unistd::{Pid, geteuid},
+    unistd::Pid,
 };
 
-const DRIVER: &str = "/usr/lib/pcsc/drivers/serial/libifdvpcd.so";
+pub use home::PcscdHome;
+
 const STARTS_WITHIN: Duration = Duration::from_secs(10);
 
 /// A pcscd; ends with its value.
 #[derive(Debug)]
 pub struct Pcscd {
-    folder: PathBuf,
-    ports: [u16; 2],
+    home: PcscdHome,
     child: Option<Child>,
 }
 
 impl Pcscd {
     /// The socket that a pcscd in `folder` listens on.
     pub fn socket(folder: &Path) -> PathBuf {
-        folder.join("run/pcscd.comm")
+        PcscdHome::socket_in(folder)
     }
 
     /// Starts one that lives in `folder`.
     pub fn start(folder: &Path) -> io::Result<Self> {
-        let mut pcscd = Self {
-            folder: folder.to_owned(),
-            ports: free_ports()?,
-            child: None,
-        };
+        let home = PcscdHome::apart(folder)?;
+        let mut pcscd = Self { home, child: None };
         pcscd.restart()?;
         Ok(pcscd)
     }
 
     /// The TCP ports of its two slots.
     pub fn ports(&self) -> [u16; 2] {
-        self.ports
+        self.home.ports()
     }
 
     /// Starts it again where it was killed; the slots keep their ports.
     pub fn restart(&mut self) -> io::Result<()> {
         self.kill();
-        let (run, conf) = (self.folder.join("run"), self.folder.join("conf"));
-        let _ = fs::remove_dir_all(&run);
-        fs::create_dir_all(&run)?;
-        fs::create_dir_all(&conf)?;
-        let port = self.ports[0];
-        let reader = format!(
-            "FRIENDLYNAME \"Virtual PCD\"\nDEVICENAME /dev/null:{port:#06X}\nLIBPATH {DRIVER}\nCHANNELID {port:#06X}\n"
-        );
-        fs::write(conf.join("vpcd"), reader)?;
-        let log = fs::File::create(self.folder.join("pcscd.log"))?;
-        let mut command = Command::new("unshare");
-        command.arg(if geteuid().is_root() { "-m" } else { "-rm" });
-        command.args([
-            "sh",
-            "-c",
-            "mkdir -p /run/pcscd && mount --bind \"$0\" /run/pcscd && exec pcscd --foreground --config \"$1\"",
-        ]);
+        let mut command = self.home.command()?;
+        let log = fs::File::create(self.home.log())?;
         let child = command
-            .args([&run, &conf])
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()?;
         let child = self.child.insert(child);
-        let (began, socket) = (Instant::now(), Self::socket(&self.folder));
+        let began = Instant::now();
         loop {
-            if UnixStream::connect(&socket).is_ok() {
+            if self.home.answers() {
                 return Ok(());
             }
             if began.elapsed() > STARTS_WITHIN || child.try_wait()?.is_some() {
-                let log = fs::read_to_string(self.folder.join("pcscd.log")).unwrap_or_default();
+                let log = fs::read_to_string(self.home.log()).unwrap_or_default();
                 let hint = "pcscd does not start; are pcscd and vsmartcard-vpcd installed?";
                 return Err(io::Error::other(format!("{hint}\n{log}")));
             }
@@ -122,21 +105,9 @@ impl Drop for Pcscd {
     }
 }
 
-/// Two ports, one behind the other, as vpcd wants them. Not from the range that the kernel hands
-/// out: a connection that lingers there would be in the way of a restart. Each process begins
-/// elsewhere, so that two do not find the same.
-fn free_ports() -> io::Result<[u16; 2]> {
-    const FIRST: u32 = 21_000;
-    const PAIRS: u32 = 5_000;
-    (0..PAIRS)
-        .filter_map(|turn| {
-            let pair = (std::process::id().wrapping_mul(7) + turn) % PAIRS;
-            let port = u16::try_from(FIRST + pair * 2).ok()?;
-            Some([port, port + 1])
-        })
-        .find(|ports| {
-            let free = |port: &u16| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok();
-            ports.iter().all(free)
-        })
-        .ok_or_else(|| io::ErrorKind::AddrInUse.into())
+/// The search path, and where Debian keeps its daemons.
+fn search_path() -> OsString {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let dirs = env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+    env::join_paths(dirs).unwrap_or(path)
 }

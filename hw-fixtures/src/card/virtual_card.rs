@@ -18,6 +18,9 @@ use super::chip::Chip;
 /// vpcd listens as soon as pcscd runs; after a removal it takes the next card within a second.
 const INSERTED_WITHIN: Duration = Duration::from_secs(10);
 
+/// pcscd looks at its slots every 400 ms.
+const SEEN_WITHIN: Duration = Duration::from_secs(5);
+
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mishap {
@@ -55,6 +58,7 @@ struct State {
     armed: Option<Armed>,
     happening: Arc<Notify>,
     log: Vec<[u8; 4]>,
+    powered: bool,
 }
 
 /// A card that can be inserted into one slot.
@@ -72,6 +76,7 @@ impl VirtualCard {
             armed: None,
             happening: Arc::default(),
             log: Vec::new(),
+            powered: false,
         };
         Self {
             state: Arc::new(Mutex::new(state)),
@@ -97,7 +102,9 @@ impl VirtualCard {
                 // The slot let go of the card, or the card was pulled: either way it is out.
                 let _ = serve(&mut line, &state);
                 let _ = line.shutdown(Shutdown::Both);
-                lock(&state).chip.reset();
+                let mut state = lock(&state);
+                state.chip.reset();
+                state.powered = false;
             })?;
         self.plugged = Some((stream, serving));
         Ok(())
@@ -109,6 +116,40 @@ impl VirtualCard {
             let _ = stream.shutdown(Shutdown::Both);
             let _ = serving.join();
         }
+    }
+
+    /// The same, and waits until pcscd has seen it: it powers every card that it finds.
+    pub fn insert_until_seen(&mut self, port: u16) -> io::Result<()> {
+        self.insert(port)?;
+        let began = Instant::now();
+        while !lock(&self.state).powered {
+            if began.elapsed() > INSERTED_WITHIN {
+                let why = "pcscd does not power the card that was inserted";
+                return Err(io::Error::new(io::ErrorKind::TimedOut, why));
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
+    /// Whether it is in a slot that has not let go of it.
+    pub fn is_inserted(&self) -> bool {
+        let plugged = self.plugged.as_ref();
+        plugged.is_some_and(|(_, serving)| !serving.is_finished())
+    }
+
+    /// The same as [`VirtualCard::remove`], once the slot has seen it go: one that comes back
+    /// sooner was never away for pcscd.
+    pub fn remove_until_seen(&mut self) {
+        if let Some((stream, serving)) = &self.plugged {
+            // The slot's next question is not answered any more.
+            let _ = stream.shutdown(Shutdown::Write);
+            let began = Instant::now();
+            while !serving.is_finished() && began.elapsed() < SEEN_WITHIN {
+                thread::sleep(Duration::from_millis(10));
+            }
+        }
+        self.remove();
     }
 
     /// Lets something go wrong once, after so many more commands.
@@ -170,7 +211,11 @@ fn serve(line: &mut TcpStream, state: &Mutex<State>) -> io::Result<()> {
         let message = receive(line)?;
         match message[..] {
             [] => {}
-            [0..=2] => lock(state).chip.reset(),
+            [0..=2] => {
+                let mut state = lock(state);
+                state.chip.reset();
+                state.powered = message[0] != 0;
+            }
             [4] => {
                 let atr = lock(state).chip.atr();
                 send(line, &atr)?;

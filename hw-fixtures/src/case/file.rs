@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use koffer_proto::{ClientId, DeviceId, GatewayId};
 use serde::{Deserialize, Serialize};
 
-use crate::zvt::Profile;
+use super::device::{DeviceEntry, SLOTS};
 
 /// A case: one gateway, its clients and its devices.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -74,59 +74,6 @@ pub enum ClientRole {
     Technician,
     /// Reads.
     Monitor,
-}
-
-/// `[devices.<name>]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DeviceEntry {
-    /// What is simulated.
-    pub simulator: Simulator,
-    /// How it is connected.
-    #[serde(default)]
-    pub line: Line,
-    /// Its TCP port on 127.0.0.1; 0 takes a free one.
-    #[serde(default)]
-    pub port: u16,
-    /// Who prints the receipts.
-    #[serde(default)]
-    pub receipts: Receipts,
-    /// What kind of terminal it is, and its cardholder.
-    #[serde(default)]
-    pub profile: Profile,
-    /// Further keys for kofferd's table of this device, taken as they are.
-    #[serde(default)]
-    pub kofferd: toml::Table,
-}
-
-/// The simulators.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Simulator {
-    /// `sim-zvt`.
-    Zvt,
-}
-
-/// How a simulator is connected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Line {
-    /// Network.
-    #[default]
-    Tcp,
-    /// A pseudo-terminal.
-    Serial,
-}
-
-/// Who prints receipts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Receipts {
-    /// The caller gets lines.
-    #[default]
-    App,
-    /// The terminal's own printer.
-    Terminal,
 }
 
 /// What is wrong with a case file.
@@ -227,26 +174,26 @@ impl CaseFile {
                 id.is_ok_and(|id| !id.is_gateway()),
                 format!("devices.{device} is no name for a device: {name}, and not \"gateway\""),
             );
-            check(
-                entry.line == Line::Tcp || entry.port == 0,
-                format!("devices.{device}.port means nothing on a serial line: remove it"),
-            );
-            for mistake in entry.profile.mistakes() {
-                check(false, format!("devices.{device}.profile.{mistake}"));
+            for mistake in entry.mistakes() {
+                check(false, format!("devices.{device}.{mistake}"));
             }
-            if entry.port != 0 {
+            let port = entry.port();
+            if port != 0 {
                 let field = format!("devices.{device}.port");
-                if let Some(other) = ports.insert(entry.port, field.clone()) {
+                if let Some(other) = ports.insert(port, field.clone()) {
                     check(
                         false,
-                        format!(
-                            "{field} = {} is also {other}: choose another, or 0",
-                            entry.port
-                        ),
+                        format!("{field} = {port} is also {other}: choose another, or 0"),
                     );
                 }
             }
         }
+        let cards = self.devices.values();
+        let cards = cards.filter(|entry| matches!(entry, DeviceEntry::Card(_)));
+        check(
+            cards.count() <= SLOTS,
+            format!("devices: a case has at most {SLOTS} card terminals; remove the others"),
+        );
         for (role, devices) in &self.roles {
             for device in devices {
                 check(
@@ -295,6 +242,18 @@ mod tests {
             line = "serial"
             port = 1
             profile = { password = "12" }
+            [devices.printer]
+            simulator = "ippeveprinter"
+            port = 4711
+            [devices.card-1]
+            simulator = "card"
+            pin = "12x4"
+            application = "a000"
+            files = { "1" = { text = "x" }, "0102" = { text = "longer", bytes = 3 }, "0103" = {} }
+            [devices.card-2]
+            simulator = "card"
+            [devices.card-3]
+            simulator = "card"
             [roles]
             till = ["other"]
             "#,
@@ -309,6 +268,13 @@ mod tests {
             "devices.gateway.port = 4711 is also case.port",
             "devices.serial.port means nothing",
             "devices.serial.profile.password: write six digits",
+            "devices.printer.port = 4711 is also devices.gateway.port",
+            "devices.card-1.pin: write",
+            "devices.card-1.application: write",
+            "devices.card-1.files.1: write four",
+            "devices.card-1.files.0102.bytes: write at least 1, and the 6",
+            "devices.card-1.files.0103.bytes: write at least 1",
+            "at most 2 card terminals",
             "roles.till names \"other\"",
         ] {
             assert!(error.contains(named), "{named} in:\n{error}");
@@ -317,6 +283,14 @@ mod tests {
             ("[case]\ngateway = \"a\"\ncolour = 1", "colour"),
             ("[case]\n", "gateway"),
             ("[case]\ngateway = \"a\"\nbroker = \"rabbit\"", "rabbit"),
+            (
+                "[case]\ngateway = \"a\"\n[devices.b]\nsimulator = \"fax\"",
+                "fax",
+            ),
+            (
+                "[case]\ngateway = \"a\"\n[devices.b]\nsimulator = \"card\"\nsheets = 1",
+                "sheets",
+            ),
         ] {
             let error = parse(text).unwrap_err().to_string();
             assert!(

@@ -6,7 +6,8 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use super::access::ClientAccess;
-use super::file::{BrokerKind, CaseFile, ClientRole, KOFFERD, Receipts, Simulator};
+use super::device::{DeviceEntry, Receipts};
+use super::file::{BrokerKind, CaseFile, ClientRole, KOFFERD};
 
 fn text(value: impl Into<String>) -> Value {
     Value::String(value.into())
@@ -29,7 +30,7 @@ pub(super) fn configuration(
     port: u16,
     secrets: &Path,
     clients: &BTreeMap<String, ClientAccess>,
-    addresses: &BTreeMap<String, String>,
+    places: &BTreeMap<String, String>,
 ) -> Table {
     let broker = format!("127.0.0.1:{port}");
     let mqtt = match case.case.broker {
@@ -56,7 +57,7 @@ pub(super) fn configuration(
         ),
         ("mqtt", Value::Table(mqtt)),
         ("clients", Value::Table(client_tables(case, clients))),
-        ("devices", Value::Table(device_tables(case, addresses))),
+        ("devices", Value::Table(device_tables(case, places))),
     ]);
     if !case.roles.is_empty() {
         let roles = case.roles.iter().map(|(role, devices)| {
@@ -99,24 +100,34 @@ fn client_tables(case: &CaseFile, clients: &BTreeMap<String, ClientAccess>) -> T
     tables.collect()
 }
 
-fn device_tables(case: &CaseFile, addresses: &BTreeMap<String, String>) -> Table {
+fn device_tables(case: &CaseFile, places: &BTreeMap<String, String>) -> Table {
     let tables = case.devices.iter().map(|(name, entry)| {
-        let receipts = match entry.receipts {
-            Receipts::App => "app",
-            Receipts::Terminal => "terminal",
+        let place = || text(places.get(name).cloned().unwrap_or_default());
+        let (mut device, more) = match entry {
+            DeviceEntry::Zvt(terminal) => {
+                let receipts = match terminal.receipts {
+                    Receipts::App => "app",
+                    Receipts::Terminal => "terminal",
+                };
+                let device = table([
+                    ("driver", text("zvt")),
+                    ("address", place()),
+                    ("password", text(&terminal.profile.password)),
+                    ("currency", text("EUR")),
+                    ("receipts", text(receipts)),
+                ]);
+                (device, &terminal.kofferd)
+            }
+            DeviceEntry::Ippeveprinter(printer) => {
+                let device = table([("driver", text("ipp")), ("address", place())]);
+                (device, &printer.kofferd)
+            }
+            DeviceEntry::Card(card) => {
+                let device = table([("driver", text("pcsc")), ("reader", place())]);
+                (device, &card.kofferd)
+            }
         };
-        let Simulator::Zvt = entry.simulator;
-        let mut device = table([
-            ("driver", text("zvt")),
-            (
-                "address",
-                text(addresses.get(name).cloned().unwrap_or_default()),
-            ),
-            ("password", text(&entry.profile.password)),
-            ("currency", text("EUR")),
-            ("receipts", text(receipts)),
-        ]);
-        device.extend(entry.kofferd.clone());
+        device.extend(more.clone());
         (name.clone(), Value::Table(device))
     });
     tables.collect()

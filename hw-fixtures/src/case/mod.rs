@@ -4,18 +4,23 @@
 //! The program `virtual-case` and the end-to-end tests use the same code.
 
 mod access;
+mod card_terminal;
+mod device;
 mod file;
 mod gateway;
 mod mosquitto;
+mod printer;
 mod process;
 mod raised;
 mod ready;
 mod start;
+mod terminal;
 
 pub use access::ClientAccess;
-pub use file::{
-    BrokerKind, CaseFile, CaseFileError, CaseSection, ClientEntry, ClientRole, DeviceEntry, Line,
-    Receipts, Simulator,
-};
+pub use card_terminal::CaseCardTerminal;
+pub use device::{CardEntry, CardFile, DeviceEntry, Line, PrinterEntry, Receipts, TerminalEntry};
+pub use file::{BrokerKind, CaseFile, CaseFileError, CaseSection, ClientEntry, ClientRole};
+pub use printer::CasePrinter;
 pub use process::Death;
-pub use raised::{Case, CaseError, CaseOptions, CaseTerminal};
+pub use raised::{Case, CaseError, CaseOptions};
+pub use terminal::CaseTerminal;

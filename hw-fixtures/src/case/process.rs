@@ -49,7 +49,12 @@ pub(super) struct Launch {
 
 impl Launch {
     pub(super) fn new(name: &str, program: &Path, dir: &Path) -> Self {
-        let mut command = Command::new(program);
+        Self::of(name, std::process::Command::new(program), dir)
+    }
+
+    /// A command that is put together elsewhere.
+    pub(super) fn of(name: &str, command: std::process::Command, dir: &Path) -> Self {
+        let mut command = Command::from(command);
         // Overrides meant for the machine's own gateway are not meant for a case.
         for (key, _) in std::env::vars_os() {
             if key.as_encoded_bytes().starts_with(b"KOFFER__") {

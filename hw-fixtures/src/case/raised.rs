@@ -10,14 +10,18 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::access::{ClientAccess, password_file};
+use super::card_terminal::{CardService, CaseCardTerminal};
 use super::file::{CaseFile, KOFFERD};
+use super::printer::CasePrinter;
 use super::process::{Death, Process};
 use super::ready::NotifySocket;
 use super::start::free_port;
-use crate::zvt::{Ledger, LedgerError, TerminalControl};
+use super::terminal::CaseTerminal;
+use crate::card::virtual_card::VirtualCard;
 
 /// A case has a handful of processes, and each dies once.
 const DEATHS: usize = 64;
+
 /// How to raise a case.
 #[derive(Debug, Clone)]
 pub struct CaseOptions {
@@ -83,28 +87,9 @@ pub enum CaseError {
         /// The end of its log.
         log: String,
     },
-    /// There is no such terminal.
-    #[error("the case has no terminal \"{0}\"")]
-    NoTerminal(String),
-}
-
-/// A terminal of a raised case.
-#[derive(Debug)]
-pub struct CaseTerminal {
-    /// Steers it; the address changes when it is started again.
-    pub control: TerminalControl,
-    /// Its ledger.
-    pub ledger: PathBuf,
-    /// As in kofferd's configuration.
-    pub address: String,
-    pub(super) process: Process,
-}
-
-impl CaseTerminal {
-    /// The ledger as it is on disk, also while the simulator is dead. Blocks.
-    pub fn read_ledger(&self) -> Result<Ledger, LedgerError> {
-        Ledger::read(&self.ledger)
-    }
+    /// There is no such device.
+    #[error("the case has no {0} \"{1}\"")]
+    NoDevice(&'static str, String),
 }
 
 /// A raised case. Dropping it kills its processes; [`Case::stop`] ends them in order.
@@ -116,14 +101,19 @@ pub struct Case {
     pub broker: SocketAddr,
     /// How clients connect.
     pub clients: BTreeMap<String, ClientAccess>,
-    /// The simulated terminals.
+    /// The payment terminals.
     pub terminals: BTreeMap<String, CaseTerminal>,
+    /// The document printers.
+    pub printers: BTreeMap<String, CasePrinter>,
+    /// The card terminals. Before pcscd: who removes a card waits for nobody.
+    pub card_terminals: BTreeMap<String, CaseCardTerminal>,
     pub(super) options: CaseOptions,
     pub(super) dir: PathBuf,
     deaths: mpsc::Receiver<Death>,
     pub(super) report: mpsc::Sender<Death>,
     pub(super) notify: NotifySocket,
     pub(super) mosquitto: Option<Process>,
+    pub(super) pcscd: Option<CardService>,
     pub(super) kofferd: Option<Process>,
     /// Last, so that it is removed when nobody writes to it any more.
     _temporary: Option<tempfile::TempDir>,
@@ -189,12 +179,15 @@ impl Case {
             broker: SocketAddr::from(([127, 0, 0, 1], port)),
             clients,
             terminals: BTreeMap::new(),
+            printers: BTreeMap::new(),
+            card_terminals: BTreeMap::new(),
             notify: NotifySocket::bind(&dir.join("notify.sock")).map_err(cannot("notify.sock"))?,
             options,
             dir,
             deaths,
             report,
             mosquitto: None,
+            pcscd: None,
             kofferd: None,
             _temporary: temporary,
         })
@@ -224,23 +217,20 @@ impl Case {
     pub fn describe(&self) -> Value {
         let clients = self.clients.iter().map(|(name, access)| {
             let shown = json!({"role": access.role, "password_file": access.password_file});
-            (name.clone(), shown)
+            (name, shown)
         });
-        let terminals = self.terminals.iter().map(|(name, terminal)| {
-            let shown = json!({
-                "address": terminal.address,
-                "control": terminal.control.client().endpoint().to_string(),
-                "ledger": terminal.ledger,
-                "pid": terminal.process.pid(),
-            });
-            (name.clone(), shown)
-        });
+        let terminals = self.terminals.iter();
+        let printers = self.printers.iter();
+        let readers = self.card_terminals.iter();
         json!({
             "gateway": self.file.case.gateway,
             "broker": self.broker.to_string(),
             "mosquitto_pid": self.mosquitto_pid(),
-            "clients": clients.collect::<serde_json::Map<_, _>>(),
-            "terminals": terminals.collect::<serde_json::Map<_, _>>(),
+            "clients": named(clients),
+            "terminals": named(terminals.map(|(name, it)| (name, it.describe()))),
+            "printers": named(printers.map(|(name, it)| (name, it.describe()))),
+            "card_terminals": named(readers.map(|(name, it)| (name, it.describe()))),
+            "pcscd_pid": self.pcscd_pid(),
             "kofferd": {
                 "pid": self.kofferd_pid(),
                 "config": self.dir.join("kofferd.toml"),
@@ -271,22 +261,6 @@ impl Case {
         self.start_kofferd().await
     }
 
-    /// Kills a terminal (SIGKILL) and waits until it is gone. Its ledger stays.
-    pub async fn kill_terminal(&mut self, name: &str) -> Result<(), CaseError> {
-        let terminal = self.terminals.get(name);
-        let terminal = terminal.ok_or_else(|| CaseError::NoTerminal(name.to_owned()))?;
-        terminal.process.kill().await;
-        Ok(())
-    }
-
-    /// Starts a terminal again at its address and with its ledger, after killing the one that runs.
-    pub async fn restart_terminal(&mut self, name: &str) -> Result<(), CaseError> {
-        self.kill_terminal(name).await?;
-        let again = self.start_terminal(name).await?;
-        self.terminals.insert(name.to_owned(), again);
-        Ok(())
-    }
-
     /// The next process that ends without having been asked to.
     pub async fn death(&mut self) -> Death {
         match self.deaths.recv().await {
@@ -299,6 +273,16 @@ impl Case {
     /// Ends everything in reverse order, each by SIGTERM and after the grace by SIGKILL.
     pub async fn stop(mut self) {
         self.stop_kofferd().await;
+        for terminal in self.card_terminals.values() {
+            terminal.with_card(VirtualCard::remove);
+        }
+        if let Some(service) = self.pcscd.take() {
+            service.process.stop(self.options.grace).await;
+        }
+        for (_, printer) in std::mem::take(&mut self.printers).into_iter().rev() {
+            printer.process.stop(self.options.grace).await;
+            printer.bus.stop(self.options.grace).await;
+        }
         for (_, terminal) in std::mem::take(&mut self.terminals).into_iter().rev() {
             terminal.process.stop(self.options.grace).await;
         }
@@ -306,4 +290,8 @@ impl Case {
             process.stop(self.options.grace).await;
         }
     }
+}
+
+fn named<'a>(entries: impl Iterator<Item = (&'a String, Value)>) -> Value {
+    entries.map(|(name, value)| (name.clone(), value)).collect()
 }

@@ -1,25 +1,22 @@
 //! Starting the parts of a case, in order.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::access::{read_password, write_private};
-use super::file::{BrokerKind, ClientRole, KOFFERD, Line};
+use super::device::DeviceEntry;
+use super::file::{BrokerKind, ClientRole, KOFFERD};
 use super::process::{Launch, Process, tail};
-use super::raised::{Case, CaseError, CaseTerminal, cannot};
+use super::raised::{Case, CaseError, cannot};
 use super::ready::{Watcher, devices_ready};
 use super::{gateway, mosquitto};
-use crate::control::Endpoint;
-use crate::zvt::TerminalControl;
 
-/// Between two attempts to reach a broker that is starting.
+/// Between two attempts to reach a process that is starting.
 const RETRY: Duration = Duration::from_millis(20);
 
 /// Between the end of a process's output and its own.
@@ -30,11 +27,22 @@ impl Case {
         if self.file.case.broker == BrokerKind::Mosquitto {
             self.start_mosquitto().await?;
         }
-        let names: Vec<String> = self.file.devices.keys().cloned().collect();
-        for name in names {
-            let terminal = self.start_terminal(&name).await?;
-            self.terminals.insert(name, terminal);
+        let devices: Vec<_> = self.file.devices.clone().into_iter().collect();
+        for (name, entry) in devices {
+            match entry {
+                DeviceEntry::Zvt(_) => {
+                    let terminal = self.start_terminal(&name).await?;
+                    self.terminals.insert(name, terminal);
+                }
+                DeviceEntry::Ippeveprinter(_) => {
+                    let printer = self.start_printer(&name).await?;
+                    self.printers.insert(name, printer);
+                }
+                // All of them at once.
+                DeviceEntry::Card(_) => {}
+            }
         }
+        self.start_cards().await?;
         self.start_kofferd().await
     }
 
@@ -56,104 +64,32 @@ impl Case {
             .map_err(cannot("mosquitto"))?;
         let launch = Launch::new("mosquitto", &mosquitto::program(), &self.dir)
             .args(["-c".as_ref(), config.as_os_str()]);
-        let log = launch.log.clone();
-        let (process, _) = launch
-            .start(self.report.clone(), false)
-            .map_err(|error| cannot("mosquitto")(mosquitto::missing("mosquitto", &error)))?;
         let address = self.broker;
-        let listens = async {
-            let deadline = Instant::now() + self.options.start_limit;
-            while Instant::now() < deadline {
-                if TcpStream::connect(address).await.is_ok() {
-                    return Ok(());
-                }
-                sleep(RETRY).await;
-            }
-            Err(io::Error::other("it does not listen"))
-        };
-        self.await_start("mosquitto", &log, &process, listens)
-            .await?;
-        self.mosquitto = Some(process);
+        let listens = until(move || TcpStream::connect(address).is_ok());
+        self.mosquitto = Some(self.up(launch, listens).await?);
         Ok(())
-    }
-
-    pub(super) async fn start_terminal(&self, name: &str) -> Result<CaseTerminal, CaseError> {
-        let Some(entry) = self.file.devices.get(name) else {
-            return Err(CaseError::NoTerminal(name.to_owned()));
-        };
-        let program = program("sim-zvt", self.options.sim_zvt.as_ref())?;
-        let profile_path = self.dir.join(format!("{name}.profile.toml"));
-        let profile = toml::to_string(&entry.profile)
-            .map_err(|error| cannot(name)(io::Error::other(error)))?;
-        write_private(&profile_path, &profile).map_err(cannot(name))?;
-        let ledger = self.dir.join(format!("{name}.ledger.jsonl"));
-        let mut launch = Launch::new(name, &program, &self.dir)
-            .args(["--ledger".as_ref(), ledger.as_os_str()])
-            .args(["--profile".as_ref(), profile_path.as_os_str()]);
-        launch = match (entry.line, self.terminals.get(name)) {
-            (Line::Serial, _) => {
-                let link = self.dir.join(format!("{name}.tty"));
-                launch.args(["--pty".as_ref(), "--link".as_ref(), link.as_os_str()])
-            }
-            // Where kofferd looks for it.
-            (Line::Tcp, Some(before)) => {
-                let address = before.address.strip_prefix("tcp://");
-                launch.args(["--tcp", address.unwrap_or(&before.address)])
-            }
-            (Line::Tcp, None) => launch.args(["--tcp", &format!("127.0.0.1:{}", entry.port)]),
-        };
-        let log = launch.log.clone();
-        let (process, stdout) = launch
-            .start(self.report.clone(), true)
-            .map_err(cannot(name))?;
-        let first_line = async {
-            let stdout = stdout.ok_or_else(|| io::Error::other("no output"))?;
-            let line = BufReader::new(stdout).lines().next_line().await?;
-            let line = line.ok_or_else(|| io::Error::other("no first line"))?;
-            Ok(serde_json::from_str::<Value>(&line)?)
-        };
-        let ready = self.await_start(name, &log, &process, first_line).await?;
-        let told = |key: &str| {
-            let text = ready.get(key).and_then(Value::as_str);
-            text.unwrap_or_default().to_owned()
-        };
-        let endpoint: Endpoint = told("control")
-            .parse()
-            .map_err(|error| cannot(name)(io::Error::other(error)))?;
-        Ok(CaseTerminal {
-            control: TerminalControl::new(endpoint),
-            address: told("address"),
-            ledger,
-            process,
-        })
     }
 
     pub(super) async fn start_kofferd(&mut self) -> Result<(), CaseError> {
         let program = program("kofferd", self.options.kofferd.as_ref())?;
         let config = self.dir.join("kofferd.toml");
-        let addresses = self
-            .terminals
-            .iter()
-            .map(|(name, terminal)| {
-                let serial = terminal.address.starts_with("serial://");
-                let settings = if serial { "?baud=9600" } else { "" };
-                (name.clone(), format!("{}{settings}", terminal.address))
-            })
-            .collect();
         let table = gateway::configuration(
             &self.file,
             self.broker.port(),
             &self.dir.join("secrets"),
             &self.clients,
-            &addresses,
+            &self.places(),
         );
         write_private(&config, &table.to_string()).map_err(cannot("kofferd.toml"))?;
         let state = self.dir.join("state");
         std::fs::create_dir_all(&state).map_err(cannot("state"))?;
-        let launch = Launch::new("kofferd", &program, &self.dir)
+        let mut launch = Launch::new("kofferd", &program, &self.dir)
             .args(["--config".as_ref(), config.as_os_str()])
             .env("NOTIFY_SOCKET", self.dir.join("notify.sock"))
             .env("STATE_DIRECTORY", &state);
+        if let Some(service) = &self.pcscd {
+            launch = launch.env("PCSCLITE_CSOCK_NAME", service.home.socket());
+        }
         let log = launch.log.clone();
         let (process, _) = launch
             .start(self.report.clone(), false)
@@ -169,6 +105,18 @@ impl Case {
         // Kept also if it is not ready: it is ended with the others.
         self.kofferd = Some(process);
         started
+    }
+
+    /// Where kofferd finds each device: its address, or its reader.
+    fn places(&self) -> BTreeMap<String, String> {
+        let terminals = self.terminals.iter();
+        let printers = self.printers.iter();
+        let readers = self.card_terminals.iter();
+        terminals
+            .map(|(name, terminal)| (name.clone(), terminal.configured_address()))
+            .chain(printers.map(|(name, printer)| (name.clone(), printer.home.uri())))
+            .chain(readers.map(|(name, terminal)| (name.clone(), terminal.reader.to_owned())))
+            .collect()
     }
 
     /// Resolves when every device has been `ready`.
@@ -191,8 +139,22 @@ impl Case {
         devices_ready(watcher, &devices).await
     }
 
+    /// Starts a process and waits until it is up.
+    pub(super) async fn up(
+        &self,
+        launch: Launch,
+        ready: impl Future<Output = io::Result<()>>,
+    ) -> Result<Process, CaseError> {
+        let (name, log) = (launch.name.clone(), launch.log.clone());
+        let (process, _) = launch
+            .start(self.report.clone(), false)
+            .map_err(cannot(&name))?;
+        self.await_start(&name, &log, &process, ready).await?;
+        Ok(process)
+    }
+
     /// Waits until a process is ready, has ended, or has taken too long.
-    async fn await_start<T>(
+    pub(super) async fn await_start<T>(
         &self,
         name: &str,
         log: &Path,
@@ -227,13 +189,21 @@ impl Case {
     }
 }
 
+/// Resolves when it is so; asks again and again, for as long as somebody waits.
+pub(super) async fn until(so: impl Fn() -> bool) -> io::Result<()> {
+    while !so() {
+        sleep(RETRY).await;
+    }
+    Ok(())
+}
+
 /// A port that nobody uses now.
 pub(super) fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
 /// A program of this workspace: the given one, or next to the running one (tests run in `deps`).
-fn program(name: &'static str, given: Option<&PathBuf>) -> Result<PathBuf, CaseError> {
+pub(super) fn program(name: &'static str, given: Option<&PathBuf>) -> Result<PathBuf, CaseError> {
     let own = std::env::current_exe().unwrap_or_default();
     let mut dirs = own.ancestors().skip(1).take(2).map(|dir| dir.join(name));
     let first = own.with_file_name(name);

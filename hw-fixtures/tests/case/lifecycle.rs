@@ -3,9 +3,10 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use koffer_fixtures::case::{Case, CaseError, CaseFile, CaseOptions};
+use koffer_fixtures::control::ControlClient;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
@@ -38,6 +39,11 @@ fn case(broker: &str, manner: &str) -> CaseFile {
         [devices]
         ec-terminal = {{ simulator = "zvt" }}
         ec-serial = {{ simulator = "zvt", line = "serial" }}
+        forms-printer-1 = {{ simulator = "ippeveprinter" }}
+        forms-printer-2 = {{ simulator = "ippeveprinter", sheets = 0 }}
+        [devices.card-terminal]
+        simulator = "card"
+        files = {{ "0101" = {{ text = "before" }} }}
         [kofferd.log]
         filter = "{manner}"
         "#
@@ -47,9 +53,12 @@ fn case(broker: &str, manner: &str) -> CaseFile {
 
 fn pids(case: &Case) -> Vec<i32> {
     let described = case.describe();
-    let terminals = described["terminals"].as_object().unwrap().values();
+    let devices = |kind: &str| described[kind].as_object().unwrap().values();
     let pid = |value: &Value| i32::try_from(value.as_i64().unwrap()).unwrap();
-    let mut pids: Vec<i32> = terminals.map(|terminal| pid(&terminal["pid"])).collect();
+    let mut pids = vec![pid(&described["pcscd_pid"])];
+    pids.extend(devices("terminals").map(|terminal| pid(&terminal["pid"])));
+    let printers = devices("printers").flat_map(|printer| [&printer["pid"], &printer["bus_pid"]]);
+    pids.extend(printers.map(pid));
     pids.extend(case.kofferd_pid());
     pids.extend(case.mosquitto_pid());
     pids
@@ -69,7 +78,7 @@ async fn a_case_is_raised_on_mosquitto_with_its_devices_ready_and_leaves_nothing
         .await
         .unwrap();
     let pids = pids(&case);
-    assert_eq!(pids.len(), 4);
+    assert_eq!(pids.len(), 9);
     assert!(pids.iter().all(|pid| lives(*pid)));
     for terminal in case.terminals.values() {
         assert_eq!(
@@ -158,9 +167,62 @@ async fn parts_are_killed_and_started_again_at_the_same_place_with_the_same_ledg
         let ledger = case.terminals[name].control.ledger().await.unwrap();
         assert!(ledger.entries().len() > entries);
     }
+    let printer = "forms-printer-1";
+    let uri = case.printers[printer].home.uri();
+    case.kill_printer(printer).await.unwrap();
+    assert!(!case.printers[printer].home.printer_answers());
+    case.restart_printer(printer).await.unwrap();
+    let home = &case.printers[printer].home;
+    assert!(home.printer_answers() && home.uri() == uri);
+
+    let pcscd = case.pcscd_pid().unwrap();
+    case.kill_pcscd().await;
+    assert!(!lives(pcscd));
+    case.restart_pcscd().await.unwrap();
+    assert_ne!(case.pcscd_pid(), Some(pcscd));
+    let terminal = &case.card_terminals["card-terminal"];
+    assert!(terminal.with_card(|card| card.is_inserted()));
+
     let unknown = case.kill_terminal("other").await.unwrap_err();
-    assert!(matches!(unknown, CaseError::NoTerminal(_)));
+    assert!(matches!(unknown, CaseError::NoDevice(..)));
     case.stop().await;
+}
+
+#[tokio::test]
+async fn a_card_goes_in_and_out_by_its_control_channel_and_its_files_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let raise = || async {
+        let options = CaseOptions {
+            dir: Some(dir.path().to_owned()),
+            ..options()
+        };
+        let case = case("embedded", "info");
+        Case::raise(&case, options).await.unwrap()
+    };
+    let raised = raise().await;
+    let described = raised.describe();
+    let endpoint = described["card_terminals"]["card-terminal"]["control"].as_str();
+    let control = ControlClient::new(endpoint.unwrap().parse().unwrap());
+    for (verb, inserted) in [("status", true), ("remove", false), ("insert", true)] {
+        let status = control.request(verb, json!({})).await.unwrap();
+        assert_eq!(status["inserted"], inserted, "{verb}");
+    }
+    let terminal = &raised.card_terminals["card-terminal"];
+    assert_eq!(terminal.reader, "Virtual PCD 00 00");
+    terminal.with_card(|card| {
+        card.with_chip(|chip| {
+            chip.answer(&[0x00, 0xA4, 0x00, 0x0C, 0x02, 0x01, 0x01]);
+            let update = [&[0x00, 0xD6, 0x00, 0x00, 0x05][..], b"after"].concat();
+            assert_eq!(chip.answer(&update), [0x90, 0x00]);
+        });
+    });
+    let kept = std::fs::read(terminal.files.join("0101.bin")).unwrap();
+    assert_eq!(kept, b"aftere");
+    raised.stop().await;
+    let again = raise().await;
+    let holds = again.card_terminals["card-terminal"].with_card(|card| card.file(0x0101));
+    assert_eq!(holds, kept);
+    again.stop().await;
 }
 
 #[tokio::test]

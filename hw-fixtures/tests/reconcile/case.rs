@@ -1,6 +1,6 @@
 //! One interrupted call, and whether what was found out is true.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{path::Path, time::Duration};
 
 use koffer_drivers::{
     Call, CallControl, Driver, Finished, Reconciled, call,
@@ -16,7 +16,7 @@ use koffer_proto::{
         EndOfDayParams, PayParams, RefundParams, Response as Paid, ReverseParams, Transaction,
     },
 };
-use tokio::time::Instant;
+use tokio::{sync::Semaphore, time::Instant};
 
 use crate::{
     line::{End, Line, Toward},
@@ -26,6 +26,8 @@ use crate::{
 pub(crate) const CENTS: u64 = 3780;
 /// What the terminal booked before, and what is reversed.
 const EARLIER: u64 = 1010;
+/// Safely less than what the driver takes for the least that a payment by hand needs.
+const SOON: Duration = Duration::from_secs(8);
 /// Tries to find out; a terminal in the middle of something takes a few.
 const TRIES: u32 = 30;
 
@@ -79,6 +81,8 @@ pub(crate) struct Case {
     pub(crate) receipts: ReceiptsTo,
     pub(crate) trouble: Trouble,
     pub(crate) meanwhile: Meanwhile,
+    /// On a serial line, which nothing cuts here.
+    pub(crate) serial: bool,
 }
 
 /// What came of it.
@@ -90,6 +94,8 @@ pub(crate) enum Found {
     NotDone,
     /// With this keyword.
     Undecided(String),
+    /// Rightly left open, because this machine took longer to ask than a payment by hand takes.
+    TooSlow,
 }
 
 /// A terminal that does not dawdle.
@@ -97,7 +103,6 @@ pub(crate) fn brisk() -> Profile {
     Profile {
         first_receipt: 230,
         first_trace: 1076,
-        ack_timeout_ms: 300,
         cardholder: Cardholder {
             inserts_after_ms: 0,
             pin_after_ms: 0,
@@ -173,16 +178,16 @@ impl FirstBooking for Ledger {
     }
 }
 
-fn tcp(terminal: &Terminal) -> SocketAddr {
+fn endpoint(terminal: &Terminal) -> String {
     match &terminal.address {
-        Address::Tcp(address) => *address,
-        Address::Serial(_) => panic!("a terminal on TCP"),
+        Address::Tcp(address) => format!("tcp://{address}"),
+        Address::Serial(path) => format!("serial://{}?baud=115200", path.display()),
     }
 }
 
-fn a_driver(address: SocketAddr, receipts: ReceiptsTo) -> Box<dyn Driver> {
+fn a_driver(endpoint: &str, receipts: ReceiptsTo) -> Box<dyn Driver> {
     driver(ZvtConfig {
-        endpoint: format!("tcp://{address}").parse().unwrap(),
+        endpoint: endpoint.parse().unwrap(),
         password: "000000".parse().unwrap(),
         currency: koffer_proto::Currency::EUR,
         receipts,
@@ -212,10 +217,14 @@ async fn run(driver: &mut dyn Driver, request: Request, record: &Record) -> Fini
 
 impl Case {
     async fn start(&self, dir: &Path) -> Terminal {
-        let config = TerminalConfig {
-            profile: self.profile.clone(),
-            ..TerminalConfig::tcp(dir.join("ledger.jsonl"))
+        let ledger = dir.join("ledger.jsonl");
+        let config = if self.serial {
+            TerminalConfig::serial(ledger)
+        } else {
+            TerminalConfig::tcp(ledger)
         };
+        let profile = self.profile.clone();
+        let config = TerminalConfig { profile, ..config };
         let terminal = Terminal::start(config).await.unwrap();
         // What was before: one payment of the day.
         let pay = ByHand::Pay {
@@ -225,12 +234,15 @@ impl Case {
         terminal
     }
 
-    /// Plays it, and fails where the ledger says otherwise.
-    pub(crate) async fn play(&self) -> Found {
+    /// Plays it, and fails where the ledger says otherwise. Few hold a `turn` at once, so that
+    /// on a busy machine the question follows the interruption soon.
+    pub(crate) async fn play(&self, turn: &Semaphore) -> Found {
+        let turn = turn.acquire().await.unwrap();
         let dir = tempfile::tempdir().unwrap();
         let terminal = self.start(dir.path()).await;
         let before = terminal.control.ledger().await.unwrap();
         let (record, finished) = self.interrupt(&terminal).await;
+        let interrupted_at = Instant::now();
         let begun = record.started();
         let (known, claimed) = match finished.map(|finished| finished.outcome) {
             Some(Outcome::Ok(_)) => (true, true),
@@ -246,9 +258,27 @@ impl Case {
         let restarted = matches!(self.trouble, Trouble::Killed(_) | Trouble::KilledAt(_))
             || matches!(self.meanwhile, Meanwhile::Hands(_));
         let interrupted = record.interrupted(self.operation.spec(), restarted);
-        let found = self.ask(&terminal, &interrupted).await;
+        let mut driver = a_driver(&endpoint(&terminal), self.receipts);
+        let opened = driver.open().await;
+        drop(turn);
+        let late = interrupted_at.elapsed() > SOON;
+        let first = match opened {
+            Ok(_) => driver.reconcile(&interrupted).await,
+            Err(fault) => Reconciled::Lost(fault),
+        };
+        drop(driver);
+        let (found, late) = match first {
+            Reconciled::Lost(_) => {
+                let found = self.ask(&terminal, &interrupted).await;
+                (found, interrupted_at.elapsed() > SOON)
+            }
+            found => (found, late),
+        };
         let after = at_rest(&terminal).await;
-        self.judge(found, &before, &after)
+        match self.judge(found, &before, &after) {
+            Found::Undecided(why) if why == "one-like-it" && late && !restarted => Found::TooSlow,
+            found => found,
+        }
     }
 
     /// The call, until it ends or its process dies.
@@ -263,14 +293,16 @@ impl Case {
             Trouble::DiskFull => Record::full(),
             _ => Record::default(),
         };
-        let line = Line::to(tcp(terminal), end, hangs_up).await;
-        let mut driver = a_driver(line.address, self.receipts);
-        let reached = Arc::clone(&line.reached);
+        let line = Self::line(terminal, end, hangs_up).await;
+        let through = line
+            .as_ref()
+            .map_or_else(|| endpoint(terminal), Line::endpoint);
+        let mut driver = a_driver(&through, self.receipts);
         let dies = async {
-            if hangs_up {
-                std::future::pending::<()>().await;
+            match &line {
+                Some(line) if !hangs_up => line.reached.notified().await,
+                _ => std::future::pending().await,
             }
-            reached.notified().await;
         };
         let request = self.operation.request(self.profile.first_receipt);
         let finished = tokio::select! {
@@ -280,8 +312,17 @@ impl Case {
             finished = run(&mut *driver, request, &record) => Some(finished),
         };
         drop(driver);
-        line.cut().await;
+        if let Some(line) = line {
+            line.cut().await;
+        }
         (record, finished)
+    }
+
+    async fn line(terminal: &Terminal, end: Option<End>, hangs_up: bool) -> Option<Line> {
+        match &terminal.address {
+            Address::Tcp(address) => Some(Line::to(*address, end, hangs_up).await),
+            Address::Serial(_) => None,
+        }
     }
 
     async fn pass_time(&self, terminal: &Terminal) {
@@ -311,7 +352,7 @@ impl Case {
         interrupted: &koffer_drivers::Interrupted,
     ) -> Reconciled {
         for _ in 0..TRIES {
-            let mut driver = a_driver(tcp(terminal), self.receipts);
+            let mut driver = a_driver(&endpoint(terminal), self.receipts);
             let found = match driver.open().await {
                 Ok(_) => driver.reconcile(interrupted).await,
                 Err(fault) => Reconciled::Lost(fault),
@@ -374,16 +415,20 @@ impl Case {
         let dir = tempfile::tempdir().unwrap();
         let terminal = self.start(dir.path()).await;
         let record = Record::default();
-        let line = Line::to(tcp(&terminal), None, false).await;
-        let mut driver = a_driver(line.address, self.receipts);
+        let line = Self::line(&terminal, None, false).await;
+        let through = line
+            .as_ref()
+            .map_or_else(|| endpoint(&terminal), Line::endpoint);
+        let mut driver = a_driver(&through, self.receipts);
         let request = self.operation.request(self.profile.first_receipt);
         let finished = run(&mut *driver, request, &record).await;
         assert!(
             self.profile.cardholder.host_result != 0 || matches!(finished.outcome, Outcome::Ok(_)),
             "{finished:?}"
         );
-        let passed = [line.passed(Toward::Terminal), line.passed(Toward::Driver)];
-        (passed, record.writes())
+        let passed = |toward| line.as_ref().map_or(0, |line| line.passed(toward));
+        let bytes = [passed(Toward::Terminal), passed(Toward::Driver)];
+        (bytes, record.writes())
     }
 }
 

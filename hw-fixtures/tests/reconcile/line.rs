@@ -32,7 +32,7 @@ pub(crate) struct End {
 /// A line with an end. Its connections are gone with it.
 #[derive(Debug)]
 pub(crate) struct Line {
-    pub(crate) address: SocketAddr,
+    address: SocketAddr,
     /// Called when the end is reached.
     pub(crate) reached: Arc<Notify>,
     counted: Arc<[AtomicU64; 2]>,
@@ -75,6 +75,11 @@ impl Line {
             close,
             tasks,
         }
+    }
+
+    /// The driver's end.
+    pub(crate) fn endpoint(&self) -> String {
+        format!("tcp://{}", self.address)
     }
 
     /// Bytes that passed.

@@ -1,6 +1,6 @@
 //! Cut and killed at every byte and at every step.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use koffer_drivers::payment::zvt::ReceiptsTo;
 use koffer_fixtures::zvt::{Cardholder, MissingAck, Profile, RepeatStatus};
@@ -12,8 +12,11 @@ use crate::{
     record::Dies,
 };
 
-/// Terminals at the same time: each waits most of the time for the second look.
-const AT_ONCE: usize = 250;
+/// Terminals at the same time, of all tests: each waits most of the time for the second look.
+static ROOM: Semaphore = Semaphore::const_new(300);
+
+/// Those of them that are between their beginning and the question.
+static TURN: Semaphore = Semaphore::const_new(24);
 
 pub(crate) type Counts = BTreeMap<(Operation, Found), usize>;
 
@@ -21,13 +24,11 @@ pub(crate) type Counts = BTreeMap<(Operation, Found), usize>;
 pub(crate) async fn play(name: &str, cases: Vec<Case>) -> Counts {
     let begun = std::time::Instant::now();
     let all = cases.len();
-    let room = Arc::new(Semaphore::new(AT_ONCE));
     let mut running = JoinSet::new();
     for case in cases {
-        let room = Arc::clone(&room);
         running.spawn(async move {
-            let _place = room.acquire_owned().await.unwrap();
-            (case.operation, case.play().await)
+            let _place = ROOM.acquire().await.unwrap();
+            (case.operation, case.play(&TURN).await)
         });
     }
     let mut counts = Counts::new();
@@ -38,6 +39,14 @@ pub(crate) async fn play(name: &str, cases: Vec<Case>) -> Counts {
     for ((operation, found), count) in &counts {
         println!("  {operation:?}: {found:?} {count}");
     }
+    let slow = counts
+        .iter()
+        .filter(|((_, found), _)| *found == Found::TooSlow);
+    let slow: usize = slow.map(|(_, count)| count).sum();
+    assert!(
+        slow * 10 <= all,
+        "{name}: {slow} of {all} were asked too late to mean anything"
+    );
     counts
 }
 
@@ -75,6 +84,7 @@ async fn everywhere(
             receipts,
             trouble,
             meanwhile: Meanwhile::Nothing,
+            serial: false,
         };
         let (bytes, stored) = case(Trouble::None).measure().await;
         cases.extend(ends(bytes).map(Trouble::Cut).map(case));
@@ -95,6 +105,7 @@ pub(crate) async fn at_the_journal(profile: &Profile, meanwhile: Meanwhile) -> V
             receipts: ReceiptsTo::AtTerminal,
             trouble,
             meanwhile,
+            serial: false,
         };
         let (_, stored) = case(Trouble::None).measure().await;
         cases.extend(writes(stored).map(Trouble::KilledAt).map(case));
@@ -184,6 +195,18 @@ async fn power_cuts_and_numbers_that_begin_anew_change_nothing() {
     cases.extend(at_the_journal(&brisk(), Meanwhile::PowerCycle).await);
     cases.extend(at_the_journal(&wraps, Meanwhile::PowerCycle).await);
     let counts = play("wrap and power cuts", cases).await;
+    assert_eq!(undecided(&counts), BTreeMap::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_serial_line_that_outlives_the_process_is_no_different() {
+    let mut cases = at_the_journal(&brisk(), Meanwhile::Nothing).await;
+    for case in &mut cases {
+        case.serial = true;
+        case.profile.frame_ack_timeout_ms = 150;
+        case.profile.ack_timeout_ms = 300;
+    }
+    let counts = play("serial", cases).await;
     assert_eq!(undecided(&counts), BTreeMap::new());
 }
 

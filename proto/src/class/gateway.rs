@@ -24,6 +24,8 @@ operations! {
     Diagnose(DiagnoseParams) -> Diagnosis = "diagnose", None, 10 s;
     /// Gives the JSON Schema of an operation's parameters and result.
     Schema(SchemaParams) -> OperationSchema = "schema", None, 10 s;
+    /// Lists what is attached to the gateway, which device uses it, or why none does.
+    Attached(AttachedParams) -> Attached = "attached", None, 10 s;
 }
 
 empty! {
@@ -217,6 +219,9 @@ pub struct Diagnosis {
     pub broker_reconnects: u64,
     /// The broker in use: `embedded` or `external`.
     pub broker: String,
+    /// Tasks alive inside the daemon: a number that only grows is a defect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks: Option<u64>,
 }
 
 /// Parameters of `schema`.
@@ -235,4 +240,70 @@ pub struct OperationSchema {
     pub params: serde_json::Value,
     /// JSON Schema of the result.
     pub result: serde_json::Value,
+}
+
+/// Parameters of `attached`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AttachedParams {
+    /// Only what no device uses.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unbound: bool,
+}
+
+/// How something is attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Attachment {
+    /// A serial line.
+    Serial,
+    /// A USB device that shows itself as nothing else.
+    Usb,
+    /// A reader of the PC/SC service.
+    Pcsc,
+    /// An address in the configuration.
+    Configured,
+}
+
+/// Something that is attached. What it does not say of itself is absent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AttachedThing {
+    /// How it is attached.
+    pub by: Attachment,
+    /// The device node, the reader's name or the configured address.
+    pub name: String,
+    /// USB vendor id, four hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vid: Option<String>,
+    /// USB product id, four hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<String>,
+    /// Its serial number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    /// The socket it is in: USB bus and port path, e.g. `1-1.4`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<String>,
+    /// The USB interface of an adapter with several lines, e.g. `01`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
+    /// Maker and model, as it says itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// USB classes of the device and its interfaces, two hexadecimal digits each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub usb_classes: Vec<String>,
+    /// The device that uses it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceId>,
+    /// Why no device uses it, and what a technician can do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+}
+
+/// Result of `attached`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Attached {
+    /// In a stable order.
+    pub attached: Vec<AttachedThing>,
 }

@@ -2,8 +2,7 @@
 
 use async_trait::async_trait;
 use koffer_proto::{
-    Capabilities, CardTerminalCapabilities, EventKind, Identity, Outcome, Reason, Request,
-    Response,
+    Capabilities, CardTerminalCapabilities, EventKind, Identity, Reason, Request, Response,
     class::{any_device, card_terminal},
 };
 use pcsc::Disposition;
@@ -19,7 +18,7 @@ use super::{
     worker::{Looked, Worker},
 };
 use crate::{
-    Call, Contact, Driver, Fault, Finished, Interrupted, Opened, Reconciled, Report, Reports,
+    Call, Driver, Fault, Finished, Interrupted, Opened, Reconciled, Report, Reports,
     card::iso7816::CardCapabilities,
 };
 
@@ -250,16 +249,7 @@ impl Driver for Pcsc {
     }
 
     async fn run(&mut self, request: Request, call: &mut Call) -> Finished {
-        match self.answer(request, call).await {
-            Ok(response) => Finished {
-                outcome: Outcome::Ok(response),
-                contact: Contact::Kept,
-            },
-            Err(halt) => Finished {
-                outcome: Outcome::Failed(halt.failure),
-                contact: halt.fault.map_or(Contact::Kept, Contact::Lost),
-            },
-        }
+        self.answer(request, call).await.into()
     }
 
     async fn watch(&mut self, reports: &Reports) -> Fault {

@@ -7,25 +7,8 @@ use super::{
     file::Refusal,
     worker::{Unanswered, is_service_gone},
 };
+pub(super) use crate::ending::{Halt, caused, pick};
 use crate::{Fault, Stop, card::iso7816::StatusWord};
-
-/// A call that ended without a result, and what that says of the reader.
-#[derive(Debug)]
-pub(super) struct Halt {
-    /// For the caller.
-    pub(super) failure: Failure,
-    /// Set where the reader must be opened anew.
-    pub(super) fault: Option<Fault>,
-}
-
-impl From<Failure> for Halt {
-    fn from(failure: Failure) -> Self {
-        Self {
-            failure,
-            fault: None,
-        }
-    }
-}
 
 /// How contact to a card was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,21 +127,6 @@ impl Loss {
         };
         let failure = Failure::without_effect(status, self.text().get(lang)).with(self.detail());
         self.ends(failure)
-    }
-}
-
-pub(super) fn caused(cause: &str) -> Detail {
-    Detail {
-        cause: Some(cause.to_owned()),
-        ..Detail::default()
-    }
-}
-
-/// Which of the two was asked for.
-pub(super) fn pick(lang: Lang, de: impl Into<String>, en: impl Into<String>) -> String {
-    match lang {
-        Lang::De => de.into(),
-        Lang::En => en.into(),
     }
 }
 

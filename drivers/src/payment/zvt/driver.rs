@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use koffer_proto::{
-    Capabilities, Identity, Outcome, PaymentCapabilities, Reason, Request, Response,
+    Capabilities, Identity, PaymentCapabilities, Reason, Request, Response,
     class::{any_device, payment},
 };
 use tokio::time::{sleep, timeout};
@@ -18,7 +18,7 @@ use super::{
     transaction::Loss,
 };
 use crate::{
-    Call, Contact, Driver, Fault, Finished, Interrupted, Opened, Reconciled, Report, Reports, Stop,
+    Call, Driver, Fault, Finished, Interrupted, Opened, Reconciled, Report, Reports, Stop,
 };
 
 mod money;
@@ -228,16 +228,7 @@ impl Driver for Zvt {
     async fn run(&mut self, request: Request, call: &mut Call) -> Finished {
         let answer = self.answer(request, call).await;
         self.let_go();
-        match answer {
-            Ok(response) => Finished {
-                outcome: Outcome::Ok(response),
-                contact: Contact::Kept,
-            },
-            Err(halt) => Finished {
-                outcome: Outcome::Failed(halt.failure),
-                contact: halt.fault.map_or(Contact::Kept, Contact::Lost),
-            },
-        }
+        answer.into()
     }
 
     async fn watch(&mut self, reports: &Reports) -> Fault {

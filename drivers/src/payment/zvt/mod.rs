@@ -2,7 +2,8 @@
 //!
 //! From the wire up: `codec` (pure), `link` (bytes and whole messages), `transaction` (one command,
 //! without I/O), `exchange` (a transaction on a line), `session` (a registered terminal),
-//! `driver` (the contract's operations).
+//! `driver` (the contract's operations). Beside it, for what a crash leaves open: `evidence` (what
+//! is kept), `reconcile` (what it means, without I/O).
 
 mod booking;
 pub mod codec;

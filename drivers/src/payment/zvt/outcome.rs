@@ -11,37 +11,12 @@ use super::{
     session::Trouble,
     transaction::{Cause, Ended, Ending, Loss, verdict::Refusal},
 };
+use crate::ending::caused;
+pub(super) use crate::ending::{Halt, pick};
 use crate::{Fault, Stop};
 
 /// What a caller may try again after, where the terminal is busy.
 const RETRY_AFTER_MS: u64 = 5_000;
-
-/// A call that ended without a result, and what that says of the device.
-#[derive(Debug)]
-pub(super) struct Halt {
-    /// For the caller.
-    pub(super) failure: Failure,
-    /// Set where the device must be opened anew.
-    pub(super) fault: Option<Fault>,
-}
-
-impl Halt {
-    /// A call that was refused before anything was sent, at a device that is well.
-    pub(super) fn refused(failure: Failure) -> Self {
-        Self {
-            failure,
-            fault: None,
-        }
-    }
-}
-
-/// Which of the two was asked for.
-pub(super) fn pick(lang: Lang, de: impl Into<String>, en: impl Into<String>) -> String {
-    match lang {
-        Lang::De => de.into(),
-        Lang::En => en.into(),
-    }
-}
 
 /// The sentence of a table in the language asked for.
 pub(super) fn worded(lang: Lang, advice: Advice) -> String {
@@ -137,13 +112,6 @@ pub(super) fn stopped(stop: Stop, lang: Lang) -> Failure {
         ),
     };
     Failure::without_effect(status, pick(lang, de, en)).with(caused(cause))
-}
-
-fn caused(cause: &str) -> Detail {
-    Detail {
-        cause: Some(cause.to_owned()),
-        ..Detail::default()
-    }
 }
 
 /// Why a command has no result; `None` if it completed. `evidence` is the answer it would have

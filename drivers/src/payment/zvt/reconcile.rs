@@ -12,6 +12,8 @@
 //!    payment of the same amount, typed in at the terminal meanwhile, looks the same.
 //! 6. Everything else: a person decides.
 //!
+//! Why so: docs/decisions/0009-what-became-of-a-payment.md.
+//!
 //! Source: PA00P015 chapters 2.2.8 and 4 (missing acknowledgement), 2.8 (06 20).
 
 use super::evidence::Shown;

@@ -4,7 +4,7 @@ use std::iter;
 
 use async_trait::async_trait;
 use koffer_proto::{
-    Capabilities, EventKind, Lang, Outcome, Request, Response,
+    Capabilities, EventKind, Lang, Request, Response,
     class::{any_device, document_printer},
 };
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -20,9 +20,7 @@ use super::{
     timing,
     wire::{Answer, Operation, Question, StatusCode},
 };
-use crate::{
-    Call, Contact, Driver, Fault, Finished, Interrupted, Opened, Reconciled, Report, Reports,
-};
+use crate::{Call, Driver, Fault, Finished, Interrupted, Opened, Reconciled, Report, Reports};
 
 mod follow;
 mod print;
@@ -328,16 +326,7 @@ impl Driver for Ipp {
         let answer = self.answer(request, call).await;
         // What a call leaves behind is looked at as soon as it is over.
         self.memory.next_look = Instant::now();
-        match answer {
-            Ok(response) => Finished {
-                outcome: Outcome::Ok(response),
-                contact: Contact::Kept,
-            },
-            Err(halt) => Finished {
-                outcome: Outcome::Failed(halt.failure),
-                contact: halt.fault.map_or(Contact::Kept, Contact::Lost),
-            },
-        }
+        answer.into()
     }
 
     async fn watch(&mut self, reports: &Reports) -> Fault {

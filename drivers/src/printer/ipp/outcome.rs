@@ -8,33 +8,9 @@ use super::{
     reasons::Judged,
     wire::StatusCode,
 };
+pub(super) use crate::ending::Halt;
+use crate::ending::caused;
 use crate::{Fault, Stop};
-
-/// A call that ended without a result, and what that says of the device.
-#[derive(Debug)]
-pub(super) struct Halt {
-    /// For the caller.
-    pub(super) failure: Failure,
-    /// Set where the device must be opened anew: it is found again, and what is left of the call
-    /// is cleaned up.
-    pub(super) fault: Option<Fault>,
-}
-
-impl From<Failure> for Halt {
-    fn from(failure: Failure) -> Self {
-        Self {
-            failure,
-            fault: None,
-        }
-    }
-}
-
-fn caused(cause: &str) -> Detail {
-    Detail {
-        cause: Some(cause.to_owned()),
-        ..Detail::default()
-    }
-}
 
 fn text(de: &str, en: &str) -> Text {
     Text::new(de, en)

@@ -270,6 +270,21 @@ fn a_device_that_is_no_longer_configured_leaves_the_call_to_a_person() {
 }
 
 #[test]
+fn a_device_that_is_plugged_in_after_the_restart_is_asked_before_it_books_again() {
+    let mut office = Office::new();
+    office.remembers(41, "a", Standing::Unknown("till-1-4".parse().unwrap()));
+    let (jobs, _queue) = tokio::sync::mpsc::channel(1);
+    let appeared = News::Appeared(Class::Payment, jobs);
+    office.handle(Input::Device("till-1-4".parse().unwrap(), appeared));
+    office.condition("till-1-4", Condition::Usable(Vec::new()));
+    assert_eq!(office.asked[0].1, CallNo(41));
+    office.pay("ws-2", "b", "till-1-4", 100);
+    assert_eq!(office.starts.len(), 0, "first what was before");
+    office.settled(0, undecided());
+    assert_eq!(office.statuses(), [pair("b", "unavailable")]);
+}
+
+#[test]
 fn a_completion_of_before_the_restart_is_read_for_who_asks_again() {
     let mut office = Office::new();
     office.remembers(41, "a", Standing::Ended);

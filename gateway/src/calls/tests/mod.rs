@@ -10,8 +10,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use koffer_drivers::{NotStored, Report, Stop, Told};
 use koffer_proto::{
-    Class, Completion, ContentType, DeviceId, DeviceState, Effect, Failure, Outcome, Response,
-    Root, Status,
+    Class, Completion, ContentType, DeviceId, DeviceState, Effect, Failure, Outcome, ProgressEvent,
+    Response, Root, Status,
     class::{
         any_device::ClaimParams,
         gateway::{CancelParams, CancelVerdict},
@@ -26,6 +26,7 @@ use crate::{
     journal::{Journal, Memory, Volatile},
 };
 
+mod brief;
 mod doubts;
 mod races;
 mod roles;
@@ -92,8 +93,10 @@ impl Office {
                 broker: "embedded",
                 journal_bytes: None,
                 journal_reason: None,
+                tasks: 1,
                 uplink: None,
             }),
+            attached: Box::new(Vec::new),
         };
         let mut office = Self {
             desk: Desk::new(setup, now),
@@ -122,6 +125,7 @@ impl Office {
         for action in self.desk.handle(self.now, input) {
             match action {
                 Action::Publish(message) => self.published.push(message),
+                Action::Answer(letter) => self.published.extend(letter.seal()),
                 Action::Acknowledge(ticket) => self.acknowledged.push(ticket),
                 Action::Start(start) => self.starts.push(start),
                 Action::State(device, document) => self.states.push((device, document.state)),
@@ -208,6 +212,22 @@ impl Office {
         self.now.instant += after;
         self.now.wall += after;
         self.handle(Input::Tick);
+    }
+
+    /// The progress sent since the last look, as "call id, event, number".
+    fn progress(&mut self) -> Vec<String> {
+        let sent = std::mem::take(&mut self.published);
+        let progress = sent
+            .iter()
+            .filter(|message| message.topic.ends_with("/progress"));
+        progress
+            .map(|message| {
+                let told: Value = ContentType::Json.decode(&message.payload).unwrap();
+                let id = message.properties.correlation_data.as_deref().unwrap();
+                let id = String::from_utf8_lossy(id);
+                format!("{id} {} {}", told["event"].as_str().unwrap(), told["seq"])
+            })
+            .collect()
     }
 
     /// The completions sent since the last look, as (topic's client, call id, status, effect).
@@ -389,10 +409,9 @@ fn a_waiting_call_expires_and_a_running_one_is_left_to_its_driver() {
     let mut office = Office::new();
     office.pay("ws-1", "a", "till-1", 5);
     office.pay("ws-1", "b", "till-1", 5);
-    assert_eq!(
-        office.desk.next_tick(),
-        Some(office.now.instant + Duration::from_mins(1))
-    );
+    let expires = office.now.instant + Duration::from_mins(1);
+    office.later(desk::BRIEF);
+    assert_eq!(office.desk.next_tick(), Some(expires));
     office.later(Duration::from_mins(1));
     assert_eq!(office.statuses(), [pair("b", "expired")]);
     office.finish(0, paid());
@@ -540,7 +559,7 @@ fn a_blocked_device_hands_its_roles_effects_to_the_next_and_still_answers_questi
 
     let well = Report::Reasons(Vec::new());
     office.handle(Input::Device(till(), News::Report(well)));
-    assert_eq!(office.states.last(), Some(&(till(), DeviceState::Busy)));
+    assert_eq!(office.states.last(), Some(&(till(), DeviceState::Ready)));
     office.finish(0, paid());
     office.pay("ws-1", "d", "till-1", 5);
     assert_eq!(office.starts.len(), 2, "it waits for its turn");

@@ -5,7 +5,7 @@ use std::fs;
 use config::{FileFormat, Format};
 
 use super::{
-    super::{SECTIONS, key::Preset, reference},
+    super::{RULE_SECTIONS, SECTIONS, key::Preset, reference, rules_reference},
     Case, project,
 };
 
@@ -14,7 +14,8 @@ const END: &str = "<!-- end: keys -->";
 
 #[test]
 fn every_default_and_every_example_is_a_value_that_would_be_read() {
-    for key in SECTIONS.iter().flat_map(|section| section.keys) {
+    let sections = SECTIONS.iter().chain(&RULE_SECTIONS);
+    for key in sections.flat_map(|section| section.keys) {
         assert!(key.default_is_valid(), "{}", key.name());
         let mut table = FileFormat::Toml.parse(None, key.example()).unwrap();
         let name = if key.name() == "<role>" {
@@ -49,7 +50,8 @@ fn the_shipped_example_is_in_order_and_shows_every_key_with_its_default() {
             .collect();
         assert!(!lines.is_empty(), "{} is not shown", key.name());
         if let Preset::Value(default) = key.preset()
-            && key.name() != "allow"
+            // Lists are written otherwise in TOML.
+            && !["allow", "rules"].contains(&key.name())
         {
             let shown = lines.iter().any(|line| line.trim_matches('"') == default);
             assert!(
@@ -63,16 +65,25 @@ fn the_shipped_example_is_in_order_and_shows_every_key_with_its_default() {
 
 #[test]
 fn configuration_md_lists_exactly_the_keys_of_the_code() {
-    let path = project().join("docs/configuration.md");
+    lists_exactly("docs/configuration.md", &reference());
+}
+
+#[test]
+fn rules_md_lists_exactly_the_keys_of_the_code() {
+    lists_exactly("docs/rules.md", &rules_reference());
+}
+
+fn lists_exactly(document: &str, reference: &str) {
+    let path = project().join(document);
     let document = fs::read_to_string(&path).unwrap();
     let (before, rest) = document.split_once(BEGIN).unwrap();
     let (written, after) = rest.split_once(END).unwrap();
     if std::env::var_os("KOFFER_BLESS").is_some() {
-        fs::write(&path, format!("{before}{BEGIN}{}{END}{after}", reference())).unwrap();
+        fs::write(&path, format!("{before}{BEGIN}{reference}{END}{after}")).unwrap();
         return;
     }
     assert!(
-        written == reference(),
-        "docs/configuration.md is out of date: KOFFER_BLESS=1 cargo test -p koffer-gateway configuration_md"
+        written == reference,
+        "{document} is out of date: KOFFER_BLESS=1 cargo test -p koffer-gateway keys_of_the_code"
     );
 }

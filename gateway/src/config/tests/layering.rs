@@ -101,7 +101,7 @@ fn a_mistake_in_the_environment_is_reported_under_its_variable() {
         [
             &format!("$KOFFER__A__B__C__D__E__F__G__H__I: {form}"),
             &format!("$KOFFER__GATEWAY: {form}"),
-            "$KOFFER__GATEWAY__IDD: gateway.idd: there is no such key | Did you mean \"id\"? Possible: id, shutdown_grace_ms, health_interval_ms.",
+            "$KOFFER__GATEWAY__IDD: gateway.idd: there is no such key | Did you mean \"id\"? Possible: id, shutdown_grace_ms, health_interval_ms, rules.",
             &format!("$KOFFER__GATEWAY____ID: {form}"),
             "$KOFFER__LIMITS__QUEUE_PER_DEVICE: limits.queue_per_device: this is text | Expected: a whole number from 1 to 1024.",
             "$KOFFER__LOG__FILTER: does not hold UTF-8 | Set the value in UTF-8.",

@@ -82,7 +82,7 @@ fn what_works_and_should_be_looked_at_is_a_warning() {
         case.warnings(),
         [
             "kofferd.toml: clients: there are no clients | Add a table [clients.NAME] per workstation; without one nobody can call.",
-            "kofferd.toml: devices: there are no devices | Add a table [devices.NAME] per device.",
+            "kofferd.toml: devices: there are no devices | Add a table [devices.NAME] per device, or rules for what is plugged in (docs/rules.md).",
             &format!("kofferd.toml:4: mqtt.embedded.listen: {open}"),
             &format!("kofferd.toml:5: mqtt.embedded.websocket: {open}"),
         ]

@@ -6,6 +6,7 @@ mod layering;
 mod mistakes;
 mod no_panic;
 mod passwords;
+mod rules;
 
 use std::{
     ffi::OsString,

@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use koffer_proto::{Lang, Status, Text};
 use serde_json::Value;
 
-use super::result;
+use super::{card, result};
 use crate::ctl::asked::Asked;
 use crate::ctl::reading::text;
 use crate::ctl::screen::harmless;
@@ -38,6 +38,7 @@ enum Deed {
     Money,
     Closing,
     Paper,
+    Chip,
     /// Anything else that must not happen twice.
     Other,
     /// It asks, or may happen again.
@@ -51,6 +52,7 @@ impl Deed {
             "pay" | "refund" | "reverse" => Self::Money,
             "end-of-day" => Self::Closing,
             "print" => Self::Paper,
+            "write" => Self::Chip,
             _ => Self::Other,
         }
     }
@@ -70,6 +72,10 @@ impl Deed {
             (Self::Paper, "done") => texts::paper_done(),
             (Self::Paper, "partial") => texts::paper_partial(),
             (Self::Paper, _) => texts::paper_unknown(),
+            (Self::Chip, "none") => texts::chip_none(),
+            (Self::Chip, "done") => texts::chip_done(),
+            (Self::Chip, "partial") => texts::chip_partial(),
+            (Self::Chip, _) => texts::chip_unknown(),
             (Self::Other | Self::Harmless, "none") => texts::deed_none(),
             (Self::Other | Self::Harmless, "partial") => texts::deed_partial(),
             (Self::Other, "done") => texts::deed_done(),
@@ -91,8 +97,11 @@ pub(in crate::ctl) fn completion(
     let result = completion.get("result").unwrap_or(&Value::Null);
     if text(completion, "status") == Status::Ok.as_str() {
         return Said {
-            result: result::result(asked.operation.as_str(), result, lang, zone),
-            sentences: done(asked, deed, result, lang, zone),
+            result: match &asked.save_to {
+                Some(_) => String::new(),
+                None => result::result(asked.operation.as_str(), result, lang, zone),
+            },
+            sentences: done(asked, deed, completion, lang, zone),
             tone: Tone::Good,
         };
     }
@@ -121,7 +130,8 @@ pub(in crate::ctl) fn completion(
     }
 }
 
-fn done(asked: &Asked, deed: Deed, result: &Value, lang: Lang, zone: &TimeZone) -> Vec<String> {
+fn done(asked: &Asked, deed: Deed, completion: &Value, lang: Lang, zone: &TimeZone) -> Vec<String> {
+    let result = completion.get("result").unwrap_or(&Value::Null);
     let verdict = text(result, "verdict");
     let booked = || {
         let amount = typed::written(result.get("amount")?, lang)?;
@@ -134,8 +144,16 @@ fn done(asked: &Asked, deed: Deed, result: &Value, lang: Lang, zone: &TimeZone) 
     };
     let first = match (deed, asked.operation.as_str()) {
         (Deed::Money, _) => booked().unwrap_or_else(texts::money_done),
-        (Deed::Closing | Deed::Paper | Deed::Other, _) => {
-            deed.effect("done").unwrap_or_else(texts::status_ok)
+        (Deed::Paper, _) => printed(completion, result),
+        (Deed::Chip | Deed::Other, operation) => card::done(operation, result)
+            .or_else(|| deed.effect("done"))
+            .unwrap_or_else(texts::status_ok),
+        (Deed::Closing, _) => texts::closing_done(),
+        (Deed::Harmless, "read") if let Some(path) = &asked.save_to => {
+            texts::saved(&path.display())
+        }
+        (Deed::Harmless, operation @ ("connect" | "disconnect" | "read")) => {
+            card::done(operation, result).unwrap_or_else(texts::status_ok)
         }
         (Deed::Harmless, "claim") => {
             let until = super::moment(text(result, "until"), zone);
@@ -166,6 +184,18 @@ fn done(asked: &Asked, deed: Deed, result: &Value, lang: Lang, zone: &TimeZone) 
         sentences.push(texts::recovered().get(lang).to_owned());
     }
     sentences
+}
+
+/// Which printer did it, how much came out, and how much is proven.
+fn printed(completion: &Value, result: &Value) -> Text {
+    let device = harmless(text(completion, "device"));
+    let sheets = result.get("sheets").and_then(Value::as_u64);
+    match (text(result, "proof"), sheets) {
+        _ if device.is_empty() => texts::paper_done(),
+        ("bytes-sent", _) => texts::printed_unproven(&device),
+        (_, Some(sheets)) => texts::printed(&device, &sheets),
+        (_, None) => texts::printed_uncounted(&device),
+    }
 }
 
 fn is_empty(value: Option<&Value>) -> bool {
@@ -296,6 +326,7 @@ mod tests {
                     &["end-of-day", "ec"],
                     &["call", "a4", "print"],
                     &["call", "card", "write"],
+                    &["call", "card", "transmit"],
                     &["status", "ec"],
                 ] {
                     let [de, en] = [Lang::De, Lang::En].map(|lang| said(words, &value, lang));
@@ -304,6 +335,51 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_print_s_end_names_the_printer_and_how_much_is_proven() {
+        let done = |result: Value| json!({"status": "ok", "device": "a4-2", "result": result});
+        for (result, expected) in [
+            (
+                json!({"job": 1, "sheets": 2, "proof": "ipp-completed"}),
+                "Printed on a4-2, sheets: 2.",
+            ),
+            (
+                json!({"job": 1, "proof": "ipp-completed"}),
+                "Printed on a4-2.",
+            ),
+            (
+                json!({"job": 1, "proof": "bytes-sent"}),
+                "a4-2 took all of it and does not say whether paper came out.",
+            ),
+        ] {
+            let told = said(&["call", "a4", "print"], &done(result), Lang::En);
+            assert_eq!(told.sentences, [expected]);
+            assert_eq!(told.result, "");
+        }
+    }
+
+    #[test]
+    fn a_card_s_end_says_what_is_on_the_chip() {
+        let ok = |result: Value| json!({"status": "ok", "device": "c1", "result": result});
+        let write = ["card", "c1", "write", "--path", "0101", "00"];
+        let written = said(&write, &ok(json!({"bytes": 27, "sha256": "…"})), Lang::De);
+        assert_eq!(
+            written.sentences,
+            ["Geschrieben und zurückgelesen, Byte: 27."]
+        );
+        let partial =
+            json!({"status": "device-fault", "effect": "partial", "detail": {"completed": 9}});
+        let told = said(&write, &partial, Lang::De).sentences.join(" ");
+        assert!(
+            told.ends_with("Der Chip ist nur zum Teil geschrieben."),
+            "{told}"
+        );
+        let read = ["card", "c1", "read", "--path", "0101", "--to", "a.bin"];
+        let kept = said(&read, &ok(json!({"content": "AA=="})), Lang::De);
+        assert_eq!(kept.sentences, ["Gespeichert: a.bin"]);
+        assert_eq!(kept.result, "");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What people see of a call: progress as it comes, receipts as receipts, and the end in a sentence.
 
+mod card;
 mod completion;
 mod receipt;
 mod result;

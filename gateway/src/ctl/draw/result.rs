@@ -4,6 +4,7 @@ use jiff::tz::TimeZone;
 use koffer_proto::{Lang, Text};
 use serde_json::Value;
 
+use super::card;
 use super::table::{moment, table};
 use crate::ctl::reading::text;
 use crate::ctl::screen::harmless;
@@ -18,10 +19,12 @@ pub(super) fn result(operation: &str, result: &Value, lang: Lang, zone: &TimeZon
         "pay" | "refund" | "reverse" => transaction(result, lang),
         "end-of-day" => closing(result, lang),
         "calls" => calls(result, lang, zone),
+        "attached" => attached(result, lang),
         "self-test" => self_test(result, lang),
+        "connect" | "read" | "transmit" => card::result(operation, result, lang),
         "schema" => format!("{result:#}"),
         // Their sentence says it all.
-        "claim" | "release" | "cancel" | "signal" => String::new(),
+        "claim" | "release" | "cancel" | "signal" | "print" | "write" => String::new(),
         _ => tree(result, lang),
     }
 }
@@ -103,6 +106,45 @@ fn calls(result: &Value, lang: Lang, zone: &TimeZone) -> String {
         texts::operation(),
         texts::phase(),
         texts::deadline(),
+    ];
+    table(head.map(|word| word.get(lang).to_owned()), rows)
+}
+
+fn attached(result: &Value, lang: Lang) -> String {
+    let rows: Vec<_> = entries(result, "attached")
+        .map(|thing| {
+            let (vid, pid) = (text(thing, "vid"), text(thing, "pid"));
+            let usb = [vid, pid].join(":");
+            let port = [text(thing, "port"), text(thing, "interface")].join(" ");
+            let reason = thing.get("reason");
+            let why = reason.and_then(|reason| reason.get("text"));
+            let device = text(thing, "device");
+            let use_or_why = match why.map_or("", |why| text(why, lang.as_str())) {
+                "" => device,
+                why => why,
+            };
+            [
+                text(thing, "name").to_owned(),
+                text(thing, "by").to_owned(),
+                if usb == ":" { String::new() } else { usb },
+                text(thing, "serial").to_owned(),
+                port.trim().to_owned(),
+                text(thing, "model").to_owned(),
+                use_or_why.to_owned(),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        return texts::nothing_unbound().get(lang).to_owned();
+    }
+    let head = [
+        texts::attached(),
+        texts::attached_by(),
+        texts::usb_id(),
+        texts::serial_number(),
+        texts::port(),
+        texts::model(),
+        texts::device_or_reason(),
     ];
     table(head.map(|word| word.get(lang).to_owned()), rows)
 }
@@ -213,6 +255,25 @@ Genehmigung  482913"
 CARD      COUNT  SUM
 girocard  2      -5.00 EUR
 Sum              -5.00 EUR"
+        );
+    }
+
+    #[test]
+    fn what_is_attached_is_a_table_with_the_device_or_why_there_is_none() {
+        let value = example("gateway.attached.result.json");
+        assert_eq!(
+            result("attached", &value, Lang::De, &TimeZone::UTC),
+            "\
+ANGESTECKT                  ART         VID:PID    SERIENNR.  BUCHSE    MODELL                GERÄT ODER GRUND
+/dev/ttyUSB0                serial      0403:6001  A50285BI   1-1.2 00  FTDI FT232R USB UART  ec-terminal
+1-1.4                       usb         04b8:0202             1-1.4     EPSON TM-T88V         Keine Regel passt.
+REINER SCT cyberJack 00 00  pcsc                                                              Keine Regel passt.
+tcp://192.0.2.7:20007       configured                                                        till-2"
+        );
+        let nothing = example("gateway.attached.result.nothing.json");
+        assert_eq!(
+            result("attached", &nothing, Lang::En, &TimeZone::UTC),
+            "Everything that is attached is a device."
         );
     }
 

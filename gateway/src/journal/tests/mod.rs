@@ -54,7 +54,8 @@ fn place(directory: &Path) -> Place {
 
 /// A payment by `ws-1` at the role `any-till`.
 fn payment(no: u64) -> Journalled {
-    let accepted_at = Timestamp::now();
+    // As the file has it.
+    let accepted_at = Timestamp::from_microsecond(Timestamp::now().as_microsecond()).unwrap();
     Journalled {
         no: CallNo(no),
         client: "ws-1".parse().unwrap(),
@@ -67,8 +68,7 @@ fn payment(no: u64) -> Journalled {
             encoding: ContentType::Json,
             lang: Lang::De,
         },
-        // As the file has it.
-        accepted_at: Timestamp::from_microsecond(accepted_at.as_microsecond()).unwrap(),
+        accepted_at,
         deadline: accepted_at + Duration::from_mins(1),
     }
 }

@@ -18,9 +18,9 @@ fn filled(connection: &Connection, count: i64, now: Timestamp) {
     let fill = format!(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
          INSERT INTO calls (no, client, call, target, class, operation, digest, lang, accepted_at,
-                            deadline, ended_at, status, effect)
+                            deadline, reply_topic, content_type, ended_at, status, effect)
          SELECT i, 'ws-1', 'c' || i, 'till', 'payment', 'pay', 'd', 'de', {now} - ({count} - i) * 1000000,
-                0, iif(i % 10 = 0, NULL, 1), 'x', iif(i % 10 = 1, 'unknown', 'done') FROM n;
+                0, 'koffer/1/case-7/reply/ws-1/till', 'application/json', iif(i % 10 = 0, NULL, 1), 'x', iif(i % 10 = 1, 'unknown', 'done') FROM n;
          INSERT INTO steps (call, at, step, content) SELECT no, 0, 'finished', hex(zeroblob(1000)) FROM calls;",
         now = now.as_microsecond()
     );
@@ -170,9 +170,9 @@ fn a_hundred_thousand_calls_are_remembered_without_reading_what_they_answered() 
     migrate(&mut connection, STEPS).unwrap();
     let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100100)
          INSERT INTO calls (no, client, call, target, class, operation, digest, lang, accepted_at,
-                            deadline, ended_at, status, effect)
+                            deadline, reply_topic, content_type, ended_at, status, effect)
          SELECT i, 'ws-1', 'c' || i, 'till', 'payment', 'pay', lower(hex(zeroblob(32))), 'de', i, 0,
-                iif(i = 7, NULL, 1), 'ok', 'done' FROM n";
+                'koffer/1/case-7/reply/ws-1/till', 'application/json', iif(i = 7, NULL, 1), 'ok', 'done' FROM n";
     connection.execute_batch(fill).unwrap();
     let memory = crate::journal::record::remembered(&connection, Timestamp::now()).unwrap();
     assert_eq!(

@@ -54,7 +54,8 @@ impl Pcsc {
             };
             outcome.map_err(|loss| broken_off(loss, index, call.lang))?;
             fail_point::reach("pcsc.apdu-answered");
-            if batch.completed() > through {
+            // Of the last one the completion tells.
+            if batch.completed() > through && !batch.is_over() {
                 call.progress(ProgressEvent::Advanced {
                     completed: batch.completed() as u64,
                     total: batch.total() as u64,

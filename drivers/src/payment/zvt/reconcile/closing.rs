@@ -28,6 +28,10 @@ pub(in super::super) fn decide(before: &Day, now: &Day) -> Verdict {
     if had == has {
         return Verdict::NotDone(Proof::Unchanged);
     }
+    // The same first receipt: the day goes on. After a closing some terminals count from 1 again.
+    if had.first == has.first && had.first.value() > Some(1) {
+        return Verdict::NotDone(Proof::Unchanged);
+    }
     // A turnover also becomes empty by reversals; those are entries.
     let records_gone = before.last.is_some() && now.last.is_none();
     if is_empty(&has) && (records_gone || untouched(before, now)) {
@@ -64,6 +68,13 @@ mod tests {
             first: number(u64::from(count.min(1)))?,
             last: number(count.into())?,
             groups,
+        })
+    }
+
+    fn from(first: u64, count: u8) -> Option<Totals> {
+        Some(Totals {
+            first: Bcd::from_value(first)?,
+            ..totals(count)?
         })
     }
 
@@ -137,7 +148,13 @@ mod tests {
                 sold(),
                 day(false, totals(3), Some(entry(8))),
                 Undecided(Doubt::Others),
-                "more",
+                "more, from receipt 1",
+            ),
+            (
+                day(false, from(230, 1), Some(entry(7))),
+                day(false, from(230, 2), Some(entry(8))),
+                unchanged,
+                "the same day goes on",
             ),
             (
                 sold(),

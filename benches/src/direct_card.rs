@@ -1,0 +1,39 @@
+//! The bare card program: `SCardTransmit` and nothing else. A process of its own, because
+//! libpcsclite looks only once for the service it speaks with.
+
+use std::{
+    ffi::CString,
+    io::{self, BufRead, Write},
+    time::Instant,
+};
+
+use pcsc::{Context, Protocols, Scope, ShareMode};
+
+use crate::{Outcome, apdu::APDU};
+
+/// For each line with a number: that many APDUs, and a line with how long each took, in
+/// nanoseconds.
+pub(crate) fn serve(reader: &str) -> Outcome<()> {
+    let context = Context::establish(Scope::System)?;
+    let reader = CString::new(reader)?;
+    let card = context.connect(&reader, ShareMode::Exclusive, Protocols::ANY)?;
+    let mut buffer = [0; pcsc::MAX_BUFFER_SIZE];
+    let mut stdout = io::stdout().lock();
+    for line in io::stdin().lock().lines() {
+        let count: usize = line?.trim().parse()?;
+        let mut took = Vec::with_capacity(count);
+        for _ in 0..count {
+            let began = Instant::now();
+            let answer = card.transmit(&APDU, &mut buffer)?;
+            took.push(u64::try_from(began.elapsed().as_nanos())?);
+            if !answer.ends_with(&[0x90, 0]) {
+                return Err(format!("the card answered {answer:02x?}").into());
+            }
+        }
+        serde_json::to_writer(&mut stdout, &took)?;
+        writeln!(stdout)?;
+        stdout.flush()?;
+    }
+    let _ = card.disconnect(pcsc::Disposition::ResetCard);
+    Ok(())
+}

@@ -1,0 +1,215 @@
+//! Large answers go aside: encoded on a thread of their own, and by a session of their own, so that
+//! nobody's status waits behind somebody else's scan.
+//!
+//! What belongs to one call keeps its order: once something of it went aside, all that follows
+//! does. The session begins with the first large answer; a gateway that has none never makes it.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
+
+use super::answers::{Addressee, Letter};
+use crate::bus::{Bus, Refused, Settings};
+
+/// Content of this size and more goes aside: it takes longer to encode and to write than a small
+/// answer should wait.
+const LARGE: usize = 256 * 1024;
+
+/// What the kernel may hold of it: a broker that reads all of it at once serves nobody meanwhile.
+const SEND_BUFFER: u32 = 128 * 1024;
+
+/// An answer that found the outbox full is tried again this often.
+const RETRY: Duration = Duration::from_millis(50);
+
+/// How long what is still aside has to reach the broker when the gateway ends.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// The way for large answers.
+pub struct Aside {
+    settings: Settings,
+    bus: Arc<OnceLock<Bus>>,
+    sending: Option<Sending>,
+    /// Calls of which something went aside, and that have not ended.
+    calls: BTreeSet<Addressee>,
+}
+
+struct Sending {
+    /// Unbounded in type only: it holds what open calls hold already.
+    letters: mpsc::UnboundedSender<Letter>,
+    task: JoinHandle<()>,
+}
+
+/// Looks how much waits to be sent aside.
+#[derive(Clone)]
+pub struct AsideDepth(Arc<OnceLock<Bus>>);
+
+impl AsideDepth {
+    /// Messages.
+    pub fn messages(&self) -> usize {
+        self.0.get().map_or(0, |bus| bus.depth().outbox_messages)
+    }
+}
+
+impl Aside {
+    /// A way beside the session with these settings, to the same broker as the same user.
+    pub fn beside(main: &Settings) -> Self {
+        let settings = Settings {
+            client_id: format!("{}-aside", main.client_id),
+            send_buffer: Some(SEND_BUFFER),
+            will: None,
+            subscriptions: Vec::new(),
+            ..main.clone()
+        };
+        Self {
+            settings,
+            bus: Arc::default(),
+            sending: None,
+            calls: BTreeSet::new(),
+        }
+    }
+
+    /// For the vital signs.
+    pub fn depth(&self) -> AsideDepth {
+        AsideDepth(self.bus.clone())
+    }
+
+    /// Takes a letter that has to go aside, or hands it back.
+    pub(super) fn takes(&mut self, letter: Letter) -> Option<Letter> {
+        if !self.has_to_take(&letter) {
+            return Some(letter);
+        }
+        let sending = self.sending.get_or_insert_with(|| {
+            let bus = self.bus.get_or_init(|| Bus::start(self.settings.clone()).0);
+            let (letters, waiting) = mpsc::unbounded_channel();
+            let task = tokio::spawn(send(waiting, bus.clone()));
+            Sending { letters, task }
+        });
+        sending.letters.send(letter).err().map(|unsent| unsent.0)
+    }
+
+    fn has_to_take(&mut self, letter: &Letter) -> bool {
+        let large = letter.content_bytes() >= LARGE;
+        if !large && self.calls.is_empty() {
+            return false;
+        }
+        let addressee = letter.addressee();
+        if letter.is_last() {
+            self.calls.remove(&addressee) || large
+        } else {
+            let known = self.calls.contains(&addressee);
+            if large && !known {
+                self.calls.insert(addressee);
+            }
+            known || large
+        }
+    }
+
+    /// Sends what is left, within bounds.
+    pub(super) async fn close(self) {
+        let Some(Sending { letters, task }) = self.sending else {
+            return;
+        };
+        drop(letters);
+        let sent = timeout(FAREWELL, task).await.is_ok();
+        if let Some(bus) = self.bus.get() {
+            let closed = bus.close(FAREWELL).await;
+            if !sent || closed.unsent > 0 {
+                tracing::warn!(
+                    unsent = closed.unsent,
+                    "large answers did not reach the broker"
+                );
+            }
+        }
+    }
+}
+
+/// Encodes and sends one letter after the other, until there are no more.
+async fn send(mut letters: mpsc::UnboundedReceiver<Letter>, bus: Bus) {
+    while let Some(letter) = letters.recv().await {
+        let sealed = tokio::task::spawn_blocking(move || letter.seal()).await;
+        let Ok(Some(message)) = sealed else {
+            tracing::error!("a large answer could not be encoded");
+            continue;
+        };
+        loop {
+            match bus.publish(message.clone()) {
+                Ok(_) => break,
+                Err(Refused::Full) => tokio::time::sleep(RETRY).await,
+                Err(error) => {
+                    tracing::error!(topic = %message.topic, %error, "a message cannot be sent");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use koffer_proto::{
+        Blob, Completion, ContentType, Failure, Outcome, Progress, ProgressEvent, ReplyTopic,
+        Response, Root, Status,
+        class::{card_terminal, scanner::PageFormat},
+    };
+
+    use super::{
+        super::{answers::Travel, incoming::Listener},
+        *,
+    };
+    use crate::bus::Address;
+
+    fn listener(call: &'static str) -> Listener {
+        let root = Root::new("case-7".parse().unwrap());
+        let topic = "koffer/1/case-7/reply/ws-1/a";
+        Listener {
+            topic: ReplyTopic::parse(&root, &"ws-1".parse().unwrap(), topic).unwrap(),
+            correlation: Some(call.into()),
+            encoding: ContentType::Cbor,
+            lang: koffer_proto::Lang::En,
+        }
+    }
+
+    fn page(call: &'static str, bytes: usize) -> Letter {
+        let event = ProgressEvent::Page {
+            number: 1,
+            format: PageFormat::Jpeg,
+            content: vec![7; bytes].into(),
+        };
+        let progress = Arc::new(Progress { seq: 1, event });
+        Letter::progress(listener(call), progress, Travel::of(None), usize::MAX)
+    }
+
+    fn end(call: &'static str, bytes: Option<usize>) -> Letter {
+        let outcome = match bytes {
+            None => Outcome::Failed(Failure::without_effect(Status::Busy, "")),
+            Some(bytes) => {
+                let content = Blob::from(vec![7; bytes]);
+                let sha256 = content.sha256();
+                let read = card_terminal::FileContent { content, sha256 };
+                Outcome::Ok(Response::from(card_terminal::Response::Read(read)))
+            }
+        };
+        let device = None;
+        let completion = Arc::new(Completion { device, outcome });
+        Letter::completion(listener(call), completion, Travel::of(None), usize::MAX)
+    }
+
+    #[test]
+    fn only_what_is_large_goes_aside_and_takes_the_rest_of_its_call_along() {
+        let address = Address::Unix("/nowhere".into());
+        let mut aside = Aside::beside(&Settings::new(address, "kofferd"));
+        assert!(!aside.has_to_take(&page("scan", LARGE - 1)));
+        assert!(aside.has_to_take(&page("scan", LARGE)));
+        assert!(aside.has_to_take(&page("scan", 1)), "in order");
+        assert!(!aside.has_to_take(&page("other", 1)));
+        assert!(!aside.has_to_take(&end("other", Some(1))));
+        assert!(aside.has_to_take(&end("scan", None)));
+        assert!(!aside.has_to_take(&end("scan", None)), "another of that id");
+        assert!(aside.has_to_take(&end("read", Some(LARGE))));
+        assert!(aside.calls.is_empty());
+    }
+}
