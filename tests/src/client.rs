@@ -45,6 +45,7 @@ pub struct Workstation {
 }
 
 /// One call under way.
+#[derive(Debug, Clone)]
 pub struct Pending {
     /// Its call id.
     pub id: String,

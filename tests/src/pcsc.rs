@@ -7,16 +7,20 @@ use std::{
     path::PathBuf,
     process::{Command, Stdio},
     thread,
+    time::Duration,
 };
 
 use koffer_drivers::card::pcsc::{CardPresence, Monitor};
-use koffer_fixtures::card::pcscd::Pcscd;
+use koffer_fixtures::card::{pcscd::Pcscd, virtual_card::VirtualCard};
 use tokio::time::timeout;
 
 use crate::mosquitto::PATIENCE;
 
 /// Where the process of such a test finds its folder.
 const HOME: &str = "KOFFER_CARD_TEST_HOME";
+
+/// pcscd looks at a reader every 400 ms.
+const TWO_LOOKS: Duration = Duration::from_millis(900);
 
 /// Runs the test in a process of its own that finds its pcscd in a folder of its own: libpcsclite
 /// reads its socket's name once per process. So any number of them run at a time.
@@ -81,33 +85,51 @@ pub fn other_program(program: &str, arguments: &[&str]) -> Result<String, String
 /// # Panics
 /// When it does not in time.
 pub async fn until_present(reader: &str, present: bool) {
-    until(reader, |card| card.present == present).await;
+    let seen = sees(reader, PATIENCE, |card| card.present == present).await;
+    assert!(seen, "{reader}: {:?}", Monitor::shared().sight().borrow());
 }
 
-/// How many cards the service saw come and go in the reader.
-pub fn changes(reader: &str) -> u16 {
-    let monitor = Monitor::shared();
-    let sight = monitor.sight();
-    let card = sight.borrow().readers.get(reader).copied();
-    card.unwrap_or_default().changes
-}
-
-/// Waits until the service has itself seen the card go that was there at so many `changes`.
-///
-/// pcscd also calls a reader empty whose card does not answer a reset, and then misses another
-/// card that comes before it has looked itself (every 400 ms).
+/// Inserts a card, and waits until the service sees it. As a person does, pulls it and tries again
+/// where nothing happens: pcscd looks every 400 ms, also calls a reader empty whose card does not
+/// answer a reset, and misses a card that comes before it has looked again.
 ///
 /// # Panics
-/// When it does not in time.
-pub async fn until_gone(reader: &str, changes: u16) {
-    until(reader, |card| !card.present && card.changes != changes).await;
+/// When that does not help, or the slot is gone.
+pub async fn insert(card: &mut VirtualCard, port: u16, reader: &str) {
+    for _ in 0..8 {
+        card.insert(port).expect("a slot");
+        if sees(reader, PATIENCE / 8, |card| card.present).await {
+            return;
+        }
+        card.remove();
+        until_present(reader, false).await;
+    }
+    panic!("{reader}: {:?}", Monitor::shared().sight().borrow());
 }
 
-async fn until(reader: &str, wanted: impl Fn(&CardPresence) -> bool) {
+/// Pulls a card, and gives the service time to see that.
+///
+/// # Panics
+/// When it still sees one.
+pub async fn pull(card: &mut VirtualCard, reader: &str) {
+    let before = Monitor::shared()
+        .sight()
+        .borrow()
+        .readers
+        .get(reader)
+        .copied();
+    let before = before.unwrap_or_default();
+    card.remove();
+    let counted = |now: &CardPresence| !now.present && now.changes != before.changes;
+    // Not every removal is counted; `insert` copes with the rest.
+    if before.present && !sees(reader, TWO_LOOKS, counted).await {
+        until_present(reader, false).await;
+    }
+}
+
+async fn sees(reader: &str, within: Duration, wanted: impl Fn(&CardPresence) -> bool) -> bool {
     let monitor = Monitor::shared();
     let mut sight = monitor.sight();
     let seen = sight.wait_for(|sight| sight.readers.get(reader).is_some_and(&wanted));
-    let seen = timeout(PATIENCE, seen).await;
-    let (in_time, now) = (seen.is_ok_and(|seen| seen.is_ok()), monitor.sight());
-    assert!(in_time, "{reader}: {:?}", now.borrow());
+    timeout(within, seen).await.is_ok_and(|seen| seen.is_ok())
 }

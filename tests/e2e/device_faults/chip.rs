@@ -18,7 +18,7 @@ use koffer_tests::{
     fault_table::{Ending, Part, Row, Table},
     mosquitto::PATIENCE,
     office::{Broker, Device, Office},
-    pcsc::{alone, changes, until_gone, until_present},
+    pcsc::{alone, insert, pull},
 };
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
@@ -182,8 +182,7 @@ impl<'a> Bench<'a> {
     }
 
     async fn insert(&mut self) {
-        self.card.insert(self.port).expect("a slot");
-        until_present(READERS[self.slot], true).await;
+        insert(&mut self.card, self.port, READERS[self.slot]).await;
     }
 
     async fn ready(&self) {
@@ -234,16 +233,20 @@ impl<'a> Bench<'a> {
     async fn run(&mut self, case: Case) -> Noted {
         self.ready().await;
         let (before, new) = self.contents();
-        let changes = changes(READERS[self.slot]);
         self.card.arm(case.at, case.done, case.mishap);
-        let (id, completion) = self.write(case.expiry).await;
-        let happened = !self.card.disarm();
+        let (id, mut call) = self.begin(case.expiry).await;
         if matches!(case.mishap, Mishap::Pulled | Mishap::Silent) {
             // A card that says nothing keeps its reader until it is pulled.
-            self.card.remove();
-            until_gone(READERS[self.slot], changes).await;
+            let mut ended = call.clone();
+            tokio::select! {
+                _ = call.progress(|p| p["reasons"][0] == "settling") => {}
+                _ = ended.completion() => {}
+            }
+            pull(&mut self.card, READERS[self.slot]).await;
             self.insert().await;
         }
+        let completion = call.completion().await;
+        let happened = !self.card.disarm();
         let noted = self.judge(case.row, &before, &new, &completion, happened);
         self.ready_again(&id, &before, &new).await;
         noted
