@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-use koffer_drivers::card::pcsc::Monitor;
+use koffer_drivers::card::pcsc::{CardPresence, Monitor};
 use koffer_fixtures::card::pcscd::Pcscd;
 use tokio::time::timeout;
 
@@ -76,21 +76,38 @@ pub fn other_program(program: &str, arguments: &[&str]) -> Result<String, String
     }
 }
 
-/// Waits until the service has seen a card come into the reader, or go.
-///
-/// Its counter says so: pcscd also calls a reader empty whose card does not answer a reset, and
-/// then misses another card that comes before it has looked itself (every 400 ms).
+/// Waits until the service sees a card in the reader, or none.
 ///
 /// # Panics
 /// When it does not in time.
 pub async fn until_present(reader: &str, present: bool) {
+    until(reader, |card| card.present == present).await;
+}
+
+/// How many cards the service saw come and go in the reader.
+pub fn changes(reader: &str) -> u16 {
+    let monitor = Monitor::shared();
+    let sight = monitor.sight();
+    let card = sight.borrow().readers.get(reader).copied();
+    card.unwrap_or_default().changes
+}
+
+/// Waits until the service has itself seen the card go that was there at so many `changes`.
+///
+/// pcscd also calls a reader empty whose card does not answer a reset, and then misses another
+/// card that comes before it has looked itself (every 400 ms).
+///
+/// # Panics
+/// When it does not in time.
+pub async fn until_gone(reader: &str, changes: u16) {
+    until(reader, |card| !card.present && card.changes != changes).await;
+}
+
+async fn until(reader: &str, wanted: impl Fn(&CardPresence) -> bool) {
     let monitor = Monitor::shared();
     let mut sight = monitor.sight();
-    let seen = sight.wait_for(|sight| {
-        let card = sight.readers.get(reader);
-        card.is_some_and(|card| card.present == present && (card.changes % 2 == 1) == present)
-    });
+    let seen = sight.wait_for(|sight| sight.readers.get(reader).is_some_and(&wanted));
     let seen = timeout(PATIENCE, seen).await;
     let (in_time, now) = (seen.is_ok_and(|seen| seen.is_ok()), monitor.sight());
-    assert!(in_time, "{reader}, {present}: {:?}", now.borrow());
+    assert!(in_time, "{reader}: {:?}", now.borrow());
 }

@@ -18,7 +18,7 @@ use koffer_tests::{
     fault_table::{Ending, Part, Row, Table},
     mosquitto::PATIENCE,
     office::{Broker, Device, Office},
-    pcsc::{alone, until_present},
+    pcsc::{alone, changes, until_gone, until_present},
 };
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
@@ -234,13 +234,14 @@ impl<'a> Bench<'a> {
     async fn run(&mut self, case: Case) -> Noted {
         self.ready().await;
         let (before, new) = self.contents();
+        let changes = changes(READERS[self.slot]);
         self.card.arm(case.at, case.done, case.mishap);
         let (id, completion) = self.write(case.expiry).await;
         let happened = !self.card.disarm();
         if matches!(case.mishap, Mishap::Pulled | Mishap::Silent) {
             // A card that says nothing keeps its reader until it is pulled.
             self.card.remove();
-            until_present(READERS[self.slot], false).await;
+            until_gone(READERS[self.slot], changes).await;
             self.insert().await;
         }
         let noted = self.judge(case.row, &before, &new, &completion, happened);

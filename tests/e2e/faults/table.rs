@@ -9,9 +9,9 @@ use crate::case::{Case, Observed, Operation, Transport};
 pub(crate) const PART: Part = Part {
     name: "payment",
     title: "Payment terminals",
-    about: "Against a simulated terminal; each effect was compared with the terminal's own ledger. \
-            `outcome-unknown` is the honest answer where the terminal's verdict was lost; the issue \
-            \"Nothing twice, nothing lost\" settles most of these with the terminal's own records.",
+    about: "By `--test faults`, against a simulated terminal; each effect was compared with the \
+            terminal's own ledger. What the terminal's own records could not tell was \
+            `outcome-unknown` until a technician had looked at it (`gateway/resolve`).",
     operations: &[
         Operation::Pay.name(),
         Operation::Reverse.name(),
