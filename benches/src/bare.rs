@@ -43,13 +43,14 @@ const REQUESTS: usize = 256;
 
 /// Answers until it is ended; on the same threads as the gateway.
 pub(crate) fn respond(options: &Options) -> Outcome<()> {
+    let &Options { port, embedded } = options;
     daemon::on_two_threads(|beside| async move {
-        let _broker = if options.embedded {
-            Some(beside.spawn(broker(options.port)).await??)
+        let _broker = if embedded {
+            Some(beside.spawn(broker(port)).await??)
         } else {
             None
         };
-        serve(options.port).await
+        serve(port).await
     })?
 }
 

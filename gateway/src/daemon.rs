@@ -95,7 +95,10 @@ pub enum Milestone {
 /// A call passes half a dozen tasks. On one thread each wakes the next without the kernel; on a
 /// pool, waking threads was most of what a call cost. What moves megabytes about, the embedded
 /// broker and large answers, has the other thread, so that it holds up no call.
-pub fn on_two_threads<F: Future>(work: impl FnOnce(Handle) -> F) -> io::Result<F::Output> {
+pub fn on_two_threads<F>(work: impl FnOnce(Handle) -> F) -> io::Result<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
     let beside = runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("beside")
@@ -104,14 +107,16 @@ pub fn on_two_threads<F: Future>(work: impl FnOnce(Handle) -> F) -> io::Result<F
     let calls = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    Ok(calls.block_on(work(beside.handle().clone())))
+    // As a task: waking what the runtime itself waits for costs a system call each time.
+    let work = calls.spawn(work(beside.handle().clone()));
+    calls.block_on(work).map_err(io::Error::other)
 }
 
 /// Runs the gateway until `stop` is cancelled and every accepted call is answered.
 pub async fn run(
     config: Config,
     stop: CancellationToken,
-    tell: impl FnMut(Milestone),
+    tell: impl FnMut(Milestone) + Send,
 ) -> Result<(), StartError> {
     run_with(config, Vec::new(), &Handle::current(), stop, tell).await
 }
@@ -123,7 +128,7 @@ pub async fn run_with(
     more: Vec<DeviceSpec>,
     beside: &Handle,
     stop: CancellationToken,
-    mut tell: impl FnMut(Milestone),
+    mut tell: impl FnMut(Milestone) + Send,
 ) -> Result<(), StartError> {
     let started = Instant::now();
     let root = Root::new(config.gateway.id.clone());

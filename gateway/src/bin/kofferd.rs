@@ -96,7 +96,10 @@ fn serve(config: Config) -> ExitCode {
     }
 }
 
-async fn supervised_by_systemd(config: Config, beside: Handle) -> Result<(), Box<dyn Error>> {
+async fn supervised_by_systemd(
+    config: Config,
+    beside: Handle,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
     let stop = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
