@@ -5,7 +5,7 @@
 use std::{
     io::{BufRead, BufReader, Write},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use koffer_fixtures::card::{chip::Chip, pcscd::Pcscd, virtual_card::VirtualCard};
@@ -22,6 +22,9 @@ use crate::{
 
 /// SELECT of a file by its identifier, no answer data (ISO 7816-4).
 pub(crate) const APDU: [u8; 7] = [0x00, 0xa4, 0x00, 0x0c, 0x02, 0x01, 0x01];
+
+/// The virtual card is on its way when the gateway starts.
+const INSERTED_WITHIN: Duration = Duration::from_secs(10);
 
 /// What one APDU costs, in microseconds; medians of the rounds' medians.
 #[derive(Debug, Clone, Serialize)]
@@ -84,7 +87,15 @@ async fn compare(
         payload,
         content_type,
     };
-    checked(&mut caller, &asked("connect", encoded(content_type, "{}"))).await?;
+    let connect = asked("connect", encoded(content_type, "{}"));
+    let began = Instant::now();
+    while let Err(error) = checked(&mut caller, &connect).await {
+        // The reader sees its card a moment after it was inserted.
+        if began.elapsed() > INSERTED_WITHIN {
+            return Err(error);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let transmit = asked("transmit", batch(content_type)?);
     let answer = checked(&mut caller, &transmit).await?;
     let bare = Asked {

@@ -10,6 +10,7 @@ use koffer_gateway::{
         embedded::{self, Client, Password},
         rules::Role,
     },
+    daemon,
 };
 use rumqttc::{
     NetworkOptions,
@@ -40,19 +41,17 @@ pub(crate) struct Options {
 /// Calls under way at once; nobody measures with more clients.
 const REQUESTS: usize = 256;
 
-/// Answers until it is ended. On the same kind of runtime as the gateway.
+/// Answers until it is ended; on the same threads as the gateway.
 pub(crate) fn respond(options: &Options) -> Outcome<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let _broker = if options.embedded {
-            Some(broker(options.port).await?)
+    let &Options { port, embedded } = options;
+    daemon::on_two_threads(|beside| async move {
+        let _broker = if embedded {
+            Some(beside.spawn(broker(port)).await??)
         } else {
             None
         };
-        tokio::spawn(serve(options.port)).await?
-    })
+        serve(port).await
+    })?
 }
 
 async fn broker(port: u16) -> Outcome<embedded::Running> {

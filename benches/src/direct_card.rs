@@ -4,18 +4,26 @@
 use std::{
     ffi::CString,
     io::{self, BufRead, Write},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use pcsc::{Context, Protocols, Scope, ShareMode};
+use pcsc::{Context, Protocols, ReaderState, Scope, ShareMode, State};
 
 use crate::{Outcome, apdu::APDU};
+
+/// The virtual card is on its way when this starts.
+const INSERTED_WITHIN: Duration = Duration::from_secs(10);
 
 /// For each line with a number: that many APDUs, and a line with how long each took, in
 /// nanoseconds.
 pub(crate) fn serve(reader: &str) -> Outcome<()> {
     let context = Context::establish(Scope::System)?;
     let reader = CString::new(reader)?;
+    let mut states = [ReaderState::new(reader.clone(), State::UNAWARE)];
+    while !states[0].event_state().contains(State::PRESENT) {
+        context.get_status_change(INSERTED_WITHIN, &mut states)?;
+        states[0].sync_current_state();
+    }
     let card = context.connect(&reader, ShareMode::Exclusive, Protocols::ANY)?;
     let mut buffer = [0; pcsc::MAX_BUFFER_SIZE];
     let mut stdout = io::stdout().lock();

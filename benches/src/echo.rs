@@ -19,7 +19,10 @@ use koffer_proto::{
     },
 };
 use nix::sys::signal::Signal;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    runtime::Handle,
+    signal::unix::{SignalKind, signal},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::Outcome;
@@ -35,12 +38,10 @@ pub(crate) const FILES: [(&str, usize); 3] =
 pub(crate) fn gateway(path: &Path) -> Outcome<()> {
     let (config, _) = Config::load(path, []).map_err(|mistakes| mistakes.to_string())?;
     logging::start(&config.log, None, None)?;
-    let runtime = daemon::runtime()?;
-    let served = runtime.block_on(async { tokio::spawn(serve(config)).await });
-    served?
+    daemon::on_two_threads(|beside| serve(config, beside))?
 }
 
-async fn serve(config: Config) -> Outcome<()> {
+async fn serve(config: Config, beside: Handle) -> Outcome<()> {
     let mut terminate = signal(SignalKind::from_raw(Signal::SIGTERM as i32))?;
     let stop = CancellationToken::new();
     let stopping = stop.clone();
@@ -50,7 +51,7 @@ async fn serve(config: Config) -> Outcome<()> {
     });
     let cards = CARDS.iter().map(|id| card(id)).collect::<Result<_, _>>()?;
     let told = |_: Milestone| {};
-    Ok(daemon::run_with(config, cards, stop, told).await?)
+    Ok(daemon::run_with(config, cards, &beside, stop, told).await?)
 }
 
 fn card(id: &str) -> Outcome<DeviceSpec> {

@@ -14,7 +14,7 @@ use std::{
 use jiff::Timestamp;
 use koffer_proto::{Class, DeviceId, GatewayStatus, Presence, Root, class::gateway::AttachedThing};
 use tokio::{
-    runtime::Runtime,
+    runtime::{self, Handle},
     sync::{mpsc, watch},
     task::JoinSet,
 };
@@ -66,6 +66,10 @@ pub enum StartError {
     /// This build has no embedded broker.
     #[error("this kofferd was built without the embedded broker; set [mqtt] broker = \"external\"")]
     NoEmbeddedBroker,
+    /// The embedded broker, in an unforeseen way.
+    #[cfg(feature = "embedded-broker")]
+    #[error("the embedded broker did not start: {0}")]
+    Panicked(tokio::task::JoinError),
     /// The kernel gives no random numbers.
     #[error("the kernel gives no random numbers: {0}")]
     Random(#[from] getrandom::Error),
@@ -86,11 +90,26 @@ pub enum Milestone {
     Stopping,
 }
 
-/// The runtime that the gateway runs on.
-pub fn runtime() -> io::Result<Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
+/// Runs `work` on this thread, and gives it a second one for what is not on the way of a call.
+///
+/// A call passes half a dozen tasks. On one thread each wakes the next without the kernel; on a
+/// pool, waking threads was most of what a call cost. What moves megabytes about, the embedded
+/// broker and large answers, has the other thread, so that it holds up no call.
+pub fn on_two_threads<F>(work: impl FnOnce(Handle) -> F) -> io::Result<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    let beside = runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("beside")
         .enable_all()
-        .build()
+        .build()?;
+    let calls = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    // As a task: waking what the runtime itself waits for costs a system call each time.
+    let work = calls.spawn(work(beside.handle().clone()));
+    calls.block_on(work).map_err(io::Error::other)
 }
 
 /// Runs the gateway until `stop` is cancelled and every accepted call is answered.
@@ -99,13 +118,15 @@ pub async fn run(
     stop: CancellationToken,
     tell: impl FnMut(Milestone) + Send,
 ) -> Result<(), StartError> {
-    run_with(config, Vec::new(), stop, tell).await
+    run_with(config, Vec::new(), &Handle::current(), stop, tell).await
 }
 
-/// As [`run`], with devices beside the configured ones, whose drivers are not the gateway's.
+/// As [`run`], with devices beside the configured ones, whose drivers are not the gateway's, and
+/// with another runtime for the embedded broker and large answers.
 pub async fn run_with(
     config: Config,
     more: Vec<DeviceSpec>,
+    beside: &Handle,
     stop: CancellationToken,
     mut tell: impl FnMut(Milestone) + Send,
 ) -> Result<(), StartError> {
@@ -121,9 +142,9 @@ pub async fn run_with(
     let will = documents.status(&offline);
     let hello = documents.status(&online);
 
-    let (broker, settings) = connect(&config, &root, will.clone()).await?;
+    let (broker, settings) = connect(&config, &root, beside, will.clone()).await?;
     let looking = broker.is_none().then(|| settings.clone());
-    let aside = Aside::beside(&settings);
+    let aside = Aside::beside(&settings, beside);
     let (bus, incoming) = Bus::start(settings);
 
     let (durable, memory, last_no) = open_journal(&config).await?;
@@ -294,12 +315,13 @@ fn presence(status: Presence) -> Result<GatewayStatus, StartError> {
 async fn connect(
     config: &Config,
     root: &Root,
+    beside: &Handle,
     will: Message,
 ) -> Result<(Option<Box<dyn InternalBroker>>, Settings), StartError> {
     let (broker, mut settings) = match &config.mqtt {
         MqttConfig::Embedded(embedded) => {
             let password = Secret::random()?;
-            let broker = embedded_broker(config, embedded, password.clone()).await?;
+            let broker = embedded_broker(config, embedded, beside, password.clone()).await?;
             let address = broker.mqtt_address();
             let address = Address::Tcp {
                 host: address.ip().to_string(),
@@ -344,6 +366,7 @@ fn packet_size(config: &Config) -> u32 {
 async fn embedded_broker(
     config: &Config,
     embedded: &EmbeddedBroker,
+    beside: &Handle,
     own: Secret,
 ) -> Result<Box<dyn InternalBroker>, StartError> {
     use crate::{
@@ -373,13 +396,15 @@ async fn embedded_broker(
     settings.listen = embedded.listen;
     settings.websocket = embedded.websocket;
     settings.max_packet_size = packet_size(config);
-    Ok(Box::new(embedded::start(settings).await?))
+    let started = beside.spawn(embedded::start(settings));
+    Ok(Box::new(started.await.map_err(StartError::Panicked)??))
 }
 
 #[cfg(not(feature = "embedded-broker"))]
 async fn embedded_broker(
     _: &Config,
     _: &EmbeddedBroker,
+    _: &Handle,
     _: Secret,
 ) -> Result<Box<dyn InternalBroker>, StartError> {
     Err(StartError::NoEmbeddedBroker)

@@ -20,7 +20,10 @@ use koffer_fixtures::{
     zvt::{Event, Fault, Kind, Step},
 };
 use koffer_proto::Blob;
-use koffer_tests::{client::Workstation, office::Broker};
+use koffer_tests::{
+    client::Workstation,
+    office::{BROKERS, Broker},
+};
 use serde_json::json;
 
 /// A program of this workspace, as built beside the tests.
@@ -219,7 +222,7 @@ async fn a_killed_gateway_comes_back_and_works() {
 }
 
 #[tokio::test]
-async fn a_terminal_that_dies_after_booking_comes_back_and_tells_what_it_did() {
+async fn a_terminal_that_dies_after_booking_comes_back_and_tells_that_it_took_the_payment_back() {
     let mut case = raise("demo", Broker::Embedded).await;
     let clerk = clerk(&case).await;
     clerk.until_state("ec-terminal", &["ready"]).await;
@@ -238,11 +241,79 @@ async fn a_terminal_that_dies_after_booking_comes_back_and_tells_what_it_did() {
     case.restart_terminal("ec-terminal")
         .await
         .unwrap_or_else(|error| panic!("{error}"));
+    // Its status information was never acknowledged, and its books say what it made of that.
     let booked = booked.completion().await;
-    assert_eq!(booked["status"], "ok", "{booked}");
-    assert_eq!(booked["result"]["recovered"], true, "{booked}");
-    let (one, two) = (&first["result"]["receipt"], &booked["result"]["receipt"]);
-    assert_eq!(one.as_u64().map(|n| n + 1), two.as_u64(), "{booked}");
+    assert_eq!(booked["status"], "device-fault", "{booked}");
+    assert_eq!(booked["effect"], "none", "{booked}");
+    assert_eq!(booked["detail"]["cause"], "taken-back", "{booked}");
     clerk.until_state("ec-terminal", &["ready"]).await;
+    let again = clerk.ask("ec-terminal", "pay", &params, 60).await;
+    assert_eq!(again["status"], "ok", "{again}");
     case.stop().await;
+}
+
+#[tokio::test]
+async fn a_gateway_killed_in_the_middle_of_a_payment_tells_afterwards_what_became_of_it() {
+    for broker in BROKERS {
+        let mut case = raise("demo", broker).await;
+        let control = case.terminals["ec-terminal"].control.clone();
+        let params = |cents: u32| json!({"amount": {"cents": cents, "currency": "EUR"}});
+        let clerk_before = clerk(&case).await;
+        clerk_before.until_state("ec-terminal", &["ready"]).await;
+        let first = clerk_before
+            .call_as("first", "ec-terminal", "pay", &params(100), 60)
+            .await
+            .completion()
+            .await;
+        assert_eq!(first["status"], "ok", "{broker:?}: {first}");
+
+        // The citizen takes the time to find the card, and the gateway dies meanwhile.
+        let slow = json!({"cardholder": {"inserts_after_ms": 4000}});
+        control.set(slow).await.expect("a slow cardholder");
+        let mut cut = clerk_before
+            .call_as("cut", "ec-terminal", "pay", &params(250), 60)
+            .await;
+        cut.progress(|event| event["event"] == "terminal-text")
+            .await;
+        case.kill_kofferd().await;
+        case.restart_kofferd()
+            .await
+            .unwrap_or_else(|error| panic!("{broker:?}: {error}"));
+
+        // Asked again under its id it is joined, not run; the terminal's books tell the rest.
+        let clerk = clerk(&case).await;
+        let again = clerk
+            .call_as("cut", "ec-terminal", "pay", &params(250), 60)
+            .await
+            .completion()
+            .await;
+        let ledger = control.ledger().await.expect("a ledger");
+        let count = |event| ledger.entries().iter().filter(|e| e.event == event).count();
+        let stands = count(Event::Booked) - count(Event::AutoReversed);
+        let told = match (again["status"].as_str(), again["effect"].as_str()) {
+            (Some("ok"), _) => 2,
+            (Some(_), Some("none")) => 1,
+            _ => panic!("{broker:?}: it could be known: {again}"),
+        };
+        assert_eq!(stands, told, "{broker:?}: {again}");
+
+        // What had ended before is answered again, to the letter.
+        let replayed = clerk
+            .call_as("first", "ec-terminal", "pay", &params(100), 60)
+            .await
+            .completion()
+            .await;
+        assert_eq!(replayed, first, "{broker:?}");
+        let other = crate::clerk(&case)
+            .await
+            .call_as("first", "ec-terminal", "pay", &params(101), 60)
+            .await
+            .completion()
+            .await;
+        assert_eq!(other["status"], "conflict", "{broker:?}: {other}");
+        let ledger = control.ledger().await.expect("a ledger");
+        let booked = ledger.entries().iter().filter(|e| e.event == Event::Booked);
+        assert!(booked.count() <= 2, "{broker:?}: nothing was booked again");
+        case.stop().await;
+    }
 }

@@ -16,7 +16,10 @@ use koffer_gateway::{
 };
 use koffer_proto::Lang;
 use sd_notify::NotifyState;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    runtime::Handle,
+    signal::unix::{SignalKind, signal},
+};
 use tokio_util::sync::CancellationToken;
 
 /// Exit code: see the help.
@@ -83,15 +86,7 @@ fn serve(config: Config) -> ExitCode {
         eprintln!("kofferd: {error}");
         return ExitCode::from(CANNOT_START);
     }
-    let runtime = match daemon::runtime() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!(%error, "no threads");
-            return ExitCode::from(CANNOT_START);
-        }
-    };
-    // On a worker, not on this thread: what is told to a task beside the workers wakes a thread.
-    let ended = runtime.block_on(async { tokio::spawn(supervised_by_systemd(config)).await });
+    let ended = daemon::on_two_threads(|beside| supervised_by_systemd(config, beside));
     match ended.map_err(Into::into).flatten() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -101,7 +96,10 @@ fn serve(config: Config) -> ExitCode {
     }
 }
 
-async fn supervised_by_systemd(config: Config) -> Result<(), Box<dyn Error + Send + Sync>> {
+async fn supervised_by_systemd(
+    config: Config,
+    beside: Handle,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
     let stop = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -123,10 +121,16 @@ async fn supervised_by_systemd(config: Config) -> Result<(), Box<dyn Error + Sen
             }
         });
     }
-    daemon::run(config, stop, |milestone| match milestone {
-        Milestone::Online => notify(&[NotifyState::Ready, NotifyState::Status("online")]),
-        Milestone::Stopping => notify(&[NotifyState::Stopping]),
-    })
+    daemon::run_with(
+        config,
+        Vec::new(),
+        &beside,
+        stop,
+        |milestone| match milestone {
+            Milestone::Online => notify(&[NotifyState::Ready, NotifyState::Status("online")]),
+            Milestone::Stopping => notify(&[NotifyState::Stopping]),
+        },
+    )
     .await?;
     Ok(())
 }

@@ -10,14 +10,14 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
+use tokio::{runtime::Handle, sync::mpsc, task::JoinHandle, time::timeout};
 
 use super::answers::{Addressee, Letter};
 use crate::bus::{Bus, Refused, Settings};
 
 /// Content of this size and more goes aside: it takes longer to encode and to write than a small
 /// answer should wait.
-const LARGE: usize = 256 * 1024;
+const LARGE: usize = 1024 * 1024;
 
 /// What the kernel may hold of it: a broker that reads all of it at once serves nobody meanwhile.
 const SEND_BUFFER: u32 = 128 * 1024;
@@ -31,6 +31,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// The way for large answers.
 pub struct Aside {
     settings: Settings,
+    runtime: Handle,
     bus: Arc<OnceLock<Bus>>,
     sending: Option<Sending>,
     /// Calls of which something went aside, and that have not ended.
@@ -55,8 +56,9 @@ impl AsideDepth {
 }
 
 impl Aside {
-    /// A way beside the session with these settings, to the same broker as the same user.
-    pub fn beside(main: &Settings) -> Self {
+    /// A way beside the session with these settings, to the same broker as the same user, on a
+    /// runtime that may be another one.
+    pub fn beside(main: &Settings, runtime: &Handle) -> Self {
         let settings = Settings {
             client_id: format!("{}-aside", main.client_id),
             send_buffer: Some(SEND_BUFFER),
@@ -66,6 +68,7 @@ impl Aside {
         };
         Self {
             settings,
+            runtime: runtime.clone(),
             bus: Arc::default(),
             sending: None,
             calls: BTreeSet::new(),
@@ -83,6 +86,7 @@ impl Aside {
             return Some(letter);
         }
         let sending = self.sending.get_or_insert_with(|| {
+            let _there = self.runtime.enter();
             let bus = self.bus.get_or_init(|| Bus::start(self.settings.clone()).0);
             let (letters, waiting) = mpsc::unbounded_channel();
             let task = tokio::spawn(send(waiting, bus.clone()));
@@ -198,10 +202,10 @@ mod tests {
         Letter::completion(listener(call), completion, Travel::of(None), usize::MAX)
     }
 
-    #[test]
-    fn only_what_is_large_goes_aside_and_takes_the_rest_of_its_call_along() {
+    #[tokio::test]
+    async fn only_what_is_large_goes_aside_and_takes_the_rest_of_its_call_along() {
         let address = Address::Unix("/nowhere".into());
-        let mut aside = Aside::beside(&Settings::new(address, "kofferd"));
+        let mut aside = Aside::beside(&Settings::new(address, "kofferd"), &Handle::current());
         assert!(!aside.has_to_take(&page("scan", LARGE - 1)));
         assert!(aside.has_to_take(&page("scan", LARGE)));
         assert!(aside.has_to_take(&page("scan", 1)), "in order");

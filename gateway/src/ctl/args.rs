@@ -11,7 +11,7 @@ use clap_complete::Shell;
 use jiff::Timestamp;
 use koffer_proto::{CallId, Cents, ClientId, Currency, DeviceId, GatewayId, Lang, Segment};
 
-use super::{exit, journal, profile, typed};
+use super::{exit, journal, profile, resolve, typed};
 use crate::bus::Address;
 
 pub(super) use card::{Apdu, Card, CardCommand, CardFile};
@@ -224,6 +224,11 @@ Several calls to one card: reserve the terminal, keep the card, let go of both.
     #[command(after_help = "Example:
   kofferctl calls")]
     Calls,
+    /// Say what became of a call whose outcome is unknown; asks for what is left out
+    #[command(after_help = "Examples:
+  kofferctl resolve                              # shows what waits, and asks
+  kofferctl resolve 3f9c2a7be1d04c55 --finding done --saw 'Receipt 231 on the terminal'")]
+    Resolve(resolve::Wanted),
     /// Reserve a device
     #[command(after_help = "Examples:
   kofferctl claim ec-terminal --lease 5m

@@ -66,18 +66,17 @@ impl Asked {
         }))
     }
 
-    /// The cancellation of this call.
-    pub(super) fn cancelling(&self) -> Result<Self, Trouble> {
-        let params = gateway::CancelParams {
-            call: self.id.clone(),
-            client: None,
-        };
-        let (target, operation) = (segment(DeviceId::GATEWAY), segment("cancel"));
+    /// A call of the gateway itself.
+    pub(super) fn gateway<T: Serialize>(
+        operation: &'static str,
+        params: &T,
+    ) -> Result<Self, Trouble> {
+        let (target, operation) = (segment(DeviceId::GATEWAY), segment(operation));
         let (timeout, effect) = known(&target, &operation);
         Ok(Self {
             target,
             operation,
-            payload: encoded(ContentType::Json, &params)?,
+            payload: encoded(ContentType::Json, params)?,
             encoding: ContentType::Json,
             timeout,
             effect,
@@ -85,6 +84,15 @@ impl Asked {
             id: random_id()?,
             save_to: None,
         })
+    }
+
+    /// The cancellation of this call.
+    pub(super) fn cancelling(&self) -> Result<Self, Trouble> {
+        let params = gateway::CancelParams {
+            call: self.id.clone(),
+            client: None,
+        };
+        Self::gateway("cancel", &params)
     }
 
     /// Whether it must not happen twice.
@@ -111,6 +119,7 @@ impl Content {
             Command::Devices { unbound: false }
             | Command::Watch { .. }
             | Command::Journal(_)
+            | Command::Resolve(_)
             | Command::Completions { .. } => {
                 return Ok(None);
             }

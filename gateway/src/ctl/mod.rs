@@ -14,6 +14,7 @@ mod journal;
 mod line;
 mod profile;
 mod reading;
+mod resolve;
 mod saving;
 mod screen;
 mod texts;
@@ -106,6 +107,29 @@ async fn run(
             let root = line::find_gateway(profile).await?;
             devices::watch(profile, &root, device.as_ref(), screen).await?;
             Ok(done)
+        }
+        Command::Resolve(wanted) => {
+            let root = line::find_gateway(profile).await?;
+            let listing = Asked::gateway("calls", &serde_json::json!({}))?;
+            let mut progress = Progress::default();
+            let listed = asking::ask(
+                profile,
+                &root,
+                &listing,
+                options.grace,
+                screen,
+                &mut progress,
+            )
+            .await?;
+            let Ended::Completed(listed) = listed else {
+                screen.alarm(&texts::unreadable(&listing.id));
+                return Ok(Exit::StrangeStatus);
+            };
+            let Some(params) = resolve::complete(wanted, &listed, screen)? else {
+                return Ok(done);
+            };
+            let asked = Asked::gateway("resolve", &params)?;
+            call(&asked, &root, options, profile, screen).await
         }
         command => {
             let Some(asked) = Asked::from_command(command, options)? else {

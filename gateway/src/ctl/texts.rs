@@ -367,12 +367,32 @@ sentences! {
         "It is NOT KNOWN whether it happened. DO NOT REPEAT!"
     }
     resolve(call, client) {
-        "Am Gerät nachsehen, dann melden, was war (done, not-done oder partial): kofferctl call gateway \
-         resolve '{{\"call\": \"{call}\", \"client\": \"{client}\", \"finding\": \"done\", \
-         \"observation\": \"…\"}}'",
-        "Look at the device, then say what happened (done, not-done or partial): kofferctl call \
-         gateway resolve '{{\"call\": \"{call}\", \"client\": \"{client}\", \"finding\": \"done\", \
-         \"observation\": \"…\"}}'"
+        "Am Gerät nachsehen. Wer das Recht hat, trägt dann ein, was war: kofferctl resolve {call} --client {client}",
+        "Look at the device. Who has the right then notes what happened: kofferctl resolve {call} --client {client}"
+    }
+    nothing_unresolved() {
+        "Kein Aufruf wartet auf eine Klärung.",
+        "No call waits to be resolved."
+    }
+    unresolved(number, device, operation, client, call, since) {
+        "{number}. {device}: {operation} ({client}, Aufruf {call}, angenommen {since})",
+        "{number}. {device}: {operation} ({client}, call {call}, accepted {since})"
+    }
+    which_call(count) {
+        "Welcher Aufruf? 1 bis {count}, sonst Abbruch:",
+        "Which call? 1 to {count}, anything else leaves:"
+    }
+    which_finding() {
+        "Was zeigt das Gerät? 1 = ausgeführt, 2 = nicht ausgeführt, 3 = teilweise, sonst Abbruch:",
+        "What does the device show? 1 = done, 2 = not done, 3 = partly, anything else leaves:"
+    }
+    what_was_seen() {
+        "Woran sehen Sie das? (Beleg, Ausdruck, Anzeige; wird mit Ihrem Namen festgehalten):",
+        "What do you see? (receipt, printout, display; it is put on record with your name):"
+    }
+    resolve_needs() {
+        "Zum Eintragen: kofferctl resolve AUFRUF --finding done|not-done|partial --saw '…'",
+        "To note it: kofferctl resolve CALL --finding done|not-done|partial --saw '…'"
     }
     field(name) { "Feld: {name}", "Field: {name}" }
     device_code(code) { "Code des Geräts: {code}", "The device's code: {code}" }
@@ -506,7 +526,7 @@ mod tests {
 
     #[test]
     fn german_sentences_use_german_quotation_marks() {
-        for (name, _, text) in all().into_iter().filter(|(name, ..)| *name != "resolve") {
+        for (name, _, text) in all() {
             assert!(!text.de.contains('"'), "{name}: {}", text.de);
         }
     }

@@ -453,6 +453,60 @@ async fn watch_follows_one_device_until_ctrl_c() {
 }
 
 #[tokio::test]
+async fn what_waits_is_shown_and_what_a_person_saw_is_sent() {
+    let waits = |call: &str| {
+        json!({"client": "ws-1", "call": call, "device": "ec-terminal", "operation": "pay",
+            "accepted_at": "2026-03-02T08:15:30Z", "reason": {"keyword": "receipt-unclear",
+            "text": {"de": "Beleg 231 ansehen.", "en": "Look at receipt 231."}}})
+    };
+    let listed = |calls: &[&str]| {
+        let unresolved: Vec<_> = calls.iter().map(|call| waits(call)).collect();
+        json!({"status": "ok", "result": {"calls": [], "unresolved": unresolved}})
+    };
+    let (broker, mut gateway, home) = office().await;
+    let words = [
+        "--text",
+        "resolve",
+        "b",
+        "--finding",
+        "not-done",
+        "--saw",
+        "No receipt 232.",
+    ];
+    let running = Running::start(kofferctl(&broker, home.path(), &words));
+    let call = gateway.call().await;
+    assert_eq!(call.what(), "gateway/calls");
+    gateway.complete(&call, &listed(&["a", "b"])).await;
+    let call = gateway.call().await;
+    assert_eq!(call.what(), "gateway/resolve");
+    let said = json!({"client": "ws-1", "call": "b", "finding": "not-done",
+        "observation": "No receipt 232."});
+    assert_eq!(call.params(), said);
+    let at = json!({"at": "2026-03-02T08:20:00Z", "device": "ec-terminal"});
+    gateway
+        .complete(&call, &json!({"status": "ok", "result": at}))
+        .await;
+    let ended = running.ended().await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.out.contains("Look at receipt 231."), "{ended:?}");
+
+    // Where nobody can be asked, what is missing is told, and nothing is sent.
+    for (words, calls, told) in [
+        (&["--text", "resolve"][..], &["a", "b"][..], "ws-1, call b"),
+        (&["--text", "resolve", "a"], &["a"], "--finding"),
+        (&["--text", "resolve", "other"], &["a"], "No call waits"),
+    ] {
+        let running = Running::start(kofferctl(&broker, home.path(), words));
+        let call = gateway.call().await;
+        gateway.complete(&call, &listed(calls)).await;
+        let ended = running.ended().await;
+        let all = format!("{}{}", ended.out, ended.err);
+        assert!(all.contains(told), "{words:?}: {all}");
+        assert!(!gateway.has_call(), "{words:?}");
+    }
+}
+
+#[tokio::test]
 async fn parameters_come_from_a_file_and_go_as_cbor() {
     let (broker, mut gateway, home) = office().await;
     let file = home.path().join("job.json");

@@ -309,7 +309,7 @@ mod tests {
                 let text = told.sentences.join("\n");
                 assert!(text.contains(loud), "{text}");
                 assert!(
-                    text.contains("\"call\": \"c1\", \"client\": \"ws-1\""),
+                    text.contains("kofferctl resolve c1 --client ws-1"),
                     "{text}"
                 );
             }
