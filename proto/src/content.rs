@@ -16,10 +16,11 @@ impl Response {
                 .iter()
                 .map(|group| group.content.len())
                 .sum(),
-            Self::Fingerprint(fingerprint::Response::Capture(captured)) => {
-                let captures = captured.captures.iter();
-                captures.map(|capture| capture.content.len()).sum()
-            }
+            Self::Fingerprint(fingerprint::Response::Capture(done)) => done
+                .captures
+                .iter()
+                .map(|finger| finger.content.len())
+                .sum(),
             Self::Scanner(scanner::Response::Scan(scanned)) => {
                 scanned.document.as_ref().map_or(0, crate::Blob::len)
             }
