@@ -29,7 +29,7 @@ use koffer_tests::{
 use tokio::task::JoinSet;
 
 /// Terminals that are tried at the same time.
-const TERMINALS: usize = 40;
+const TERMINALS: usize = 24;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_fault_ends_in_one_completion_that_agrees_with_the_ledger() {
