@@ -35,6 +35,17 @@ impl Office {
         self.until(call, "processing-to-stop-point").await;
     }
 
+    /// Waits until the printer is done with the job of this call.
+    pub(crate) async fn until_completed(&self, call: &str) {
+        let line = format!("koffer/ws-1/{call},completed");
+        let question = format!(
+            "OPERATION Get-Jobs {HEAD} ATTR keyword which-jobs completed \
+             ATTR keyword requested-attributes job-name,job-state \
+             DISPLAY job-name DISPLAY job-state"
+        );
+        self.until_told(&question, &line).await;
+    }
+
     async fn until(&self, call: &str, reason: &str) {
         let job = format!("koffer/ws-1/{call},{reason}");
         let question = format!(
@@ -42,8 +53,12 @@ impl Office {
              ATTR keyword requested-attributes job-name,job-state-reasons \
              DISPLAY job-name DISPLAY job-state-reasons"
         );
+        self.until_told(&question, &job).await;
+    }
+
+    async fn until_told(&self, question: &str, line: &str) {
         let seen = async {
-            while !self.ask(&question).await.contains(&job) {
+            while !self.ask(question).await.contains(line) {
                 sleep(Duration::from_millis(20)).await;
             }
         };

@@ -146,6 +146,8 @@ async fn a_document_of_which_the_printer_did_not_say_that_it_has_it_is_in_doubt(
     let record = killed_at(&office, "a", unsaid).await;
     let interrupted = record.interrupted("a").expect("it began");
     assert!(is_beyond_knowing(&interrupted));
+    // While it prints it would be cancelled and told by its sheets.
+    office.until_completed("a").await;
     let said = office.device().await.reconcile(&interrupted).await;
     assert_eq!(undecided(&said), "connection-lost");
     assert_eq!(office.tray(), [PAGE]);
