@@ -86,8 +86,12 @@ impl Desk {
         let Some(station) = self.stations.get_mut(device) else {
             return;
         };
-        // What is being stored is not asked for: one word at a time reaches the journal.
-        let ending = |no| self.open.get(no).is_some_and(|open| open.ended.is_some());
+        // What is being stored is not asked for: one word at a time reaches the journal, the
+        // device's or a person's.
+        let ending = |no: &CallNo| {
+            self.open.get(no).is_some_and(|open| open.ended.is_some())
+                || self.resolving.values().any(|word| word.target == *no)
+        };
         let unasked = self.doubts.iter_mut().find(|(no, doubt)| {
             doubt.device == *device && matches!(doubt.stage, Stage::Unasked) && !ending(no)
         });

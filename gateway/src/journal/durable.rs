@@ -53,12 +53,6 @@ impl Durable {
         self.shown.commits()
     }
 
-    /// What waits for the thread.
-    #[cfg(test)]
-    pub(super) fn waiting(&self) -> usize {
-        self.requests.max_capacity() - self.requests.capacity()
-    }
-
     /// Ends it: what was asked before is answered, the log is copied into the file, and the file
     /// is closed.
     pub async fn close(&self) {

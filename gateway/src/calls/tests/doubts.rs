@@ -203,6 +203,20 @@ fn a_persons_word_that_cannot_be_stored_does_not_unlock() {
 }
 
 #[test]
+fn a_device_that_comes_back_while_a_persons_word_is_stored_is_not_asked() {
+    let mut office = Office::broken_payment();
+    office.later(Duration::from_mins(10));
+    office.statuses();
+    office.journal_answers = false;
+    office.resolve("tech", "f", "a", "done");
+    office.condition("till-1", Condition::Usable(Vec::new()));
+    assert_eq!(office.asked, [], "the person's word comes first");
+    office.journal_answer();
+    assert_eq!(office.statuses(), [pair("f", "ok")]);
+    assert_eq!(office.kept[&CallNo(1)].effect(), Effect::Done);
+}
+
+#[test]
 fn nothing_is_resolved_while_the_device_may_still_tell() {
     let mut office = Office::broken_payment();
     office.resolve("tech", "f", "a", "done");

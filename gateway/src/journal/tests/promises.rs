@@ -1,14 +1,14 @@
 //! What is kept, and found again.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, time::Duration};
 
+use futures_util::future::join_all;
 use koffer_drivers::NotStored;
 use koffer_proto::{
     Class, Completion, DeviceId, EffectKind, Status,
     class::gateway::{Finding, Observation},
 };
 use rusqlite::Connection;
-use tokio::task::JoinSet;
 
 use super::*;
 use crate::journal::{Left, Remembered, Resolution, Standing, Trouble, schema};
@@ -223,13 +223,8 @@ async fn an_entry_that_cannot_be_spoils_nothing_for_those_it_shares_a_commit_wit
             journal.accepted(&third),
         )
     };
-    let release = async {
-        // One is at the file, and the others wait behind it for the next commit.
-        while journal.waiting() < 4 {
-            tokio::task::yield_now().await;
-        }
-        held.let_go();
-    };
+    // Polled last: by then all have asked, and wait for the file.
+    let release = async { held.let_go() };
     let ((_, again, unheard_of, too_large, good), ()) = tokio::join!(all, release);
     assert!(again.is_err() && unheard_of.is_err() && too_large.is_err());
     good.unwrap();
@@ -264,22 +259,17 @@ impl Held {
 async fn thirty_two_that_write_at_once_share_commits() {
     let folder = Folder::new();
     let (journal, _) = folder.start().await;
-    let journal = Arc::new(journal);
     let before = journal.commits();
     let held = Held::of(&folder);
-    let mut calls = JoinSet::new();
-    for no in 1..=32 {
-        let journal = journal.clone();
-        calls.spawn(async move { journal.accepted(&payment(no)).await });
-    }
-    // All of them have asked: one is at the file, and the others wait behind it.
-    while journal.waiting() < 31 {
-        tokio::task::yield_now().await;
-    }
+    let calls: Vec<_> = (1..=32).map(payment).collect();
+    let mut stored = pin!(join_all(calls.iter().map(|call| journal.accepted(call))));
+    let unheld = tokio::time::timeout(Duration::ZERO, &mut stored).await;
+    assert!(unheld.is_err(), "all have asked, and wait for the file");
     held.let_go();
-    while let Some(stored) = calls.join_next().await {
-        stored.unwrap().unwrap();
+    for stored in stored.await {
+        stored.unwrap();
     }
+    // Those that the thread had already taken, and all the others.
     assert!(
         journal.commits() - before <= 2,
         "{}",
