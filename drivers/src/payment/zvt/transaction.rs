@@ -239,7 +239,8 @@ impl Transaction {
             .unwrap_or((Ending::Unknown(Loss::Unexpected), None));
         Ended {
             ending,
-            cause: self.cause,
+            // What came too late is not why it ended.
+            cause: self.cause.filter(|_| self.abort != Abort::TooLate),
             information: self.verdict.positive().cloned().or(self.seen),
             completion,
             receipts: self.receipts.whole().to_vec(),

@@ -5,6 +5,7 @@ mod cuts;
 mod garbage;
 mod happy;
 mod idle;
+mod races;
 mod refusals;
 mod script;
 mod serial;
