@@ -88,6 +88,7 @@ fn zvt_config(config: &ZvtConfig) -> zvt::ZvtConfig {
             charset,
             response_timeout: config.t4,
             reverse_only_last: config.reverse_only_last,
+            shows_books: config.shows_books,
             ..zvt::Profile::default()
         },
     }

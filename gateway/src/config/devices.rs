@@ -117,17 +117,22 @@ pub(super) enum Driver {
     Pcsc,
 }
 
-pub(super) static DRIVER: Key<Choice<Driver>> = Key {
-    name: "driver",
-    form: Choice(&[
-        ("zvt", Driver::Zvt),
-        ("ipp", Driver::Ipp),
-        ("pcsc", Driver::Pcsc),
-    ]),
-    preset: Preset::Required,
-    example: r#"driver = "zvt""#,
-    about: "Which driver serves the device; it decides the device's class and the other keys of the table.",
-};
+static DRIVER: Key<Choice<Driver>> = driver(r#"driver = "zvt""#);
+
+/// The key of every device, with the example of one driver's section.
+pub(super) const fn driver(example: &'static str) -> Key<Choice<Driver>> {
+    Key {
+        name: "driver",
+        form: Choice(&[
+            ("zvt", Driver::Zvt),
+            ("ipp", Driver::Ipp),
+            ("pcsc", Driver::Pcsc),
+        ]),
+        preset: Preset::Required,
+        example,
+        about: "Which driver serves the device; it decides the device's class and the other keys of the table.",
+    }
+}
 
 pub(super) static SECTION: Section = Section {
     path: "devices.<name>",

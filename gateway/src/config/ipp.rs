@@ -10,8 +10,9 @@ use koffer_drivers::printer::ipp::{CertificateError, PrinterUri, certificate_dig
 use koffer_proto::{Sha256, Text};
 
 use super::{
+    devices::{self, Driver},
     finding::{Reported, text},
-    form::Parsed,
+    form::{Choice, Parsed},
     key::{Key, Preset, Section},
     table::Table,
 };
@@ -35,6 +36,8 @@ impl IppConfig {
         format!("{authority}{}", self.address.path)
     }
 }
+
+static DRIVER: Key<Choice<Driver>> = devices::driver(r#"driver = "ipp""#);
 
 static ADDRESS: Key<Parsed<PrinterUri>> = Key {
     name: "address",
@@ -70,7 +73,7 @@ pub(super) static SECTION: Section = Section {
     about: "A document printer that speaks IPP itself (IPP Everywhere, AirPrint, Mopria); class \
             `document-printer`. Its jobs belong to the user `koffer`, and their names begin with the \
             gateway's id.",
-    keys: &[&super::devices::DRIVER, &ADDRESS, &CERTIFICATE_FILE],
+    keys: &[&DRIVER, &ADDRESS, &CERTIFICATE_FILE],
     tables: &[],
 };
 

@@ -4,8 +4,9 @@ use koffer_drivers::card::pcsc::{PcscConfig, ReaderPattern};
 use koffer_proto::Text;
 
 use super::{
+    devices::{self, Driver},
     finding::{Reported, text},
-    form::Parsed,
+    form::{Choice, Parsed},
     key::{Key, Preset, Section},
     table::Table,
 };
@@ -16,6 +17,8 @@ pub(super) const PATTERN: Parsed<ReaderPattern> = Parsed {
     en: "the name of a card reader, 1 to 127 bytes; * stands for anything",
     parse: reader,
 };
+
+static DRIVER: Key<Choice<Driver>> = devices::driver(r#"driver = "pcsc""#);
 
 pub(super) static READER: Key<Parsed<ReaderPattern>> = Key {
     name: "reader",
@@ -30,7 +33,7 @@ pub(super) static READER: Key<Parsed<ReaderPattern>> = Key {
 pub(super) static SECTION: Section = Section {
     path: r#"devices.<name>, driver = "pcsc""#,
     about: "A chip card terminal that the system's PC/SC service (pcscd) knows; class `card-terminal`.",
-    keys: &[&super::devices::DRIVER, &READER],
+    keys: &[&DRIVER, &READER],
     tables: &[],
 };
 

@@ -5,6 +5,7 @@ use std::{ffi::OsString, fmt, path::PathBuf, time::Duration};
 use koffer_proto::{Currency, Text};
 
 use super::{
+    devices::{self, Driver},
     endpoint::HostPort,
     finding::{Reported, text},
     form::{Choice, Millis, Parsed, Switch, Whole},
@@ -40,6 +41,8 @@ pub struct ZvtConfig {
     pub t4: Duration,
     /// Whether it can reverse its last transaction only.
     pub reverse_only_last: bool,
+    /// Whether it may be asked for its last entry and its turnover before it books.
+    pub shows_books: bool,
 }
 
 /// Where a terminal is.
@@ -97,6 +100,8 @@ pub enum ZvtCharset {
     /// ZVT's own 7-bit set of old terminals; cannot be negotiated, only known.
     Zvt7,
 }
+
+static DRIVER: Key<Choice<Driver>> = devices::driver(r#"driver = "zvt""#);
 
 static ADDRESS: Key<Parsed<ZvtAddress>> = Key {
     name: "address",
@@ -185,11 +190,20 @@ static REVERSE_ONLY_LAST: Key<Switch> = Key {
     about: "Whether the terminal can reverse its last transaction only (PAX); others are then refused before anything is sent.",
 };
 
+static SHOWS_BOOKS: Key<Switch> = Key {
+    name: "shows_books",
+    form: Switch,
+    preset: Preset::Value("true"),
+    example: "shows_books = false",
+    about: "Whether the terminal is asked for its last entry and its turnover before it books. `false` for a model \
+            that prints a slip each time; most of its interrupted payments must then be looked after by a person.",
+};
+
 pub(super) static SECTION: Section = Section {
     path: r#"devices.<name>, driver = "zvt""#,
     about: "A payment terminal that speaks ZVT; class `payment`.",
     keys: &[
-        &super::devices::DRIVER,
+        &DRIVER,
         &ADDRESS,
         &PASSWORD,
         &PASSWORD_FILE,
@@ -198,6 +212,7 @@ pub(super) static SECTION: Section = Section {
         &CHARSET,
         &T4,
         &REVERSE_ONLY_LAST,
+        &SHOWS_BOOKS,
     ],
     tables: &[],
 };
@@ -227,6 +242,7 @@ pub(super) static RULE: Section = Section {
         &CHARSET,
         &T4,
         &REVERSE_ONLY_LAST,
+        &SHOWS_BOOKS,
     ],
     tables: &[],
 };
@@ -348,6 +364,7 @@ fn read_at(
     let charset = table.get(&CHARSET);
     let t4 = table.get(&T4);
     let reverse_only_last = table.get(&REVERSE_ONLY_LAST);
+    let shows_books = table.get(&SHOWS_BOOKS);
     Ok(ZvtConfig {
         address: address?,
         password: terminal_password(table, password?)?,
@@ -356,6 +373,7 @@ fn read_at(
         charset: charset?,
         t4: t4?,
         reverse_only_last: reverse_only_last?,
+        shows_books: shows_books?,
     })
 }
 

@@ -66,6 +66,7 @@ fn the_environment_overrides_files_and_reaches_names_with_hyphens() {
             "serial:///dev/ttyS0",
         )
         .env("KOFFER__DEVICES__EC_TERMINAL__REVERSE_ONLY_LAST", "true")
+        .env("KOFFER__DEVICES__EC_TERMINAL__SHOWS_BOOKS", "false")
         .env("KOFFER__DEVICES__EC_TERMINAL__PASSWORD", "012345")
         .env("KOFFER__CLIENTS__WS_1__ALLOW", "payment, card-terminal")
         .env("KOFFER__ROLES__MAIN_TILL", "ec-terminal")
@@ -75,7 +76,7 @@ fn the_environment_overrides_files_and_reaches_names_with_hyphens() {
     assert_eq!(config.limits.queue_per_device, 5);
     let zvt = terminal(&config);
     assert_eq!(zvt.address.to_string(), "serial:///dev/ttyS0?baud=9600");
-    assert!(zvt.reverse_only_last);
+    assert!(zvt.reverse_only_last && !zvt.shows_books);
     assert_eq!(zvt.password, "012345".parse().unwrap());
     assert!(
         config.clients[&"ws-1".parse().unwrap()]
