@@ -244,18 +244,18 @@ async fn a_round_trip_is_not_delayed_by_nagle() {
     for broker in [Broker::embedded().await, Broker::mosquitto()] {
         let (bus, mut incoming) = Bus::start(broker.bus("kofferd"));
         connected(&mut incoming).await;
-        let start = std::time::Instant::now();
+        let mut trips = Vec::new();
         for _ in 0..50 {
+            let start = std::time::Instant::now();
             let sent = bus
                 .publish(Message::new(format!("{ROOT}/health"), "x"))
                 .expect("queued");
             assert_eq!(timeout(PATIENCE, sent).await.expect("in time"), Ok(()));
+            trips.push(start.elapsed());
         }
-        let took = start.elapsed();
-        assert!(
-            took < Duration::from_secs(1),
-            "50 round trips took {took:?}"
-        );
+        // It would meet every one of them; a busy machine delays some.
+        trips.sort_unstable();
+        assert!(trips[10] < Duration::from_millis(40), "{trips:?}");
         broker.stop().await;
     }
 }

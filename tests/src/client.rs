@@ -92,7 +92,7 @@ impl Workstation {
             }
         });
         let subscribed = heard.wait_for(|granted| *granted >= 2);
-        tokio::time::timeout(Duration::from_secs(10), subscribed)
+        tokio::time::timeout(Duration::from_mins(1), subscribed)
             .await
             .expect("subscribed in time")
             .expect("the pump runs");

@@ -15,10 +15,10 @@ pub async fn rr(user: &User, client: &str, path: &str, id: &str, payload: &str) 
     let topic = format!("{ROOT}/call/{client}/{path}");
     let reply = format!("{ROOT}/reply/{client}/till");
     let correlation = ["-D", "publish", "correlation-data", id];
-    let expiry = ["-D", "publish", "message-expiry-interval", "30"];
+    let expiry = ["-D", "publish", "message-expiry-interval", "60"];
     let kind = ["-D", "publish", "content-type", "application/json"];
     let mut args = vec![
-        "-q", "1", "-t", &topic, "-e", &reply, "-m", payload, "-W", "25",
+        "-q", "1", "-t", &topic, "-e", &reply, "-m", payload, "-W", "60",
     ];
     args.extend(correlation.iter().chain(&expiry).chain(&kind));
     user.run("mosquitto_rr", &args).await

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Longer than anything here takes; only a failing test waits so long.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Registration: password 000000, ECR prints all receipts from print commands, 04 FF wanted, euro.
 pub(crate) const REGISTER: &str = "0600 06 000000 8E 0978";

@@ -288,7 +288,7 @@ fn a_frozen_pcscd_is_noticed_and_blocks_nobody() {
         let limit = Duration::from_secs(1);
         let ended = bench.ask_within(read("0101"), limit, |_| {}).await;
         assert_eq!(ended.failed().1, Effect::None);
-        assert!(began.elapsed() < Duration::from_secs(6));
+        assert!(began.elapsed() < Duration::from_secs(30));
         bench.try_open().await.unwrap_err();
         pcscd.freeze(false).unwrap();
         bench.reopen().await;

@@ -33,7 +33,7 @@ use tokio::{
 /// The application of every test card.
 pub(crate) const AID: [u8; 6] = [0xA0, 0, 0, 0, 0x77, 1];
 /// More than any step takes.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A driver under supervision.
 pub(crate) struct Bench {

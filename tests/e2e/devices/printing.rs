@@ -71,13 +71,19 @@ async fn a_document_is_printed_by_mosquittos_clients_alone_and_known_to_the_prin
 
         let document = document();
         let call = params(&document).to_string();
-        let done = answer(&rr(&user, "ws-1", "forms-printer/print", "form-1", &call).await);
+        printer.set("hold-1", "").expect("a control");
+        let printing = rr(&user, "ws-1", "forms-printer/print", "form-1", &call);
+        let seen = async {
+            states.until("\"state\":\"busy\"").await;
+            printer.clear("hold-1").expect("a control");
+        };
+        let (answered, ()) = tokio::join!(printing, seen);
+        let done = answer(&answered);
         assert_eq!(done["status"], "ok", "{broker:?}: {done}");
         assert_eq!(done["device"], "forms-printer");
         assert_eq!(done["result"]["sheets"], 2);
         assert_eq!(done["result"]["proof"], "ipp-completed");
         assert!(tray(&printer) == [document.clone()], "{broker:?}");
-        states.until("\"state\":\"busy\"").await;
         states.until("\"state\":\"ready\"").await;
 
         // The same call again is the same sheet.

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 /// Longer than umockdev takes for anything.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A mocked machine; it ends with this.
 pub(crate) struct Bed {

@@ -265,7 +265,7 @@ async fn a_terminal_pulled_out_in_the_middle_of_a_payment_ends_it_with_the_truth
             bed.unplug("1-1").await;
             let ended = payment.completion().await;
             assert_eq!(ended["status"], "timed-out", "{ended}");
-            assert!(pulled.elapsed() < Duration::from_secs(15), "{ended}");
+            assert!(pulled.elapsed() < Duration::from_mins(1), "{ended}");
             terminal.stop().await;
         }
         clerk.until_state("ec-terminal", &["absent"]).await;
@@ -303,7 +303,7 @@ async fn until_unbound(clerk: &koffer_tests::client::Workstation, expected: &[(&
         .iter()
         .map(|(name, keyword)| ((*name).to_owned(), (*keyword).to_owned()))
         .collect();
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_mins(1);
     loop {
         let unbound = unbound(clerk).await;
         if unbound == expected {
