@@ -1,6 +1,8 @@
 //! Devices by id, each with an actor of its own under a supervisor.
 
 mod description;
+mod life;
+mod reasons;
 mod supervisor;
 #[cfg(test)]
 mod tests;

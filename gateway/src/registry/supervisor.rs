@@ -4,22 +4,23 @@
 
 use std::time::Duration;
 
-use koffer_drivers::{
-    Call, CallControl, Contact, Driver, Fault, Finished, Interrupted, Opened, Reconciled, Report,
-    Stop,
-};
+use koffer_drivers::{CallControl, Contact, Fault, Finished, Opened, Reconciled, Stop};
 use koffer_proto::{
     DeviceId, EffectKind, Failure, Outcome, Reason, Request, Response, Status,
     class::any_device::{self, ResetDone},
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    task::JoinHandle,
     time::{Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{DeviceSpec, Plug, description::description};
+use super::{
+    DeviceSpec, Plug,
+    description::description,
+    life::{Life, Order, Said},
+    reasons::{crashed, hung, silent},
+};
 use crate::{
     backoff::Backoff,
     calls::{Condition, Job, News, Settle, Start},
@@ -51,9 +52,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// Panics and hangs are defects of a driver, and repeating them helps nobody: after so many in
 /// a row the device stays at fault until a technician resets it. Lost contact never gives up.
 const CRASHES_IN_A_ROW: u32 = 5;
-
-/// What a driver says while it is neither opened nor asked; it is told promptly.
-const SAID: usize = 16;
 
 /// A device's supervisor, to be spawned, and where the device's calls go: one at a time, so one
 /// place is enough. It ends when `stop` is cancelled and no call runs. When the sender of `plug` is
@@ -109,39 +107,6 @@ enum Paused {
     Over,
     Stopped,
     Unplugged,
-}
-
-/// What is asked of a life.
-enum Order {
-    Run {
-        request: Request,
-        call: Call,
-        finished: oneshot::Sender<Finished>,
-    },
-    Settle {
-        interrupted: Interrupted,
-        settled: oneshot::Sender<Reconciled>,
-    },
-}
-
-/// What a life says by itself.
-enum Said {
-    Opened(Opened),
-    Report(Report),
-    Lost(Fault),
-}
-
-/// The task of one life; ends with its owner.
-struct Life {
-    orders: mpsc::Sender<Order>,
-    said: mpsc::Receiver<Said>,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Life {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
 }
 
 impl Supervisor {
@@ -282,11 +247,11 @@ impl Supervisor {
 
     /// One life: opened, then calls one after the other.
     async fn live(&mut self, spec: &DeviceSpec) -> Ended {
-        let mut life = begin((spec.make)());
+        let mut life = Life::begin((spec.make)());
         let opened = tokio::select! {
             opened = timeout(OPENING, life.said.recv()) => opened,
             () = replugged(&mut self.plug) => {
-                self.let_go(life, LEAVE_PULLED).await;
+                life.let_go(&self.id, LEAVE_PULLED).await;
                 return Ended::Unplugged;
             }
             () = self.stop.cancelled() => return Ended::Stopped,
@@ -300,11 +265,11 @@ impl Supervisor {
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => {
-                    self.let_go(life, GRACE).await;
+                    life.let_go(&self.id, GRACE).await;
                     return Ended::Stopped;
                 }
                 () = replugged(&mut self.plug) => {
-                    self.let_go(life, LEAVE_PULLED).await;
+                    life.let_go(&self.id, LEAVE_PULLED).await;
                     return Ended::Unplugged;
                 }
                 said = life.said.recv() => match said {
@@ -316,7 +281,7 @@ impl Supervisor {
                     let ended = match job {
                         None => return Ended::Stopped,
                         Some(Job::Run(start)) if is_reset(&start.request) => {
-                            self.let_go(life, GRACE).await;
+                            life.let_go(&self.id, GRACE).await;
                             return Ended::Reset(Box::new(start));
                         }
                         Some(Job::Run(start)) => self.run_call(&mut life, start).await,
@@ -325,11 +290,11 @@ impl Supervisor {
                     match ended {
                         None => {}
                         Some(Ended::Lost(fault)) => {
-                            self.let_go(life, GRACE).await;
+                            life.let_go(&self.id, GRACE).await;
                             return Ended::Lost(fault);
                         }
                         Some(Ended::Unplugged) => {
-                            self.let_go(life, LEAVE_PULLED).await;
+                            life.let_go(&self.id, LEAVE_PULLED).await;
                             return Ended::Unplugged;
                         }
                         Some(ended) => return ended,
@@ -484,15 +449,6 @@ impl Supervisor {
         ended
     }
 
-    /// Closes the device in an orderly way, within bounds.
-    async fn let_go(&self, mut life: Life, patience: Duration) {
-        let (gone, _) = mpsc::channel(1);
-        drop(std::mem::replace(&mut life.orders, gone));
-        if timeout(patience, &mut life.task).await.is_err() {
-            tracing::warn!(device = %self.id, "the driver did not let go of the device");
-        }
-    }
-
     async fn tell(&self, news: News) {
         // Nobody listens any more only when the daemon ends.
         let _ = self.news.send((self.id.clone(), news)).await;
@@ -503,72 +459,6 @@ impl Supervisor {
 async fn replugged(plug: &mut watch::Receiver<Plug>) {
     if plug.changed().await.is_err() {
         std::future::pending::<()>().await;
-    }
-}
-
-fn begin(driver: Box<dyn Driver>) -> Life {
-    let (orders, queue) = mpsc::channel(1);
-    let (said, hears) = mpsc::channel(SAID);
-    Life {
-        orders,
-        said: hears,
-        task: tokio::spawn(life(driver, queue, said)),
-    }
-}
-
-async fn life(
-    mut driver: Box<dyn Driver>,
-    mut orders: mpsc::Receiver<Order>,
-    said: mpsc::Sender<Said>,
-) {
-    match driver.open().await {
-        Ok(opened) => {
-            if said.send(Said::Opened(opened)).await.is_err() {
-                return driver.close().await;
-            }
-        }
-        Err(fault) => {
-            driver.close().await;
-            let _ = said.send(Said::Lost(fault)).await;
-            return;
-        }
-    }
-    let (reports, mut reported) = mpsc::channel(SAID);
-    loop {
-        tokio::select! {
-            biased;
-            order = orders.recv() => {
-                let (request, mut call, finished) = match order {
-                    None => return driver.close().await,
-                    Some(Order::Run { request, call, finished }) => (request, call, finished),
-                    Some(Order::Settle { interrupted, settled }) => {
-                        let reconciled = driver.reconcile(&interrupted).await;
-                        let lost = matches!(reconciled, Reconciled::Lost(_));
-                        let _ = settled.send(reconciled);
-                        if lost {
-                            return driver.close().await;
-                        }
-                        continue;
-                    }
-                };
-                let result = driver.run(request, &mut call).await;
-                let lost = result.contact != Contact::Kept;
-                // First the outcome, then the end of the call: who sees the end finds the outcome.
-                let _ = finished.send(result);
-                drop(call);
-                if lost {
-                    return driver.close().await;
-                }
-            }
-            Some(report) = reported.recv() => {
-                let _ = said.send(Said::Report(report)).await;
-            }
-            fault = driver.watch(&reports) => {
-                driver.close().await;
-                let _ = said.send(Said::Lost(fault)).await;
-                return;
-            }
-        }
     }
 }
 
@@ -590,36 +480,4 @@ fn given_up(
     } else {
         Failure::without_effect(status, message)
     })
-}
-
-fn silent() -> Fault {
-    Fault::new(
-        "no-answer",
-        "Das Gerät antwortet nicht. Strom und Kabel prüfen.",
-        "The device does not answer. Check power and cable.",
-    )
-}
-
-fn hung() -> Reason {
-    Reason::new(
-        "driver-hung",
-        "Der Treiber hat lange nach der Frist nicht geantwortet und wurde neu gestartet.",
-        "The driver did not answer long after the deadline and was restarted.",
-    )
-}
-
-fn crashed(given_up: bool) -> Reason {
-    if given_up {
-        Reason::new(
-            "driver-given-up",
-            "Der Treiber ist mehrmals nacheinander abgestürzt. Gerät prüfen, dann „reset“ aufrufen.",
-            "The driver crashed several times in a row. Check the device, then call reset.",
-        )
-    } else {
-        Reason::new(
-            "driver-crashed",
-            "Der Treiber ist abgestürzt und wird neu gestartet.",
-            "The driver crashed and is being restarted.",
-        )
-    }
 }
