@@ -3,6 +3,7 @@
 mod contents;
 mod crashes;
 mod cuts;
+mod io_errors;
 mod promises;
 mod retention;
 mod troubles;
