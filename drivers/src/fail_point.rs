@@ -4,11 +4,17 @@
 //! sends itself SIGKILL when [`reach`] is called with that name: no destructor runs, nothing is
 //! flushed. `name:n` dies the n-th time. Without the feature `reach` is nothing.
 //!
+//! `KOFFER_CRASH_TRACE=file` has each name that is passed appended to that file, a line each: which
+//! places a call passes, and how often, is seen and not supposed.
+//!
 //! A name says which driver and what has just been done: `zvt.sent`. [`ALL`] lists every one, so
 //! that a crash matrix cannot miss any; a test holds the list against the sources.
 
 /// The environment variable that names the place to die at.
 pub const CRASH_AT: &str = "KOFFER_CRASH_AT";
+
+/// The environment variable that names the file in which the places passed are listed.
+pub const CRASH_TRACE: &str = "KOFFER_CRASH_TRACE";
 
 /// Every name, per driver in the order in which a call passes them.
 pub const ALL: &[&str] = &[
@@ -77,6 +83,8 @@ pub use armed::reach;
 #[cfg(feature = "fail-points")]
 mod armed {
     use std::{
+        fs::File,
+        io::{self, Write as _},
         sync::{
             OnceLock,
             atomic::{AtomicU32, Ordering},
@@ -89,7 +97,7 @@ mod armed {
         unistd::Pid,
     };
 
-    use super::{ALL, CRASH_AT};
+    use super::{ALL, CRASH_AT, CRASH_TRACE};
 
     /// Where to die, and how often that place is still to be passed.
     struct Crash {
@@ -100,12 +108,34 @@ mod armed {
     /// Dies here if the environment says so.
     pub fn reach(name: &'static str) {
         static CRASH: OnceLock<Option<Crash>> = OnceLock::new();
+        list(name);
         let Some(crash) = CRASH.get_or_init(Crash::from_environment) else {
             return;
         };
         if crash.name == name && crash.left.fetch_sub(1, Ordering::Relaxed) == 1 {
             die();
         }
+    }
+
+    /// Lists the place as passed, also where the process dies at it.
+    fn list(name: &str) {
+        static TRACE: OnceLock<Option<File>> = OnceLock::new();
+        let open = || {
+            let path = std::env::var_os(CRASH_TRACE)?;
+            let file = File::options().create(true).append(true).open(path);
+            Some(file.unwrap_or_else(|error| cannot_list(&error)))
+        };
+        if let Some(mut file) = TRACE.get_or_init(open).as_ref()
+            && let Err(error) = file.write_all(format!("{name}\n").as_bytes())
+        {
+            cannot_list(&error)
+        }
+    }
+
+    fn cannot_list(error: &io::Error) -> ! {
+        // A test that sees less than there is must not pass.
+        tracing::error!(%error, "the file of {CRASH_TRACE} cannot be written");
+        std::process::abort();
     }
 
     impl Crash {
@@ -218,19 +248,30 @@ mod tests {
             reach(second);
             return;
         }
+        let trace = std::env::temp_dir().join(format!("koffer-crash-trace-{}", std::process::id()));
+        let passed = || {
+            let passed = fs::read_to_string(&trace).unwrap();
+            fs::remove_file(&trace).unwrap();
+            passed
+        };
         let signal = |crash_at: &str| {
             let test = "fail_point::tests::a_process_dies_where_it_is_told_and_nowhere_else";
             let mut command = Command::new(std::env::current_exe().unwrap());
             command.args([test, "--exact"]).env(INSIDE, "1");
+            command.env(CRASH_TRACE, &trace);
             let run = command.env(CRASH_AT, crash_at).output().unwrap();
             assert_eq!(run.status.success(), run.status.signal().is_none());
             run.status.signal()
         };
         let (killed, aborted) = (Some(9), Some(6));
         assert_eq!(signal(first), killed);
+        assert_eq!(passed(), format!("{first}\n"));
         assert_eq!(signal(&format!("{second}:2")), killed);
+        assert_eq!(passed(), format!("{first}\n{second}\n{second}\n"));
         assert_eq!(signal(&format!("{second}:3")), None);
+        assert_eq!(passed(), format!("{first}\n{second}\n{second}\n"));
         assert_eq!(signal("nowhere"), aborted);
         assert_eq!(signal(&format!("{second}:0")), aborted);
+        fs::remove_file(&trace).unwrap();
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use koffer_drivers::{NotStored, Report, Steering, Told};
 use koffer_proto::{
-    Class, Completion, DeviceEvent, DeviceId, Effect, EffectKind, Failure, Lang, Outcome, Progress,
-    ProgressEvent, Response, Status, class::gateway::CallPhase,
+    Class, Completion, Detail, DeviceEvent, DeviceId, Effect, EffectKind, Failure, Lang, Outcome,
+    Progress, ProgressEvent, Response, Status, class::gateway::CallPhase,
 };
 
 use super::{
@@ -391,15 +391,72 @@ impl Desk {
     }
 }
 
-/// What remains of a completion whose content is no longer kept: what became of the effect.
+/// What is kept on disk of a confidential completion: what became of the effect. A failure says that in
+/// sentences, codes and counts; what the device answered is in its evidence alone.
 fn without_content(completion: &Completion<Response>, lang: Lang) -> Completion<Response> {
-    let text = texts::no_longer_kept();
-    let failure = match completion.effect() {
-        Effect::Unknown => Failure::outcome_unknown(text.get(lang)),
-        effect => Failure::unfinished(Status::DeviceFault, effect, text.get(lang)),
+    let failure = match &completion.outcome {
+        Outcome::Ok(_) => {
+            let text = texts::no_longer_kept();
+            Failure::unfinished(Status::DeviceFault, completion.effect(), text.get(lang))
+        }
+        Outcome::Failed(failure) => failure.clone().with(Detail {
+            evidence: None,
+            ..(*failure.detail).clone()
+        }),
     };
     Completion {
         device: completion.device.clone(),
         outcome: Outcome::Failed(failure),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use koffer_proto::{Blob, class::card_terminal};
+    use serde_json::json;
+
+    use super::*;
+
+    fn kept(outcome: Outcome<Response>) -> serde_json::Value {
+        let device = Some("card-1".parse().unwrap());
+        let completion = Completion { device, outcome };
+        serde_json::to_value(without_content(&completion, Lang::En)).unwrap()
+    }
+
+    #[test]
+    fn of_a_confidential_failure_everything_is_kept_but_what_the_device_answered() {
+        let failure = Failure::outcome_unknown("2 commands are through. Look at the card.");
+        let kept = kept(Outcome::Failed(failure.with(Detail {
+            completed: Some(2),
+            evidence: Some(json!({"responses": ["6a82"]})),
+            ..Detail::default()
+        })));
+        assert_eq!(
+            kept,
+            json!({
+                "device": "card-1",
+                "status": "outcome-unknown",
+                "effect": "unknown",
+                "message": "2 commands are through. Look at the card.",
+                "detail": {"completed": 2},
+            })
+        );
+    }
+
+    #[test]
+    fn of_a_confidential_success_it_is_kept_that_it_was_one() {
+        let read = card_terminal::Response::Transmit(card_terminal::Transmitted {
+            responses: vec![card_terminal::CommandResponse {
+                data: Blob::from(b"Erika".to_vec()),
+                status_word: "9000".to_owned(),
+            }],
+            complete: true,
+        });
+        let kept = kept(Outcome::Ok(Response::CardTerminal(read)));
+        assert_eq!(kept["effect"], "done");
+        assert!(
+            kept.get("result").is_none() && kept.get("detail").is_none(),
+            "{kept}"
+        );
     }
 }

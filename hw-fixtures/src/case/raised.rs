@@ -1,6 +1,7 @@
 //! A raised case: what is in it, killing parts of it, tearing it down.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -257,8 +258,16 @@ impl Case {
 
     /// Starts kofferd, after ending the one that runs, and waits until it is ready.
     pub async fn restart_kofferd(&mut self) -> Result<(), CaseError> {
+        self.restart_kofferd_with(&[]).await
+    }
+
+    /// [`Case::restart_kofferd`], with these variables in its environment.
+    pub async fn restart_kofferd_with(
+        &mut self,
+        variables: &[(&str, &OsStr)],
+    ) -> Result<(), CaseError> {
         self.stop_kofferd().await;
-        self.start_kofferd().await
+        self.start_kofferd(variables).await
     }
 
     /// The next process that ends without having been asked to.

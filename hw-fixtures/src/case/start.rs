@@ -1,6 +1,7 @@
 //! Starting the parts of a case, in order.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -18,6 +19,12 @@ use super::{gateway, mosquitto};
 
 /// Between two attempts to reach a process that is starting.
 const RETRY: Duration = Duration::from_millis(20);
+
+/// Below are ports of services.
+const LOWEST_PORT: u16 = 10_000;
+
+/// One in three lies in the range.
+const PORTS_TRIED: usize = 1_000;
 
 /// Between the end of a process's output and its own.
 const ENDING: Duration = Duration::from_secs(1);
@@ -43,7 +50,7 @@ impl Case {
             }
         }
         self.start_cards().await?;
-        self.start_kofferd().await
+        self.start_kofferd(&[]).await
     }
 
     pub(super) async fn start_mosquitto(&mut self) -> Result<(), CaseError> {
@@ -70,7 +77,10 @@ impl Case {
         Ok(())
     }
 
-    pub(super) async fn start_kofferd(&mut self) -> Result<(), CaseError> {
+    pub(super) async fn start_kofferd(
+        &mut self,
+        variables: &[(&str, &OsStr)],
+    ) -> Result<(), CaseError> {
         let program = program("kofferd", self.options.kofferd.as_ref())?;
         let config = self.dir.join("kofferd.toml");
         let table = gateway::configuration(
@@ -89,6 +99,9 @@ impl Case {
             .env("STATE_DIRECTORY", &state);
         if let Some(service) = &self.pcscd {
             launch = launch.env("PCSCLITE_CSOCK_NAME", service.home.socket());
+        }
+        for (name, value) in variables {
+            launch = launch.env(name, value);
         }
         let log = launch.log.clone();
         let (process, _) = launch
@@ -197,9 +210,26 @@ pub(super) async fn until(so: impl Fn() -> bool) -> io::Result<()> {
     Ok(())
 }
 
-/// A port that nobody uses now.
+/// A port that nobody uses now, and that the kernel gives to no connection as its own end: who
+/// listens there finds it free when it is started again.
 pub(super) fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")?;
+    let first_of_connections = range.split_whitespace().next().map(str::parse);
+    let Some(Ok(end)) = first_of_connections else {
+        return Err(io::Error::other(format!("no range of ports: {range:?}")));
+    };
+    for _ in 0..PORTS_TRIED {
+        let mut bytes = [0; 2];
+        getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+        let port = u16::from_ne_bytes(bytes);
+        let free = || TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if (LOWEST_PORT..end).contains(&port) && free() {
+            return Ok(port);
+        }
+    }
+    Err(io::Error::other(format!(
+        "no free port from {LOWEST_PORT} to {end}"
+    )))
 }
 
 /// A program of this workspace: the given one, or next to the running one (tests run in `deps`).

@@ -10,7 +10,7 @@ use super::access::write_private;
 use super::device::{DeviceEntry, Line};
 use super::process::{Launch, Process};
 use super::raised::{Case, CaseError, cannot};
-use super::start::program;
+use super::start::{free_port, program};
 use crate::control::Endpoint;
 use crate::zvt::{Ledger, LedgerError, TerminalControl};
 
@@ -73,7 +73,13 @@ impl Case {
                 let address = before.address.strip_prefix("tcp://");
                 launch.args(["--tcp", address.unwrap_or(&before.address)])
             }
-            (Line::Tcp, None) => launch.args(["--tcp", &format!("127.0.0.1:{}", entry.port)]),
+            (Line::Tcp, None) => {
+                let port = match entry.port {
+                    0 => free_port().map_err(cannot("a free port"))?,
+                    port => port,
+                };
+                launch.args(["--tcp", &format!("127.0.0.1:{port}")])
+            }
         };
         let log = launch.log.clone();
         let (process, stdout) = launch

@@ -1,0 +1,175 @@
+//! `docs/crash-matrix.md`.
+
+use std::{collections::BTreeSet, env, fmt::Write as _, fs, path::Path};
+
+use crate::{
+    Tried,
+    crash::{Crash, Observed, effect},
+    operation::{Operation, Truth},
+    step::NOT_PASSED,
+    unknown::UNKNOWABLE,
+};
+
+const ABOUT: &str = "\
+# The crash matrix
+
+Written by `cargo test -p koffer-tests --features fail-points --test crash_matrix`, which fails where a
+run tells another story; `KOFFER_BLESS=1` writes it anew. Do not edit it.
+
+A call is made in peace, and the steps that it passes are listed: every transition of the journal and
+every step of the driver's protocol (`drivers/src/fail_point.rs`). Then, for each of them, kofferd makes the
+same call and is killed with SIGKILL right there. It is started again, and the workstation asks again
+under its call id, over a new connection. It gets one completion, which is compared with what the
+device itself shows: the simulated terminal's own ledger, the tray of a real `ippeveprinter`, the files of
+the chip behind a real pcscd. Asked a third time, the same is answered and nothing is done.
+
+Finding out what became of a call can be cut as well: for each way in which that goes, kofferd is
+killed a second time at each of its steps (`first`, then `second`). `#2` is the second time that the call,
+or finding out, passes a step.
+
+In the tables *told* is a completion that says what the device shows: `none`, `done`, or `partial` where
+a file or a batch is done in part. *a person* is `outcome-unknown`: the device shows the effect at most
+once, nobody but a person can say whether it is this call's, and the reason stands below the table. There a
+technician looks and says so (`gateway/resolve`), the call is answered as that from then on, and the
+device is used again.
+";
+
+/// Writes the page to `target/`, and with `KOFFER_BLESS=1` to the repository. Fails where something
+/// disagrees with the device, or where the page differs.
+pub(crate) fn check(all: &[Tried]) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let text = text(all);
+    fs::write(root.join("target/crash-matrix.md"), &text).expect("a target folder");
+    let wrong: Vec<_> = all.iter().flat_map(disagreements).collect();
+    assert!(
+        wrong.is_empty(),
+        "{} cases disagree:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+    for listed in UNKNOWABLE {
+        for step in listed.steps {
+            let is_it = |(crash, _): &(Crash, Observed)| crash.first.is(step);
+            let tried = |tried: &Tried| {
+                listed.operations.contains(&tried.operation) && tried.rows.iter().any(is_it)
+            };
+            assert!(all.iter().any(tried), "UNKNOWABLE: {step} is never passed");
+        }
+    }
+    let page = root.join("docs/crash-matrix.md");
+    if env::var_os("KOFFER_BLESS").is_some() {
+        fs::write(&page, &text).expect("docs/crash-matrix.md");
+    }
+    let shipped = fs::read_to_string(&page).unwrap_or_default();
+    let differ = || {
+        let (shipped, now): (BTreeSet<_>, BTreeSet<_>) =
+            (shipped.lines().collect(), text.lines().collect());
+        let lines = shipped.symmetric_difference(&now).copied();
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    assert!(
+        shipped == text,
+        "docs/crash-matrix.md tells of something else than target/crash-matrix.md; KOFFER_BLESS=1 writes it \
+         anew. Lines that are in one alone:\n{}",
+        differ()
+    );
+}
+
+fn disagreements(tried: &Tried) -> impl Iterator<Item = String> {
+    let wrong = tried.rows.iter().filter(|(_, seen)| !seen.wrong.is_empty());
+    wrong.map(|(crash, seen)| {
+        let (wrong, completion) = (&seen.wrong, &seen.completion);
+        format!("{:?} at {crash}: {wrong:?}: {completion}", tried.operation)
+    })
+}
+
+fn text(all: &[Tried]) -> String {
+    let mut text = format!(
+        "{ABOUT}\n## In short\n\n| operation | kills | told | a person | done twice | forgotten |\n|---|---|---|---|---|---|\n"
+    );
+    let mut sums = [0; 5];
+    for tried in all {
+        let counts = counts(tried);
+        for (sum, count) in sums.iter_mut().zip(counts) {
+            *sum += count;
+        }
+        let _ = writeln!(text, "{}", counted(tried.operation.title(), counts));
+    }
+    let _ = writeln!(text, "{}", counted("all", sums));
+    for tried in all {
+        part(&mut text, tried);
+    }
+    text
+}
+
+fn counted(what: &str, counts: [usize; 5]) -> String {
+    let counts = counts.map(|count| count.to_string());
+    format!("| {what} | {} |", counts.join(" | "))
+}
+
+/// Cases; told; left to a person; done twice; told otherwise than it is, or not at all.
+fn counts(tried: &Tried) -> [usize; 5] {
+    let count = |is: &dyn Fn(&Observed) -> bool| {
+        let rows = tried.rows.iter();
+        rows.filter(|(_, seen)| is(seen)).count()
+    };
+    let is_unknown = |seen: &Observed| effect(&seen.completion) == "unknown";
+    let is_twice = |seen: &Observed| seen.truth == Truth::Twice;
+    let unknown = count(&is_unknown);
+    let twice = count(&is_twice);
+    let forgotten = count(&|seen| !seen.wrong.is_empty() && !is_twice(seen));
+    let all = tried.rows.len();
+    [
+        all,
+        all - unknown - twice - forgotten,
+        unknown,
+        twice,
+        forgotten,
+    ]
+}
+
+/// An operation's table, and what is to be said about it.
+fn part(text: &mut String, tried: &Tried) {
+    let operation = tried.operation;
+    let _ = write!(
+        text,
+        "\n## {}\n\n| killed at | what there is | completion | verdict |\n|---|---|---|---|\n",
+        operation.title()
+    );
+    for (crash, seen) in &tried.rows {
+        let _ = writeln!(
+            text,
+            "| {crash} | {} | {} | {} |",
+            seen.truth.shown(operation),
+            completion(seen),
+            verdict(operation, seen)
+        );
+    }
+    let exceptions = UNKNOWABLE.iter();
+    for listed in exceptions.filter(|listed| listed.operations.contains(&operation)) {
+        let why = listed.why;
+        let _ = write!(text, "\nA person, because {why}.\n");
+    }
+    let exceptions = NOT_PASSED.iter();
+    for (_, steps, why) in exceptions.filter(|(operations, ..)| operations.contains(&operation)) {
+        let steps: Vec<_> = steps.iter().map(|step| format!("`{step}`")).collect();
+        let _ = write!(text, "\nNot passed: {}: {why}.\n", steps.join(", "));
+    }
+}
+
+fn completion(seen: &Observed) -> String {
+    let status = seen.completion["status"].as_str().unwrap_or_default();
+    match status {
+        "ok" => "`ok`".to_owned(),
+        _ => format!("`{status}` ({})", effect(&seen.completion)),
+    }
+}
+
+fn verdict(operation: Operation, seen: &Observed) -> &'static str {
+    match effect(&seen.completion) {
+        _ if !seen.wrong.is_empty() => "WRONG",
+        "unknown" => "a person",
+        "none" if operation == Operation::Resolve => "told: nothing waits for a word any more",
+        _ => "told",
+    }
+}
