@@ -24,7 +24,8 @@ pub(crate) struct Recorded {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Step {
     pub(crate) at: Timestamp,
-    pub(crate) step: String,
+    #[serde(rename = "step")]
+    pub(crate) kind: String,
     pub(crate) name: Option<String>,
     pub(crate) content: Option<Value>,
 }
@@ -32,12 +33,12 @@ pub(crate) struct Step {
 impl Recorded {
     /// The last step of that kind.
     pub(crate) fn step(&self, kind: &str) -> Option<&Step> {
-        self.steps.iter().rev().find(|step| step.step == kind)
+        self.steps.iter().rev().find(|step| step.kind == kind)
     }
 
-    /// The driver's milestones of that name.
+    /// The driver's milestones, in order.
     pub(crate) fn milestones(&self) -> impl DoubleEndedIterator<Item = &Step> {
-        self.steps.iter().filter(|step| step.step == "milestone")
+        self.steps.iter().filter(|step| step.kind == "milestone")
     }
 
     /// Whether it says that it happened.

@@ -9,6 +9,7 @@ mod disk;
 mod export;
 mod knowable;
 mod office;
+mod report;
 mod run;
 mod schedule;
 mod station;

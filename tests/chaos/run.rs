@@ -10,9 +10,10 @@ use tokio::{
 
 use crate::{
     Outcome,
-    audit::{Report, audit},
+    audit::{Books, Findings, audit},
     export,
     office::Office,
+    report::Report,
     schedule::{CLIENTS, Event, Schedule},
     station::{Answers, Station},
     world::{TECHNICIAN, World, client},
@@ -44,13 +45,13 @@ pub(crate) async fn run(seed: u64, schedule: &Schedule) -> Outcome<Report> {
     ));
     println!("{:>5} s  the case is up", began.elapsed().as_secs());
 
-    let (post, late) = mpsc::unbounded_channel();
+    let (mailbox, late) = mpsc::unbounded_channel();
     let mut clerks = JoinSet::new();
     for lane in schedule.lanes.clone() {
-        let (office, post) = (office.clone(), post.clone());
-        clerks.spawn(async move { office.serve(&lane, post).await });
+        let (office, mailbox) = (office.clone(), mailbox.clone());
+        clerks.spawn(async move { office.serve(&lane, mailbox).await });
     }
-    drop(post);
+    drop(mailbox);
     let people = async {
         let serving = async {
             while let Some(lane) = clerks.join_next().await {
@@ -77,7 +78,14 @@ pub(crate) async fn run(seed: u64, schedule: &Schedule) -> Outcome<Report> {
 
     world.case.stop_kofferd().await;
     let journal = export::journal(&world.journal()).await?;
-    let mut report = audit(&office, &world.truth, &journal, &world.incidents)?;
+    let mut report = audit(&Findings {
+        calls: &office.calls(),
+        answers: &answers.all(),
+        given_up: &office.given_up(),
+        books: &Books::read(&world.truth)?,
+        journal: &journal,
+        incidents: &world.incidents,
+    });
     (report.kills, report.delivered_late) = (world.kills, delivered_late);
     (report.seed, report.seconds) = (seed, began.elapsed().as_secs());
     if !report.is_clean() {
