@@ -108,13 +108,7 @@ impl Call {
                     json!({"amount": amount, "reference": name}),
                 )
             }
-            Work::Print => {
-                let content = Blob::from(document.clone());
-                let document = json!({
-                    "format": "application/pdf", "sha256": content.sha256(), "content": content,
-                });
-                (printer(lane.device), json!({"document": document}))
-            }
+            Work::Print => (printer(lane.device), print_params(&id)),
         };
         Self {
             id,
@@ -156,6 +150,14 @@ impl Call {
         };
         Self::of(&order, &lane, 1)
     }
+}
+
+/// What is asked of a printer.
+pub(crate) fn print_params(id: &str) -> Value {
+    let content = Blob::from(document(id));
+    json!({"document": {
+        "format": "application/pdf", "sha256": content.sha256(), "content": content,
+    }})
 }
 
 /// One empty page that says whose it is.

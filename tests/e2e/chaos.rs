@@ -9,7 +9,15 @@ use serde_json::Value;
 #[test]
 fn whatever_is_killed_cut_or_full_each_payment_and_print_happens_once_and_is_told() {
     let run = Command::new(env!("CARGO_BIN_EXE_chaos"))
-        .args(["--seed", "20", "--payments", "100", "--prints", "100"])
+        .args([
+            "run",
+            "--seed",
+            "20",
+            "--payments",
+            "100",
+            "--prints",
+            "100",
+        ])
         .args(["--minutes", "4"])
         .stdin(Stdio::null())
         .output()
