@@ -68,7 +68,7 @@ pub(crate) fn print(
         return true;
     };
     let forgot = incidents.iter().any(|incident| {
-        let it = matches!(incident.mishap, Mishap::KillPrinter(n) if printer(n) == device);
+        let it = matches!(incident.mishap, Mishap::KillPrinter { number, .. } if printer(number) == device);
         it && overlaps(incident, armed.at, resolved)
     });
     // A printer that was restarted knows nothing of its jobs.
@@ -99,10 +99,10 @@ fn died(incidents: &[Incident], from: Timestamp, until: Timestamp) -> bool {
     incidents.iter().any(|incident| {
         let kills = match incident.mishap {
             // The embedded broker dies with its gateway.
-            Mishap::KillGateway
+            Mishap::KillGateway { .. }
             | Mishap::KillGatewayAndBroker
             | Mishap::ChangeBroker
-            | Mishap::KillBroker => true,
+            | Mishap::KillBroker { .. } => true,
             Mishap::FullDisk { and_kill, .. } => and_kill,
             _ => false,
         };
@@ -119,6 +119,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    const GATEWAY: Mishap = Mishap::KillGateway {
+        away_ms: 0,
+        starting_ms: None,
+    };
+
+    fn printer_at(number: usize) -> Mishap {
+        Mishap::KillPrinter { number, away_ms: 0 }
+    }
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_000 + second).unwrap()
@@ -153,7 +162,7 @@ mod tests {
         let before = entry(1, 1, Event::Booked, 500, 1);
         let ours = entry(2, 11, Event::Booked, 700, 2);
         let ledger = Ledger::from_entries(vec![before.clone(), ours]);
-        let died = [killed(12, Mishap::KillGateway)];
+        let died = [killed(12, GATEWAY)];
         assert!(!payment(&recorded(&json!([armed])), 700, &ledger, &died));
         assert!(payment(
             &recorded(&json!([armed, told])),
@@ -169,7 +178,7 @@ mod tests {
     fn the_first_payment_of_a_new_terminal_has_nothing_to_compare_with() {
         let armed = json!({"at": at(10), "step": "armed", "name": "baseline", "content": {}});
         let ours = entry(1, 11, Event::Booked, 700, 1);
-        let died = [killed(12, Mishap::KillGateway)];
+        let died = [killed(12, GATEWAY)];
         let new = Ledger::from_entries(vec![ours.clone()]);
         assert!(!payment(&recorded(&json!([armed])), 700, &new, &died));
         let used = Ledger::from_entries(vec![entry(1, 1, Event::Booked, 5, 1), ours]);
@@ -184,9 +193,9 @@ mod tests {
             json!({"at": at(11), "step": "milestone", "name": "delivered", "content": {}});
         let cut = recorded(&json!([armed, created]));
         let whole = recorded(&json!([armed, created, delivered]));
-        let printer_died = [killed(12, Mishap::KillPrinter(0))];
-        let other_died = [killed(12, Mishap::KillPrinter(1))];
-        let gateway_died = [killed(12, Mishap::KillGateway)];
+        let printer_died = [killed(12, printer_at(0))];
+        let other_died = [killed(12, printer_at(1))];
+        let gateway_died = [killed(12, GATEWAY)];
         assert!(!print(&whole, "printer-1", true, &printer_died));
         assert!(print(&whole, "printer-1", true, &other_died));
         assert!(print(&whole, "printer-1", true, &gateway_died));

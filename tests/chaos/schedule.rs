@@ -65,11 +65,23 @@ pub(crate) struct Lane {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Mishap {
-    KillGateway,
-    KillBroker,
+    /// The gateway is away for so long, and killed once more so long after its start.
+    KillGateway {
+        away_ms: u64,
+        starting_ms: Option<u64>,
+    },
+    KillBroker {
+        away_ms: u64,
+    },
     KillGatewayAndBroker,
-    KillTerminal(usize),
-    KillPrinter(usize),
+    KillTerminal {
+        number: usize,
+        away_ms: u64,
+    },
+    KillPrinter {
+        number: usize,
+        away_ms: u64,
+    },
     CutClients,
     CutGateway,
     CutTerminal(usize),
@@ -199,17 +211,27 @@ fn events(orders: u32, rng: &mut Rng) -> Vec<Event> {
 }
 
 fn mishap(rng: &mut Rng) -> Mishap {
-    let device = rng.usize(..DEVICES);
+    let number = rng.usize(..DEVICES);
+    // Mostly back at once, sometimes only after clerks have asked again.
+    let away_ms = match rng.u32(..10) {
+        0..6 => 0,
+        6..9 => rng.u64(..1_500),
+        _ => rng.u64(1_500..6_000),
+    };
     match rng.u32(..100) {
-        0..26 => Mishap::KillGateway,
-        26..36 => Mishap::KillBroker,
+        0..26 => Mishap::KillGateway {
+            away_ms,
+            // It listens a tenth of a second after its start.
+            starting_ms: (rng.u32(..4) == 0).then(|| rng.u64(..200)),
+        },
+        26..36 => Mishap::KillBroker { away_ms },
         36..41 => Mishap::KillGatewayAndBroker,
-        41..56 => Mishap::KillTerminal(device),
-        56..64 => Mishap::KillPrinter(device),
+        41..56 => Mishap::KillTerminal { number, away_ms },
+        56..64 => Mishap::KillPrinter { number, away_ms },
         64..74 => Mishap::CutClients,
         74..80 => Mishap::CutGateway,
-        80..88 => Mishap::CutTerminal(device),
-        88..94 => Mishap::CutPrinter(device),
+        80..88 => Mishap::CutTerminal(number),
+        88..94 => Mishap::CutPrinter(number),
         _ => Mishap::FullDisk {
             // No room at all, or a little below the least that new calls need (4 MiB).
             but_kib: rng.choice([0, 64, 3 * 1024]).unwrap_or_default(),
@@ -236,11 +258,11 @@ mod tests {
         let run = Schedule::of(7, 2_000, 2_000);
         for wanted in 0..11 {
             let kind = |mishap: &Mishap| match mishap {
-                Mishap::KillGateway => 0,
-                Mishap::KillBroker => 1,
+                Mishap::KillGateway { .. } => 0,
+                Mishap::KillBroker { .. } => 1,
                 Mishap::KillGatewayAndBroker => 2,
-                Mishap::KillTerminal(_) => 3,
-                Mishap::KillPrinter(_) => 4,
+                Mishap::KillTerminal { .. } => 3,
+                Mishap::KillPrinter { .. } => 4,
                 Mishap::CutClients => 5,
                 Mishap::CutGateway => 6,
                 Mishap::CutTerminal(_) => 7,

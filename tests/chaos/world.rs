@@ -5,6 +5,7 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     fs,
+    net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -15,8 +16,8 @@ use koffer_fixtures::{
     zvt::Ledger,
 };
 use koffer_gateway::journal::FILE;
-use koffer_tests::mosquitto::free_port;
 use serde::Serialize;
+use tokio::time::{sleep, timeout};
 
 use crate::{
     Outcome,
@@ -80,7 +81,7 @@ impl World {
     pub(crate) async fn raise(folder: &Path) -> Outcome<Self> {
         let folder = folder.canonicalize()?;
         let disk = Disk::mount(&folder.join("state"), DISK_MIB)?;
-        let broker = free_port();
+        let broker = port()?;
         let (gateway, clients) = (Wire::to(broker).await?, Wire::to(broker).await?);
         let (mut tills, mut printers) = (Vec::new(), Vec::new());
         let mut text = format!(
@@ -92,7 +93,7 @@ impl World {
             writeln!(text, "{} = {{ {rights} }}", client(n))?;
         }
         for n in 0..DEVICES {
-            let (name, port) = (till(n), free_port());
+            let (name, port) = (till(n), port()?);
             let wire = Wire::to(port).await?;
             // Both chapters of the specification: half of them take back what is not acknowledged.
             let missing_ack = if n % 2 == 0 { "reverses" } else { "keeps" };
@@ -107,7 +108,7 @@ impl World {
             tills.push(wire);
         }
         for n in 0..DEVICES {
-            let (name, port) = (printer(n), free_port());
+            let (name, port) = (printer(n), port()?);
             let wire = Wire::to(port).await?;
             write!(
                 text,
@@ -168,19 +169,36 @@ impl World {
     pub(crate) async fn suffer(&mut self, mishap: Mishap) -> Outcome<()> {
         let from = Timestamp::now();
         match mishap {
-            Mishap::KillGateway => self.kill_gateway().await?,
-            Mishap::KillBroker => self.kill_broker().await?,
-            Mishap::KillGatewayAndBroker => {
-                self.case.kill_kofferd().await;
-                self.kills += 1;
-                self.kill_broker().await?;
+            Mishap::KillGateway {
+                away_ms,
+                starting_ms,
+            } => {
+                self.kill_gateway().await;
+                away(away_ms).await;
+                if let Some(ms) = starting_ms {
+                    let starting = self.case.restart_kofferd();
+                    if let Ok(started) = timeout(Duration::from_millis(ms), starting).await {
+                        started?;
+                    }
+                    self.kill_gateway().await;
+                }
                 self.case.restart_kofferd().await?;
             }
-            Mishap::KillTerminal(n) => {
-                self.kills += 1;
-                self.case.restart_terminal(&till(n)).await?;
+            Mishap::KillBroker { away_ms } => self.kill_broker(away_ms).await?,
+            Mishap::KillGatewayAndBroker => {
+                self.kill_gateway().await;
+                self.kill_broker(0).await?;
+                self.case.restart_kofferd().await?;
             }
-            Mishap::KillPrinter(n) => self.kill_printer(&printer(n)).await?,
+            Mishap::KillTerminal { number, away_ms } => {
+                self.kills += 1;
+                self.case.kill_terminal(&till(number)).await?;
+                away(away_ms).await;
+                self.case.restart_terminal(&till(number)).await?;
+            }
+            Mishap::KillPrinter { number, away_ms } => {
+                self.kill_printer(&printer(number), away_ms).await?;
+            }
             Mishap::CutClients => self.clients.cut(),
             Mishap::CutGateway => self.gateway.cut(),
             Mishap::CutTerminal(n) => self.tills.get(n).into_iter().for_each(Wire::cut),
@@ -203,25 +221,28 @@ impl World {
         Ok(())
     }
 
-    async fn kill_gateway(&mut self) -> Outcome<()> {
+    async fn kill_gateway(&mut self) {
         self.kills += 1;
         self.case.kill_kofferd().await;
-        Ok(self.case.restart_kofferd().await?)
     }
 
     /// The embedded broker dies with its gateway only.
-    async fn kill_broker(&mut self) -> Outcome<()> {
+    async fn kill_broker(&mut self, away_ms: u64) -> Outcome<()> {
         if self.case.file.case.broker == BrokerKind::Embedded {
-            return self.kill_gateway().await;
+            self.kill_gateway().await;
+            away(away_ms).await;
+            return Ok(self.case.restart_kofferd().await?);
         }
         self.kills += 1;
         self.case.kill_mosquitto().await;
+        away(away_ms).await;
         Ok(self.case.restart_mosquitto().await?)
     }
 
-    async fn kill_printer(&mut self, name: &str) -> Outcome<()> {
+    async fn kill_printer(&mut self, name: &str, away_ms: u64) -> Outcome<()> {
         self.kills += 1;
         self.case.kill_printer(name).await?;
+        away(away_ms).await;
         if let Some([tray, kept]) = self.truth.trays.get(name) {
             for sheet in fs::read_dir(tray)? {
                 let sheet = sheet?;
@@ -235,10 +256,11 @@ impl World {
 
     async fn full_disk(&mut self, but_kib: u32, time: Duration, and_kill: bool) -> Outcome<()> {
         self.disk.fill(but_kib)?;
-        tokio::time::sleep(time).await;
+        sleep(time).await;
         if and_kill {
-            self.kill_gateway().await?;
-            tokio::time::sleep(time).await;
+            self.kill_gateway().await;
+            self.case.restart_kofferd().await?;
+            sleep(time).await;
         }
         self.disk.free()?;
         if and_kill {
@@ -250,8 +272,7 @@ impl World {
     }
 
     async fn change_broker(&mut self) -> Outcome<()> {
-        self.kills += 1;
-        self.case.kill_kofferd().await;
+        self.kill_gateway().await;
         match self.case.file.case.broker {
             BrokerKind::Mosquitto => {
                 self.kills += 1;
@@ -299,6 +320,19 @@ impl Truth {
     pub(crate) fn printers(&self) -> impl Iterator<Item = &String> {
         self.trays.keys()
     }
+}
+
+/// A port that nobody uses now, and that the kernel gives to no connection as its own end
+/// (ip_local_port_range begins at 32768): who was killed finds it free when it is started again.
+fn port() -> Outcome<u16> {
+    (0..1_000)
+        .map(|_| fastrand::u16(10_000..32_000))
+        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .ok_or_else(|| "no free port".into())
+}
+
+async fn away(ms: u64) {
+    sleep(Duration::from_millis(ms)).await;
 }
 
 /// The gateway reaches an external broker by a cable that can be cut.
