@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use koffer_fixtures::zvt::{Event, Ledger};
 use serde_json::Value;
 
@@ -11,7 +12,7 @@ use crate::{
     knowable,
     office::{Call, Meaning},
     report::{Report, Sums},
-    schedule::Work,
+    schedule::{Mishap, Work},
     world::{Incident, Truth},
 };
 
@@ -133,19 +134,57 @@ fn one_call(report: &mut Report, findings: &Findings<'_>, call: &Call) {
 fn told(report: &mut Report, findings: &Findings<'_>, call: &Call) -> Option<Meaning> {
     let mut settled: Option<&Value> = None;
     for completion in findings.answers.get(&call.id).into_iter().flatten() {
-        match Meaning::of(completion) {
-            Meaning::NotTaken | Meaning::Unknown => {}
-            Meaning::Nonsense => report.lie(&format!("{}: {completion}", call.id)),
-            Meaning::Done | Meaning::NotDone => match settled {
-                Some(before) if before != completion => report.lie(&format!(
-                    "{}: the completions differ: {before} and {completion}",
-                    call.id
-                )),
-                _ => settled = Some(completion),
-            },
+        match (Meaning::of(completion), settled) {
+            (Meaning::NotTaken | Meaning::Unknown, _) => {}
+            (Meaning::Nonsense, _) => report.lie(&format!("{}: {completion}", call.id)),
+            (_, None) => settled = Some(completion),
+            (_, Some(before)) if before == completion => {}
+            (_, Some(before))
+                if findings.found_no_room(call) && same_effect(before, completion) =>
+            {
+                report.reworded += 1;
+            }
+            (_, Some(before)) => report.lie(&format!(
+                "{}: the completions differ: {before} and {completion}",
+                call.id
+            )),
         }
     }
     settled.map(Meaning::of)
+}
+
+/// Whether two completions say the same of what happened, perhaps in other words.
+fn same_effect(one: &Value, other: &Value) -> bool {
+    let of = |completion: &Value| {
+        let facts = [
+            "/device",
+            "/effect",
+            "/result/amount",
+            "/result/receipt",
+            "/result/trace",
+            "/result/job",
+        ];
+        facts.map(|fact| completion.pointer(fact).cloned())
+    };
+    of(one) == of(other)
+}
+
+impl Findings<'_> {
+    /// Whether the disk was full when the call ended, so that its end may have been told without
+    /// being on record, and was read from the device again after a kill (docs/journal.md).
+    fn found_no_room(&self, call: &Call) -> bool {
+        let Some(recorded) = self.journal.get(&call.id) else {
+            return false;
+        };
+        let (from, until) = (
+            recorded.accepted_at,
+            recorded.ended_at.unwrap_or(Timestamp::MAX),
+        );
+        self.incidents.iter().any(|incident| {
+            let full = matches!(incident.mishap, Mishap::FullDisk { .. });
+            full && incident.overlaps(from, until)
+        })
+    }
 }
 
 impl Sums {

@@ -13,6 +13,7 @@ use crate::Outcome;
 #[derive(Debug, Deserialize)]
 pub(crate) struct Recorded {
     pub(crate) call: String,
+    pub(crate) accepted_at: Timestamp,
     pub(crate) ended_at: Option<Timestamp>,
     pub(crate) effect: Option<String>,
     pub(crate) resolved_at: Option<Timestamp>,

@@ -69,7 +69,7 @@ pub(crate) fn print(
     };
     let forgot = incidents.iter().any(|incident| {
         let it = matches!(incident.mishap, Mishap::KillPrinter { number, .. } if printer(number) == device);
-        it && overlaps(incident, armed.at, resolved)
+        it && incident.overlaps(armed.at, resolved)
     });
     // A printer that was restarted knows nothing of its jobs.
     if forgot {
@@ -84,7 +84,7 @@ pub(crate) fn print(
     let in_doubt = came_out && steps == ["created"];
     let interrupted = incidents.iter().any(|incident| {
         let cut = matches!(incident.mishap, Mishap::CutPrinter(n) if printer(n) == device);
-        cut && overlaps(incident, armed.at, resolved)
+        cut && incident.overlaps(armed.at, resolved)
     });
     !(in_doubt && (interrupted || died(incidents, armed.at, resolved)))
 }
@@ -106,12 +106,8 @@ fn died(incidents: &[Incident], from: Timestamp, until: Timestamp) -> bool {
             Mishap::FullDisk { and_kill, .. } => and_kill,
             _ => false,
         };
-        kills && overlaps(incident, from, until)
+        kills && incident.overlaps(from, until)
     })
-}
-
-fn overlaps(incident: &Incident, from: Timestamp, until: Timestamp) -> bool {
-    incident.from <= until && incident.until >= from
 }
 
 #[cfg(test)]
@@ -135,7 +131,7 @@ mod tests {
 
     fn recorded(steps: &serde_json::Value) -> Recorded {
         serde_json::from_value(json!({
-            "call": "pay-1", "ended_at": at(20), "effect": "done", "resolved_at": at(30), "steps": steps,
+            "call": "pay-1", "accepted_at": at(9), "ended_at": at(20), "effect": "done", "resolved_at": at(30), "steps": steps,
         }))
         .unwrap()
     }

@@ -33,6 +33,8 @@ pub(crate) struct Report {
     pub(crate) untrue: usize,
     /// Calls that a person looked after.
     pub(crate) unknown: usize,
+    /// Answers that were given again in other words: the disk had no room for the first.
+    pub(crate) reworded: usize,
     /// Call ids.
     pub(crate) calls: usize,
     pub(crate) delivered_late: u32,

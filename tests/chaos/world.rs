@@ -51,6 +51,13 @@ pub(crate) struct Incident {
     pub(crate) mishap: Mishap,
 }
 
+impl Incident {
+    /// Whether any of it was between these times.
+    pub(crate) fn overlaps(&self, from: Timestamp, until: Timestamp) -> bool {
+        self.from <= until && self.until >= from
+    }
+}
+
 /// What is true whatever anybody says: the terminals' ledgers and the printers' trays.
 #[derive(Debug, Clone)]
 pub(crate) struct Truth {

@@ -12,6 +12,7 @@ struct Planted {
     given_up: Vec<String>,
     books: Books,
     journal: BTreeMap<String, Recorded>,
+    incidents: Vec<Incident>,
 }
 
 const PAYMENT: &str = "pay-00000-1";
@@ -27,7 +28,7 @@ fn booked(seq: u32, cents: i64) -> Entry {
 
 fn recorded(call: &str, effect: &str) -> Recorded {
     serde_json::from_value(json!({
-        "call": call, "ended_at": "2026-03-02T08:00:00Z", "effect": effect, "resolved_at": null,
+        "call": call, "accepted_at": "2026-03-02T07:59:59Z", "ended_at": "2026-03-02T08:00:00Z", "effect": effect, "resolved_at": null,
     }))
     .unwrap()
 }
@@ -55,6 +56,7 @@ impl Planted {
             given_up: Vec::new(),
             books,
             journal: each.map(|id| (id.to_owned(), recorded(id, "done"))).into(),
+            incidents: Vec::new(),
         }
     }
 
@@ -76,7 +78,7 @@ impl Planted {
             given_up: &self.given_up,
             books: &self.books,
             journal: &self.journal,
-            incidents: &[],
+            incidents: &self.incidents,
         });
         let found = [
             report.doubles,
@@ -178,4 +180,32 @@ fn a_call_that_a_person_looked_after_without_need_is_found() {
         resolved.resolved_at = resolved.ended_at;
     }
     assert_eq!(planted.found(), [0, 0, 1, 0]);
+}
+
+#[test]
+fn other_words_for_the_same_are_forgiven_only_where_the_disk_was_full() {
+    let no_room =
+        json!({"status": "device-fault", "effect": "none", "device": "x", "message": "full"});
+    let taken_back =
+        json!({"status": "device-fault", "effect": "none", "device": "x", "message": "taken back"});
+    let mut planted = Planted::new();
+    planted.ledger(Vec::new());
+    planted
+        .journal
+        .insert(PAYMENT.to_owned(), recorded(PAYMENT, "none"));
+    planted.answer(PAYMENT, &[no_room, taken_back]);
+    assert_eq!(planted.found(), [0, 0, 0, 1]);
+
+    planted.incidents.push(Incident {
+        from: "2026-03-02T07:59:58Z".parse().unwrap(),
+        until: "2026-03-02T08:00:00Z".parse().unwrap(),
+        mishap: Mishap::FullDisk {
+            but_kib: 0,
+            for_ms: 1_000,
+            and_kill: true,
+        },
+    });
+    assert_eq!(planted.found(), [0; 4]);
+    planted.answer(PAYMENT, &[not_done(), done()]);
+    assert_eq!(planted.found(), [0, 0, 0, 1], "never another effect");
 }
