@@ -1,4 +1,5 @@
-//! A short chaos run with a fixed seed, as `make chaos` does a long one.
+//! A short chaos run, as `make chaos` does a long one. The seed is one under which every process is
+//! killed, and the gateway on a full disk, too.
 //!
 //! Needs the programs beside the tests: `cargo build --workspace --bins` (which `make test` does).
 
