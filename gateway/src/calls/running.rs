@@ -31,7 +31,7 @@ impl Desk {
         if let Err(error) = result {
             let text = texts::not_stored(&error.0);
             let failure = Failure::without_effect(Status::Unavailable, text.get(lang));
-            return self.end(now, no, Outcome::Failed(failure));
+            return self.not_taken(now, no, failure);
         }
         let device = open.device.clone();
         let reset = open.spec.class == Class::AnyDevice && open.spec.name == "reset";
@@ -42,6 +42,28 @@ impl Desk {
             return self.start(now, no);
         }
         self.enqueue(now, no);
+    }
+
+    /// A call that could not be put on record was taken by nobody: no device is named, nothing is
+    /// kept, and the same call id may be used again, as after every other refusal.
+    fn not_taken(&mut self, now: Moment, no: CallNo, failure: Failure) {
+        let Some(open) = self.open.remove(&no) else {
+            return;
+        };
+        note!(
+            open.spec,
+            call = no.0, client = %open.key.0, id = %open.key.1, device = %open.device,
+            operation = open.spec.name, status = %failure.status(), "not taken"
+        );
+        if let Some(station) = self.stations.get_mut(&open.device) {
+            station.count(failure.status());
+        }
+        self.book.forget(&open.key);
+        let completion = Arc::new(Completion::refused(failure));
+        for listener in open.listeners {
+            self.answer(listener, completion.clone(), Some(open.spec));
+        }
+        self.conclude_cancels(now, open.cancelled_by, false);
     }
 
     /// Puts a call into its device's queue, and starts it if it is its turn.

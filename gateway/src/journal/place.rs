@@ -51,6 +51,9 @@ pub struct Place {
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) connection: Connection,
+    /// It was opened on a full disk: nobody else can look into it, and it should be opened anew
+    /// when there is room.
+    pub(super) makeshift: bool,
     _lock: Flock<fs::File>,
 }
 
@@ -69,9 +72,50 @@ impl Place {
             .sum()
     }
 
-    /// Opens the journal, a new one where there is none. Everything in it is checked.
+    /// Opens the journal, a new one where there is none. Everything in it is checked. On a full
+    /// disk what is in it can still be read.
     pub(super) fn open(&self) -> Result<Opened, Trouble> {
         let lock = lock(&self.directory)?;
+        match self.connect() {
+            Ok(connection) => Ok(Opened {
+                connection,
+                makeshift: false,
+                _lock: lock,
+            }),
+            Err(Trouble::DiskFull(full)) => {
+                let connection = self.connect_on_a_full_disk();
+                Ok(Opened {
+                    connection: connection.map_err(|_| Trouble::DiskFull(full))?,
+                    makeshift: true,
+                    _lock: lock,
+                })
+            }
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    /// SQLite finds its way in the write-ahead log by `journal.db-shm`, which it makes anew, and
+    /// for which a full disk has no room. A connection that has the file for itself keeps that in
+    /// its memory instead (sqlite.org/wal.html, "Use of WAL Without Shared-Memory").
+    fn connect_on_a_full_disk(&self) -> Result<Connection, Trouble> {
+        let file = self.file();
+        let trouble = |error: rusqlite::Error| Trouble::of(&error, &file);
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&file, flags).map_err(trouble)?;
+        connection
+            .pragma_update(None, "locking_mode", "EXCLUSIVE")
+            .map_err(trouble)?;
+        recognise(&connection, &file)?;
+        let version = schema::version(&connection).map_err(trouble)?;
+        if usize::try_from(version) == Ok(STEPS.len()) {
+            Ok(connection)
+        } else {
+            // Nothing is in it yet, or it has to be brought up to date first.
+            Err(Trouble::DiskFull(file))
+        }
+    }
+
+    fn connect(&self) -> Result<Connection, Trouble> {
         let file = self.file();
         create(&file)?;
         let trouble = |error: &rusqlite::Error| Trouble::of(error, &file);
@@ -104,10 +148,7 @@ impl Place {
             .execute_batch(&settings)
             .and_then(|()| schema::migrate(&mut connection, STEPS))
             .map_err(|error| trouble(&error))?;
-        Ok(Opened {
-            connection,
-            _lock: lock,
-        })
+        Ok(connection)
     }
 }
 

@@ -2,18 +2,23 @@
 //! commits once, and then answers all: the more wait, the less each costs.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    thread,
+    time::Duration,
 };
 
 use jiff::Timestamp;
 use koffer_drivers::{Interrupted, NotStored};
 use koffer_proto::{Completion, Reason, Response};
 use rusqlite::{Connection, TransactionBehavior};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{
+    mpsc::{self, error::TryRecvError},
+    oneshot,
+};
 
 use super::{
     Memory, NotRead,
@@ -32,6 +37,9 @@ const BATCH: usize = 256;
 /// What a disk must have left for a new call to be accepted, so that those which have begun still
 /// find room: many times what a few dozen devices can have under way.
 const RESERVE: u64 = 4 * 1024 * 1024;
+
+/// While something is owed to the record, room is looked for this often.
+const LOOK_FOR_ROOM: Duration = Duration::from_millis(100);
 
 /// Commits after which old calls are looked for.
 const SWEEP_EVERY: u32 = 64;
@@ -96,6 +104,9 @@ pub(super) struct Writer {
     told: bool,
     /// Accepted and not ended.
     open: HashSet<CallNo>,
+    /// How calls ended for which there was no room: callers have been told, so it is put on record
+    /// as soon as there is some. One for each call that had begun; no new ones are accepted meanwhile.
+    owed: BTreeMap<CallNo, Box<Entry>>,
     commits_to_sweep: u32,
 }
 
@@ -108,6 +119,7 @@ impl Writer {
             opened: None,
             told: false,
             open: HashSet::new(),
+            owed: BTreeMap::new(),
             commits_to_sweep: 0,
         }
     }
@@ -117,7 +129,8 @@ impl Writer {
         let stands = self.file().err();
         self.shown.stands(stands.as_ref());
         let mut closed = None;
-        while let Some(first) = self.requests.blocking_recv() {
+        while let Some(first) = self.next_request() {
+            self.pay_off();
             let mut writes = Vec::new();
             let mut reads = Vec::new();
             let mut next = Some(first);
@@ -149,9 +162,63 @@ impl Writer {
         }
     }
 
-    /// The open file; opened now where it is not.
+    /// The next request. Meanwhile what is owed is put on record, should there be room.
+    fn next_request(&mut self) -> Option<Request> {
+        while !self.owed.is_empty() {
+            match self.requests.try_recv() {
+                Ok(request) => return Some(request),
+                Err(TryRecvError::Disconnected) => break,
+                Err(TryRecvError::Empty) => {
+                    thread::sleep(LOOK_FOR_ROOM);
+                    self.pay_off();
+                }
+            }
+        }
+        self.requests.blocking_recv()
+    }
+
+    /// Puts on record what is owed.
+    fn pay_off(&mut self) {
+        if self.owed.is_empty() || !has_room(&self.place.file(), RESERVE) {
+            return;
+        }
+        let owed: Vec<_> = std::mem::take(&mut self.owed).into_values().collect();
+        match self.commit(&owed) {
+            Ok(results) => {
+                for (entry, result) in owed.iter().zip(results) {
+                    let call = entry.call();
+                    self.open.remove(&call);
+                    match result {
+                        Ok(()) => tracing::info!(call = call.0, "put on record after all"),
+                        Err(trouble) => {
+                            let text = trouble.text();
+                            tracing::error!(call = call.0, "not put on record: {}", text.en);
+                        }
+                    }
+                }
+            }
+            Err(trouble) => self.owe(owed, &trouble),
+        }
+    }
+
+    /// Keeps how calls ended until there is room for it. Of a person's word it was said that it
+    /// could not be stored: it is given again.
+    fn owe(&mut self, entries: impl IntoIterator<Item = Box<Entry>>, why: &Trouble) {
+        if !matches!(why, Trouble::DiskFull(_) | Trouble::BoundReached(_)) {
+            return;
+        }
+        for entry in entries {
+            if matches!(*entry, Entry::Finished { .. }) {
+                self.owed.insert(entry.call(), entry);
+            }
+        }
+    }
+
+    /// The open file; opened now where it is not, and anew where there is room again.
     fn file(&mut self) -> Result<&mut Connection, Trouble> {
-        let opened = match self.opened.take() {
+        let file = self.place.file();
+        let stays = |opened: &Opened| !opened.makeshift || !has_room(&file, RESERVE);
+        let opened = match self.opened.take().filter(stays) {
             Some(opened) => opened,
             None => self.place.open()?,
         };
@@ -203,6 +270,10 @@ impl Writer {
             Ok(results) => {
                 self.commits_to_sweep = self.commits_to_sweep.saturating_sub(1);
                 for ((entry, answer), result) in entries.iter().zip(answers).zip(results) {
+                    if matches!(**entry, Entry::Finished { .. } | Entry::Resolved { .. }) {
+                        // What is known better now.
+                        self.owed.remove(&entry.call());
+                    }
                     match (&**entry, &result) {
                         (Entry::Accepted(call), Ok(())) => {
                             self.open.insert(call.no);
@@ -227,6 +298,7 @@ impl Writer {
                 for answer in answers {
                     tell(answer, Err(trouble.clone().into()));
                 }
+                self.owe(entries, &trouble);
             }
         }
     }
@@ -285,6 +357,10 @@ impl Writer {
                 tell(answer, memory.map_err(NotRead::from));
             }
             Request::Completion(call, answer) => {
+                if let Some(Entry::Finished { completion, .. }) = self.owed.get(&call).map(|e| &**e)
+                {
+                    return tell(answer, Ok(Some(completion.clone())));
+                }
                 let completion = self.with_file(|connection| record::completion(connection, call));
                 tell(answer, completion.map_err(NotRead::from));
             }

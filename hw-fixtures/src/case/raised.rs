@@ -256,6 +256,19 @@ impl Case {
         }
     }
 
+    /// Kills mosquitto (SIGKILL) and waits until it is gone: sessions and messages are lost.
+    pub async fn kill_mosquitto(&mut self) {
+        if let Some(process) = self.mosquitto.take() {
+            process.kill().await;
+        }
+    }
+
+    /// Starts mosquitto at its port, after killing the one that runs, and waits until it listens.
+    pub async fn restart_mosquitto(&mut self) -> Result<(), CaseError> {
+        self.kill_mosquitto().await;
+        self.start_mosquitto().await
+    }
+
     /// Starts kofferd, after ending the one that runs, and waits until it is ready.
     pub async fn restart_kofferd(&mut self) -> Result<(), CaseError> {
         self.restart_kofferd_with(&[]).await

@@ -107,17 +107,24 @@ impl Case {
         let (process, _) = launch
             .start(self.report.clone(), false)
             .map_err(cannot("kofferd"))?;
-        let ready = self.notify.ready();
-        let mut started = self.await_start("kofferd", &log, &process, ready).await;
-        if started.is_ok() && self.options.wait_for_devices {
-            let all = self.devices_ready();
-            started = self
-                .await_start("a device of kofferd", &log, &process, all)
-                .await;
-        }
-        // Kept also if it is not ready: it is ended with the others.
+        // Kept also if it is not ready, or nobody waits for that any more: it is ended with the
+        // others.
         self.kofferd = Some(process);
-        started
+        self.kofferd_ready(&log).await
+    }
+
+    async fn kofferd_ready(&self, log: &Path) -> Result<(), CaseError> {
+        let Some(process) = &self.kofferd else {
+            return Ok(());
+        };
+        let ready = self.notify.ready();
+        self.await_start("kofferd", log, process, ready).await?;
+        if self.options.wait_for_devices {
+            let all = self.devices_ready();
+            self.await_start("a device of kofferd", log, process, all)
+                .await?;
+        }
+        Ok(())
     }
 
     /// Where kofferd finds each device: its address, or its reader.

@@ -333,7 +333,21 @@ fn without_a_journal_nothing_that_matters_starts() {
     office.pay("ws-1", "a", "till-1", 3780);
     assert_eq!(office.statuses(), [pair("a", "unavailable")]);
     assert!(office.starts.is_empty());
+    assert!(office.kept.is_empty(), "what was not taken has no end");
     office.call("ws-1", "b", "till-1/status", &json!({}));
+    assert_eq!(office.starts.len(), 1);
+}
+
+#[test]
+fn a_call_that_could_not_be_put_on_record_names_no_device_and_may_be_made_again() {
+    let mut office = Office::new();
+    office.journal_works = false;
+    office.pay("ws-1", "a", "till-1", 3780);
+    let refused: Value = serde_json::from_slice(&office.published[0].payload).unwrap();
+    assert_eq!(refused["status"], "unavailable");
+    assert_eq!(refused.get("device"), None);
+    office.journal_works = true;
+    office.pay("ws-1", "a", "till-1", 3780);
     assert_eq!(office.starts.len(), 1);
 }
 

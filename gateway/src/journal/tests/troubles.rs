@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::journal::{
-    SetAside,
+    SetAside, Standing,
     audit::{Audit, Filter},
     set_aside,
 };
@@ -231,6 +231,89 @@ async fn a_full_disk_is_an_answer_and_room_is_noticed_by_the_next_call() {
     fs::remove_file(ballast).unwrap();
     journal.remembered().await.unwrap();
     journal.accepted(&payment(1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn how_a_call_ended_is_put_on_record_as_soon_as_there_is_room() {
+    let Some(disk) = std::env::var_os(INSIDE) else {
+        return on_a_small_disk("how_a_call_ended_is_put_on_record_as_soon_as_there_is_room");
+    };
+    let disk = Path::new(&disk);
+    let journal = Durable::start(place(disk)).unwrap();
+    journal.remembered().await.unwrap();
+    begin(&journal, 1).await;
+    let ballast = fill(disk, 0);
+    while journal.finished(CallNo(1), &unknown()).await.is_ok() {}
+    journal.finished(CallNo(1), &paid()).await.unwrap_err();
+    // Who asks again meanwhile is told what the caller was told.
+    assert_eq!(journal.completion(CallNo(1)).await.unwrap(), Some(paid()));
+    fs::remove_file(ballast).unwrap();
+
+    // Nobody asks the journal for anything.
+    let audit = Audit::open(&disk.join(crate::journal::FILE)).unwrap();
+    let is_stored = || {
+        let mut stored = false;
+        let looked = audit.calls(&Filter::default(), |call| {
+            stored |= call.status.as_deref() == Some("ok");
+            Ok::<_, crate::journal::Trouble>(())
+        });
+        looked.unwrap();
+        stored
+    };
+    let stored = async {
+        while !is_stored() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), stored)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn what_was_before_is_known_also_where_the_disk_is_full_at_the_start() {
+    let Some(disk) = std::env::var_os(INSIDE) else {
+        return on_a_small_disk(
+            "what_was_before_is_known_also_where_the_disk_is_full_at_the_start",
+        );
+    };
+    let disk = Path::new(&disk);
+    let journal = Durable::start(place(disk)).unwrap();
+    journal.remembered().await.unwrap();
+    pay(&journal, 1).await;
+    begin(&journal, 2).await;
+    // As a power cut leaves it, with what is still in the log.
+    let cut = disk.join("cut");
+    fs::create_dir(&cut).unwrap();
+    for part in ["journal.db", "journal.db-wal"] {
+        fs::copy(disk.join(part), cut.join(part)).unwrap();
+    }
+    let ballast = fill(disk, 0);
+
+    let journal = Durable::start(place(&cut)).unwrap();
+    let standing: Vec<_> = {
+        let memory = journal.remembered().await.unwrap();
+        memory.calls.into_iter().map(|call| call.standing).collect()
+    };
+    let till = "till-1".parse().unwrap();
+    assert_eq!(standing, [Standing::Ended, Standing::Interrupted(till)]);
+    assert_eq!(journal.completion(CallNo(1)).await.unwrap(), Some(paid()));
+    assert!(journal.interrupted(CallNo(2)).await.unwrap().is_some());
+    let refused = journal.accepted(&payment(3)).await.unwrap_err();
+    assert!(refused.0.en.contains("is full"), "{refused}");
+    assert_eq!(journal.trouble().unwrap().keyword, "journal-full");
+
+    // With room it goes on, and an auditor may look into it again.
+    fs::remove_file(ballast).unwrap();
+    journal.accepted(&payment(3)).await.unwrap();
+    let audit = Audit::open(&cut.join(crate::journal::FILE)).unwrap();
+    let mut read = 0;
+    let counted = audit.calls(&Filter::default(), |_| {
+        read += 1;
+        Ok::<_, crate::journal::Trouble>(())
+    });
+    counted.unwrap();
+    assert_eq!(read, 3);
 }
 
 #[tokio::test]
