@@ -1,6 +1,9 @@
 //! One APDU: through the gateway, and what it costs bare, which is `SCardTransmit` by a program of
 //! its own plus a bare MQTT round trip. Real pcscd, two slots of vpcd, two virtual chips: the
 //! gateway holds the one, the bare program the other.
+//!
+//! A `transmit` goes on record before and after. A `read` of one byte does not: it shows what the
+//! way to the card costs without that.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -35,6 +38,11 @@ pub(crate) struct ApduCost {
     pub(crate) bare_round_trip_p50_us: f64,
     pub(crate) p50_ratio: f64,
     pub(crate) transmit_p99_us: f64,
+    /// A `read`, and how many APDUs it takes.
+    pub(crate) read_p50_us: f64,
+    pub(crate) read_apdus: u32,
+    /// Against as many bare ones and a round trip.
+    pub(crate) read_p50_ratio: f64,
 }
 
 /// Measures over mosquitto.
@@ -68,13 +76,14 @@ pub(crate) async fn measure(wanted: &Wanted) -> Outcome<Vec<ApduCost>> {
 
     let mut costs = Vec::new();
     for content_type in ["application/cbor", "application/json"] {
-        costs.push(compare(&bed, &mut direct, content_type, wanted).await?);
+        costs.push(compare(&bed, &cards[0], &mut direct, content_type, wanted).await?);
     }
     Ok(costs)
 }
 
 async fn compare(
     bed: &Testbed,
+    card: &VirtualCard,
     direct: &mut Direct,
     content_type: &'static str,
     wanted: &Wanted,
@@ -103,15 +112,23 @@ async fn compare(
         what: format!("reader/0-{answer}"),
         ..transmit.clone()
     };
+    let read = encoded(content_type, "{\"file\":{\"path\":\"0101\"},\"length\":1}");
+    let read = asked("read", read);
+    let before = card.with_chip(|chip| chip.executed());
+    checked(&mut caller, &read).await?;
+    let read_apdus = u32::try_from(card.with_chip(|chip| chip.executed()) - before)?;
     let (mut ours, mut direct_rounds, mut bare_rounds, mut p99) = (vec![], vec![], vec![], vec![]);
+    let mut reads = Vec::new();
     // One round more than counts: the first warms up.
     for round in 0..=wanted.rounds {
         let through = repeated(&mut caller, &transmit, wanted.apdus).await?;
+        let reading = repeated(&mut caller, &read, wanted.apdus).await?;
         let alone = repeated(&mut bare_caller, &bare, wanted.apdus).await?;
         let chip = direct.transmit(wanted.apdus)?;
         if round > 0 {
             let p50 = |took: &[Duration]| percentile(took, 50).unwrap_or(f64::NAN);
             ours.push(p50(&through));
+            reads.push(p50(&reading));
             bare_rounds.push(p50(&alone));
             direct_rounds.push(p50(&chip));
             p99.push(percentile(&through, 99).unwrap_or(f64::NAN));
@@ -124,7 +141,13 @@ async fn compare(
     .await?;
     let sums = direct_rounds.iter().zip(&bare_rounds).map(|(a, b)| a + b);
     let ratios = ours.iter().zip(sums).map(|(ours, sum)| ours / sum);
+    let sums = direct_rounds.iter().zip(&bare_rounds);
+    let sums = sums.map(|(chip, alone)| f64::from(read_apdus) * chip + alone);
+    let read_ratios = reads.iter().zip(sums).map(|(ours, sum)| ours / sum);
     Ok(ApduCost {
+        read_apdus,
+        read_p50_ratio: rounded(median(read_ratios)),
+        read_p50_us: rounded(median(reads.iter().copied())),
         encoding: content_type,
         p50_ratio: rounded(median(ratios)),
         transmit_p50_us: rounded(median(ours.iter().copied())),
@@ -135,7 +158,7 @@ async fn compare(
 }
 
 /// `transmit` with the one APDU.
-fn batch(content_type: &str) -> Outcome<bytes::Bytes> {
+pub(crate) fn batch(content_type: &str) -> Outcome<bytes::Bytes> {
     use koffer_proto::{
         ContentType,
         class::card_terminal::{Command, TransmitParams},

@@ -46,7 +46,7 @@ pub(crate) struct Compared {
     pub(crate) throughput_ratio: f64,
 }
 
-const JSON: &str = "application/json";
+pub(crate) const JSON: &str = "application/json";
 const CBOR: &str = "application/cbor";
 
 fn cases(kind: Kind) -> Vec<Case> {
@@ -85,9 +85,8 @@ pub(crate) async fn measure(kind: Kind, wanted: &Wanted) -> Outcome<Vec<Compared
 
 /// Starts the gateway with its cards and the bare responder; where the latter is reached.
 pub(crate) async fn raise(bed: &Testbed) -> Outcome<(Process, Process, u16)> {
-    let config = bed.config("")?;
+    let gateway = start_gateway(bed)?;
     let program = this_program()?;
-    let gateway = bed.start(&program, &["gateway", &config.display().to_string()])?;
     let (bare, bare_port) = match bed.kind {
         Kind::Mosquitto => (
             bed.start(&program, &["bare", &bed.port.to_string()])?,
@@ -99,13 +98,28 @@ pub(crate) async fn raise(bed: &Testbed) -> Outcome<(Process, Process, u16)> {
             (bed.start(&program, &args)?, port)
         }
     };
-    until_listening(bed.port).await?;
     until_listening(bare_port).await?;
+    until_ready(bed).await?;
+    Ok((gateway, bare, bare_port))
+}
+
+/// Starts the gateway with its cards.
+pub(crate) fn start_gateway(bed: &Testbed) -> Outcome<Process> {
+    let config = bed.config("")?;
+    bed.start(
+        &this_program()?,
+        &["gateway", &config.display().to_string()],
+    )
+}
+
+/// Waits until every card is ready.
+pub(crate) async fn until_ready(bed: &Testbed) -> Outcome<()> {
+    until_listening(bed.port).await?;
     for card in CARDS {
         let topic = format!("koffer/1/{GATEWAY}/dev/{card}/state");
         until_said(bed.port, &topic, "\"ready\"").await?;
     }
-    Ok((gateway, bare, bare_port))
+    Ok(())
 }
 
 /// Waits until somebody listens on this port of loopback.
@@ -218,10 +232,10 @@ async fn compare(bed: &Testbed, bare_port: u16, case: Case, wanted: &Wanted) -> 
 }
 
 /// Clients that call at the same time, each one call after the other.
-struct Fleet(Vec<Caller>);
+pub(crate) struct Fleet(pub(crate) Vec<Caller>);
 
 impl Fleet {
-    async fn connect(port: u16, gateway: &str, clients: usize) -> Outcome<Self> {
+    pub(crate) async fn connect(port: u16, gateway: &str, clients: usize) -> Outcome<Self> {
         let mut callers = Vec::new();
         for _ in 0..clients {
             callers.push(Caller::connect(port, 1, &[gateway]).await?);
@@ -230,11 +244,26 @@ impl Fleet {
     }
 
     /// Calls for so long; every answer has to be as long as the one that was looked at.
-    async fn run(&mut self, asked: &Asked, answer: usize, time: Duration) -> Outcome<Round> {
+    pub(crate) async fn run(
+        &mut self,
+        asked: &Asked,
+        answer: usize,
+        time: Duration,
+    ) -> Outcome<Round> {
+        self.run_each(|_| asked.clone(), answer, time).await
+    }
+
+    /// The same where the clients, counted from 0, call for different things.
+    pub(crate) async fn run_each(
+        &mut self,
+        asked: impl Fn(usize) -> Asked,
+        answer: usize,
+        time: Duration,
+    ) -> Outcome<Round> {
         let began = Instant::now();
         let mut running = JoinSet::new();
-        for mut caller in self.0.drain(..) {
-            let asked = asked.clone();
+        for (client, mut caller) in self.0.drain(..).enumerate() {
+            let asked = asked(client);
             running.spawn(async move {
                 let mut took = Vec::new();
                 while began.elapsed() < time {

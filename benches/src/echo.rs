@@ -5,7 +5,9 @@
 use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
-use koffer_drivers::{Call, Contact, Driver, Fault, Finished, Opened, Reports};
+use koffer_drivers::{
+    Call, Contact, Driver, Evidence, Fault, Finished, NotStored, Opened, Reports,
+};
 use koffer_gateway::{
     config::Config,
     daemon::{self, Milestone},
@@ -13,9 +15,10 @@ use koffer_gateway::{
     registry::DeviceSpec,
 };
 use koffer_proto::{
-    Blob, Class, Connection, Failure, Outcome as Ending, Request, Status,
+    Blob, Class, Connection, EffectKind, Failure, Outcome as Ending, Request, Status,
     class::card_terminal::{
-        self, CardProtocol, Connected, FileContent, Request as Card, Response as Done,
+        self, CardProtocol, CommandResponse, Connected, FileContent, Request as Card,
+        Response as Done, Transmitted,
     },
 };
 use nix::sys::signal::Signal;
@@ -28,7 +31,9 @@ use tokio_util::sync::CancellationToken;
 use crate::Outcome;
 
 /// The cards: small calls go to the first, the others keep it company.
-pub(crate) const CARDS: [&str; 2] = ["card-1", "card-2"];
+pub(crate) const CARDS: [&str; 8] = [
+    "card-1", "card-2", "card-3", "card-4", "card-5", "card-6", "card-7", "card-8",
+];
 
 /// The files on each card: path and size in bytes.
 pub(crate) const FILES: [(&str, usize); 3] =
@@ -88,9 +93,26 @@ impl Echo {
                 atr: vec![0x3b; 20].into(),
                 protocol: CardProtocol::T1,
             })),
+            Request::CardTerminal(Card::Transmit(_)) => Some(Done::Transmit(Transmitted {
+                responses: vec![CommandResponse {
+                    data: vec![0x5a; FILES[0].1].into(),
+                    status_word: "9000".to_owned(),
+                }],
+                complete: true,
+            })),
             _ => None,
         }
     }
+}
+
+/// Puts on record what the driver of a real card does, where that has to be.
+async fn recorded(request: &Request, call: &Call) -> Result<(), NotStored> {
+    if request.spec().effect == EffectKind::Once {
+        let before = Evidence::new("batch", [("commands", "1".to_owned())]);
+        call.arm(before).await?;
+        call.effect_may_begin().await?;
+    }
+    Ok(())
 }
 
 #[async_trait]
@@ -99,10 +121,12 @@ impl Driver for Echo {
         Ok(Opened::default())
     }
 
-    async fn run(&mut self, request: Request, _: &mut Call) -> Finished {
-        let outcome = match self.answer(&request) {
-            Some(done) => Ending::Ok(done.into()),
-            None => Ending::Failed(Failure::without_effect(Status::Unsupported, "not measured")),
+    async fn run(&mut self, request: Request, call: &mut Call) -> Finished {
+        let failed = |status, why: &str| Ending::Failed(Failure::without_effect(status, why));
+        let outcome = match (recorded(&request, call).await, self.answer(&request)) {
+            (Err(error), _) => failed(Status::DeviceFault, &error.0.en),
+            (Ok(()), Some(done)) => Ending::Ok(done.into()),
+            (Ok(()), None) => failed(Status::Unsupported, "not measured"),
         };
         Finished {
             outcome,

@@ -7,6 +7,7 @@ use serde::Serialize;
 /// What one side showed in one round.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Round {
+    pub(crate) calls: usize,
     pub(crate) p50_us: f64,
     pub(crate) p99_us: f64,
     pub(crate) per_second: f64,
@@ -27,6 +28,7 @@ impl Round {
         #[expect(clippy::cast_precision_loss, reason = "some thousands of calls")]
         let count = took.len() as f64;
         Some(Self {
+            calls: took.len(),
             p50_us: percentile(&took, 50)?,
             p99_us: percentile(&took, 99)?,
             per_second: count / elapsed.as_secs_f64(),
@@ -96,6 +98,7 @@ mod tests {
     #[test]
     fn a_ratio_is_taken_round_by_round() {
         let round = |p50_us| Round {
+            calls: 1,
             p50_us,
             p99_us: 0.0,
             per_second: 0.0,

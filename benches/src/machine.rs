@@ -13,6 +13,7 @@ pub(crate) struct Circumstances {
     pub(crate) cores: usize,
     pub(crate) memory_mib: u64,
     pub(crate) kernel: String,
+    pub(crate) rustc: String,
     /// Load average of the minute before: what else ran.
     pub(crate) load_before: f64,
 }
@@ -38,6 +39,7 @@ impl Circumstances {
             cores: std::thread::available_parallelism().map_or(0, Into::into),
             memory_mib: kib.unwrap_or(0_u64) / 1024,
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            rustc: said("rustc", &["--version"]).unwrap_or_default(),
             load_before: load
                 .split_whitespace()
                 .next()
@@ -49,11 +51,7 @@ impl Circumstances {
 
 /// The commit that is checked out, marked where the tree differs from it.
 fn commit() -> String {
-    let git = |args: &[&str]| {
-        let output = Command::new("git").args(args).output().ok()?;
-        let words = String::from_utf8(output.stdout).ok()?;
-        output.status.success().then(|| words.trim().to_owned())
-    };
+    let git = |args: &[&str]| said("git", args);
     let Some(commit) = git(&["rev-parse", "--short=12", "HEAD"]) else {
         return "unknown".to_owned();
     };
@@ -61,4 +59,11 @@ fn commit() -> String {
         Some(changes) if changes.is_empty() => commit,
         _ => format!("{commit} with changes"),
     }
+}
+
+/// What a program says that ends well.
+fn said(program: &str, args: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(args).output().ok()?;
+    let words = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| words.trim().to_owned())
 }

@@ -11,8 +11,11 @@ mod calls;
 mod direct_card;
 mod echo;
 mod figures;
+mod goals;
 mod idle;
 mod machine;
+mod once;
+mod page;
 mod start;
 mod summary;
 mod testbed;
@@ -36,6 +39,8 @@ struct Options {
 enum Role {
     /// Runs every measurement and writes the summary.
     Run(summary::Wanted),
+    /// Writes the figures of the last run into docs/performance.md.
+    Page(page::Options),
     /// The gateway, with cards of this program's own beside the configured devices.
     Gateway {
         /// Its configuration.
@@ -53,6 +58,7 @@ enum Role {
 fn main() -> ExitCode {
     let done = match Options::parse().role {
         Role::Run(wanted) => summary::run(&wanted),
+        Role::Page(options) => page::write(&options),
         Role::Gateway { config } => echo::gateway(&config),
         Role::Bare(options) => bare::respond(&options),
         Role::Card { reader } => direct_card::serve(&reader),

@@ -13,7 +13,10 @@ use std::{
 
 use koffer_tests::mosquitto::{Mosquitto, free_port};
 use nix::{
-    sys::signal::{Signal, kill},
+    sys::{
+        signal::{Signal, kill},
+        statfs::{TMPFS_MAGIC, statfs},
+    },
     unistd::Pid,
 };
 
@@ -57,10 +60,12 @@ impl Kind {
     }
 }
 
-/// A folder, and a broker where the gateway brings none.
+/// Two folders, and a broker where the gateway brings none.
 pub(crate) struct Testbed {
     pub(crate) kind: Kind,
     pub(crate) folder: tempfile::TempDir,
+    /// Where the gateway has its journal.
+    pub(crate) disk: tempfile::TempDir,
     /// Kept: it ends with the bed.
     _mosquitto: Option<Mosquitto>,
     /// Where the gateway's clients connect.
@@ -73,6 +78,7 @@ impl Testbed {
         Ok(Self {
             kind,
             folder: tempfile::tempdir()?,
+            disk: folder_on_disk()?,
             port: mosquitto.as_ref().map_or_else(free_port, Mosquitto::port),
             _mosquitto: mosquitto,
         })
@@ -82,7 +88,11 @@ impl Testbed {
     pub(crate) fn config(&self, devices: &str) -> Outcome<PathBuf> {
         let folder = self.folder.path();
         let port = self.port;
-        let mut toml = format!("[gateway]\nid = \"{GATEWAY}\"\n[limits]\nqueue_per_device = 64\n");
+        let journal = self.disk.path().display();
+        let mut toml = format!(
+            "[gateway]\nid = \"{GATEWAY}\"\n[limits]\nqueue_per_device = 64\n\
+             [journal]\ndirectory = \"{journal}\"\n"
+        );
         let secret = |name: &str, password: &str| -> Outcome<String> {
             let path = folder.join(format!("{name}.secret"));
             fs::write(&path, password)?;
@@ -123,6 +133,18 @@ impl Testbed {
         command.args(args);
         Process::start(self.folder.path(), &mut command)
     }
+}
+
+/// A folder beside this program: where memory stands for a disk, a commit costs nothing.
+fn folder_on_disk() -> Outcome<tempfile::TempDir> {
+    let program = this_program()?;
+    let beside = program.parent().ok_or("a program without a folder")?;
+    if statfs(beside)?.filesystem_type() == TMPFS_MAGIC {
+        return Err(format!("{} is no disk: build on one", beside.display()).into());
+    }
+    Ok(tempfile::Builder::new()
+        .prefix("bench-journal-")
+        .tempdir_in(beside)?)
 }
 
 /// This program.

@@ -40,7 +40,8 @@ pub enum Stop {
 /// The call's record that outlives a crash. What is told here is stored when the future returns.
 #[async_trait]
 pub trait Effects: Send + Sync {
-    /// What the device showed before it was touched, for comparison after a crash.
+    /// What the device showed before it was touched, for comparison after a crash. Stored at the
+    /// latest with what is told next: nothing is compared as long as no effect can have begun.
     async fn armed(&self, baseline: Evidence) -> Result<(), NotStored>;
 
     /// From here on the effect may have begun.
@@ -236,7 +237,7 @@ impl Call {
         self.tell(Told::PastCancelling).await;
     }
 
-    /// Keeps what the device showed before it was touched.
+    /// Keeps what the device showed before it was touched, at the latest with what is told next.
     pub async fn arm(&self, baseline: Evidence) -> Result<(), NotStored> {
         self.effects.armed(baseline).await
     }

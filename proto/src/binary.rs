@@ -4,7 +4,8 @@ use std::{fmt, sync::Arc};
 
 use base64::{Engine, display::Base64Display, prelude::BASE64_STANDARD};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+use serde_json::value::RawValue;
 use sha2::Digest;
 
 use crate::OutOfBounds;
@@ -54,14 +55,30 @@ impl fmt::Debug for Blob {
     }
 }
 
+/// Content from this size on is worth a copy in JSON that need not be looked at for escapes.
+const LARGE: usize = 4096;
+
 impl Serialize for Blob {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
+        if !serializer.is_human_readable() {
+            serializer.serialize_bytes(&self.0)
+        } else if self.0.len() < LARGE {
             serializer.collect_str(&Base64Display::new(&self.0, &BASE64_STANDARD))
         } else {
-            serializer.serialize_bytes(&self.0)
+            json_text(&self.0)
+                .map_err(ser::Error::custom)?
+                .serialize(serializer)
         }
     }
+}
+
+/// The content as a JSON text that is ready to be written: nothing in base64 needs an escape.
+fn json_text(content: &[u8]) -> serde_json::Result<Box<RawValue>> {
+    let mut text = String::with_capacity(content.len().div_ceil(3) * 4 + 2);
+    text.push('"');
+    base64_simd::STANDARD.encode_append(content, &mut text);
+    text.push('"');
+    RawValue::from_string(text)
 }
 
 impl<'de> Deserialize<'de> for Blob {
@@ -202,6 +219,28 @@ mod tests {
         fn a_digest_survives_its_text(bytes in proptest::collection::vec(any::<u8>(), 0..20)) {
             let digest = Sha256::of(&bytes);
             prop_assert_eq!(Sha256::try_from(digest.to_string()), Ok(digest));
+        }
+    }
+
+    #[test]
+    fn large_content_is_the_same_text_as_small() {
+        for length in LARGE - 1..LARGE + 4 {
+            let bytes: Vec<_> = (0..length)
+                .map(|n| u8::try_from(n * 7 % 251).unwrap())
+                .collect();
+            let blob = Blob::from(bytes.clone());
+            let json = format!("{{\"content\":\"{}\"}}", BASE64_STANDARD.encode(&bytes));
+            let value = std::collections::BTreeMap::from([("content", &blob)]);
+            assert_eq!(ContentType::Json.encode(&value).unwrap(), json.as_bytes());
+            let tree = serde_json::to_value(&blob).unwrap();
+            assert_eq!(tree, BASE64_STANDARD.encode(&bytes));
+            assert_eq!(
+                ContentType::Json.decode(json.as_bytes()),
+                Ok(std::collections::BTreeMap::from([(
+                    "content".to_owned(),
+                    blob
+                )]))
+            );
         }
     }
 

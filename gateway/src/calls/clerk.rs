@@ -110,11 +110,18 @@ impl Clerk {
         } else {
             self.remember_due = Some(Instant::now() + REMEMBER_AGAIN);
         }
+        let alarm = sleep_until(self.next_wakeup(None));
+        tokio::pin!(alarm);
         loop {
             if stopping.is_some() && self.with.desk.is_idle() && self.storing.is_empty() {
                 return;
             }
+            // Never set later before it went off: setting it to an earlier time wakes the runtime
+            // with a system call, and each call would do so.
             let tick = self.next_wakeup(stopping);
+            if alarm.is_elapsed() || tick < alarm.deadline() {
+                alarm.as_mut().reset(tick);
+            }
             tokio::select! {
                 () = stop.cancelled(), if stopping.is_none() => {
                     stopping = Some(Stopping::Finishing(Instant::now() + self.with.finish));
@@ -161,7 +168,7 @@ impl Clerk {
                     None => return,
                 },
                 _ = health.tick() => self.publish_health(),
-                () = sleep_until(tick) => {
+                () = &mut alarm => {
                     if self.health_due.is_some_and(|due| due <= Instant::now()) {
                         self.publish_health();
                     }

@@ -1,6 +1,10 @@
 //! The journal on disk: a handle, and the thread behind it.
 
-use std::{io, sync::Arc, thread};
+use std::{
+    io, mem,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -10,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     Journal, Memory, NotRead, Place, Resolution,
-    entry::{Entry, Step, What},
+    entry::{Armed, Entry, Step, What},
     trouble::Trouble,
     writer::{Request, Shown, Writer},
 };
@@ -119,6 +123,7 @@ impl Journal for Durable {
             journal: self.clone(),
             call,
             device: device.clone(),
+            armed: Mutex::default(),
         })
     }
 
@@ -151,13 +156,22 @@ struct Recorder {
     journal: Durable,
     call: CallNo,
     device: DeviceId,
+    /// Waits for the step that needs it: alone it says no more after a crash than that the call
+    /// was accepted, and would cost a commit of its own.
+    armed: Mutex<Option<Armed>>,
 }
 
 impl Recorder {
+    fn hold(&self, armed: Option<Armed>) -> Option<Armed> {
+        let mut held = self.armed.lock().unwrap_or_else(PoisonError::into_inner);
+        mem::replace(&mut held, armed)
+    }
+
     async fn write(&self, what: What) -> Result<(), NotStored> {
         let step = Step {
             call: self.call,
             device: self.device.clone(),
+            armed: self.hold(None),
             at: Timestamp::now(),
             what,
         };
@@ -168,7 +182,9 @@ impl Recorder {
 #[async_trait]
 impl Effects for Recorder {
     async fn armed(&self, baseline: Evidence) -> Result<(), NotStored> {
-        self.write(What::Armed(baseline)).await
+        let at = Timestamp::now();
+        self.hold(Some(Armed { at, baseline }));
+        Ok(())
     }
 
     async fn started(&self) -> Result<(), NotStored> {

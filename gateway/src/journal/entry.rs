@@ -32,14 +32,22 @@ pub(super) enum Entry {
 pub(super) struct Step {
     pub(super) call: CallNo,
     pub(super) device: DeviceId,
+    /// What the device showed before, where that is not on record yet.
+    pub(super) armed: Option<Armed>,
     pub(super) at: Timestamp,
     pub(super) what: What,
+}
+
+/// What a device showed before it was touched, and when.
+#[derive(Debug)]
+pub(super) struct Armed {
+    pub(super) at: Timestamp,
+    pub(super) baseline: Evidence,
 }
 
 /// What it is.
 #[derive(Debug)]
 pub(super) enum What {
-    Armed(Evidence),
     Started,
     Milestone(Evidence),
 }
@@ -75,18 +83,21 @@ impl Entry {
         }
     }
 
-    /// What it says of its call.
-    pub(super) fn transition(&self) -> Transition {
-        match self {
-            Self::Accepted(_) => Transition::Accepted,
-            Self::Step(step) => match step.what {
-                What::Armed(_) => Transition::Armed,
-                What::Started => Transition::Started,
-                What::Milestone(_) => Transition::Milestone,
-            },
-            Self::Finished { .. } => Transition::Finished,
-            Self::Resolved { .. } => Transition::Resolved,
-        }
+    /// What it says of its call, in order.
+    pub(super) fn transitions(&self) -> impl Iterator<Item = Transition> {
+        let (before, then) = match self {
+            Self::Accepted(_) => (None, Transition::Accepted),
+            Self::Step(step) => (
+                step.armed.as_ref().map(|_| Transition::Armed),
+                match step.what {
+                    What::Started => Transition::Started,
+                    What::Milestone(_) => Transition::Milestone,
+                },
+            ),
+            Self::Finished { .. } => (None, Transition::Finished),
+            Self::Resolved { .. } => (None, Transition::Resolved),
+        };
+        before.into_iter().chain([then])
     }
 
     /// Writes it, within the transaction that `connection` is in.
@@ -142,13 +153,13 @@ fn accepted(connection: &Connection, call: &Journalled) -> Result<(), Failed> {
 
 impl Step {
     fn write(&self, connection: &Connection) -> Result<(), Failed> {
-        let (step, evidence) = match &self.what {
-            What::Armed(evidence) => ("armed", Some(evidence)),
-            What::Started => ("started", None),
-            What::Milestone(evidence) => ("milestone", Some(evidence)),
-        };
-        let facts = evidence.map(|evidence| content::json(&evidence.facts));
-        let facts = facts.transpose()?;
+        let armed = self.armed.as_ref();
+        let armed = armed.map(|armed| self.row(armed.at, "armed", Some(&armed.baseline)));
+        let armed = armed.transpose()?;
+        let row = match &self.what {
+            What::Started => self.row(self.at, "started", None),
+            What::Milestone(evidence) => self.row(self.at, "milestone", Some(evidence)),
+        }?;
         let at = self.at.as_microsecond();
         let started = matches!(self.what, What::Started).then_some(at);
         let mut update = connection.prepare_cached(
@@ -158,15 +169,27 @@ impl Step {
         if known == 0 {
             return Err(Trouble::NoSuchCall.into());
         }
-        let row = Row {
+        if let Some(armed) = armed {
+            armed.insert(connection)?;
+        }
+        row.insert(connection)
+    }
+
+    fn row<'a>(
+        &'a self,
+        at: Timestamp,
+        step: &'static str,
+        evidence: Option<&'a Evidence>,
+    ) -> Result<Row<'a>, Failed> {
+        let facts = evidence.map(|evidence| content::json(&evidence.facts));
+        Ok(Row {
             call: self.call,
-            at,
+            at: at.as_microsecond(),
             step,
             device: Some(self.device.as_str()),
             name: evidence.map(|evidence| evidence.step.as_ref()),
-            content: facts,
-        };
-        row.insert(connection)
+            content: facts.transpose()?,
+        })
     }
 }
 

@@ -157,6 +157,7 @@ impl Writer {
             self.sweep();
         }
         self.opened = None;
+        tracing::info!(commits = self.shown.commits(), "the journal is closed");
         if let Some(closed) = closed {
             tell(closed, ());
         }
@@ -417,7 +418,7 @@ fn commit(
             Err(Failed::File(error)) => return Err(error),
         });
     }
-    let transitions = || entries.iter().map(|entry| entry.transition());
+    let transitions = || entries.iter().flat_map(|entry| entry.transitions());
     transitions().for_each(Transition::uncommitted);
     transaction.commit()?;
     transitions().for_each(Transition::committed);
