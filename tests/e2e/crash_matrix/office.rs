@@ -75,9 +75,10 @@ impl Furniture {
     fn case(self, broker: Broker) -> CaseFile {
         let device = match self {
             Self::Terminal | Self::SerialTerminal | Self::KeepingTerminal => {
-                let line = match self {
-                    Self::SerialTerminal => "serial",
-                    _ => "tcp",
+                // A serial line does not tell the terminal that the gateway is gone: it waits.
+                let (line, waits) = match self {
+                    Self::SerialTerminal => ("serial", 2500),
+                    _ => ("tcp", 5000),
                 };
                 let missing_ack = match self {
                     Self::KeepingTerminal => "keeps",
@@ -89,6 +90,8 @@ impl Furniture {
                     line = "{line}"
                     [devices.device.profile]
                     missing_ack = "{missing_ack}"
+                    ack_timeout_ms = {waits}
+                    frame_ack_timeout_ms = {waits}
                     [devices.device.profile.cardholder]
                     inserts_after_ms = 0
                     pin_after_ms = 0

@@ -151,6 +151,8 @@ impl Operation {
     pub(crate) fn offices(self) -> usize {
         match self {
             Self::Print | Self::Write | Self::Transmit | Self::Resolve => 1,
+            // Where the terminal waits longest.
+            Self::PaySerial => 4,
             _ => 2,
         }
     }
