@@ -167,9 +167,11 @@ fn disagreement(
             (truth != Truth::All).then(|| "the word is lost".to_owned())
         }
         "unknown" if truth == Truth::Twice => Some("done twice".to_owned()),
+        told if told != "unknown" && told != truth.effect() => {
+            Some(format!("the truth is {truth:?}"))
+        }
         "unknown" => knowable.then(|| "unknown, and not listed in UNKNOWABLE".to_owned()),
-        _ if !knowable => Some("told, and listed in UNKNOWABLE".to_owned()),
-        _ => (told != truth.effect()).then(|| format!("the truth is {truth:?}")),
+        _ => (!knowable).then(|| "told, and listed in UNKNOWABLE".to_owned()),
     }
 }
 

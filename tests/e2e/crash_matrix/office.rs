@@ -6,6 +6,7 @@ use std::{
     ffi::{OsStr, OsString},
     fs,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
     thread,
     time::Duration,
 };
@@ -47,8 +48,12 @@ const PEOPLE: &str = r#"
 /// What there is in an office.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Furniture {
-    /// A terminal that reverses what is not acknowledged, or keeps it.
-    Terminal { keeps: bool },
+    /// A terminal in the network that reverses what is not acknowledged.
+    Terminal,
+    /// The same on a serial line.
+    SerialTerminal,
+    /// One that keeps what is not acknowledged.
+    KeepingTerminal,
     /// A printer for forms.
     Printer,
     /// A chip card in a reader.
@@ -63,18 +68,30 @@ pub(crate) struct Office {
     /// When its gateway's life began: a broker apart still shows what an earlier one said.
     begun: Timestamp,
     calls: usize,
+    updates: AtomicUsize,
 }
 
 impl Furniture {
     fn case(self, broker: Broker) -> CaseFile {
         let device = match self {
-            Self::Terminal { keeps } => {
-                let missing_ack = if keeps { "keeps" } else { "reverses" };
+            Self::Terminal | Self::SerialTerminal | Self::KeepingTerminal => {
+                // A serial line does not tell the terminal that the gateway is gone: it waits.
+                let (line, waits) = match self {
+                    Self::SerialTerminal => ("serial", 2500),
+                    _ => ("tcp", 5000),
+                };
+                let missing_ack = match self {
+                    Self::KeepingTerminal => "keeps",
+                    _ => "reverses",
+                };
                 format!(
                     r#"
                     simulator = "zvt"
+                    line = "{line}"
                     [devices.device.profile]
                     missing_ack = "{missing_ack}"
+                    ack_timeout_ms = {waits}
+                    frame_ack_timeout_ms = {waits}
                     [devices.device.profile.cardholder]
                     inserts_after_ms = 0
                     pin_after_ms = 0
@@ -124,6 +141,7 @@ impl Office {
             lives: 0,
             begun,
             calls: 0,
+            updates: AtomicUsize::new(0),
         }
     }
 
@@ -136,6 +154,16 @@ impl Office {
     /// How many lives its gateway has had: a number for what must not be like anything before.
     pub(crate) fn lives(&self) -> usize {
         self.lives
+    }
+
+    /// How many UPDATE BINARY the card has had.
+    pub(crate) fn updates(&self) -> usize {
+        let log = self.case.card_terminals[DEVICE].with_card(|card| card.take_log());
+        let new = log
+            .iter()
+            .filter(|[_, instruction, ..]| *instruction == 0xD6);
+        let new = new.count();
+        self.updates.fetch_add(new, Ordering::Relaxed) + new
     }
 
     /// Ends the gateway's life, and begins one that lasts.

@@ -15,6 +15,7 @@ use crate::{
 pub(crate) enum Operation {
     Pay,
     PayMosquitto,
+    PaySerial,
     PayFirst,
     PayKept,
     Reverse,
@@ -47,18 +48,31 @@ pub(crate) struct Deed {
 enum Before {
     Ledger(Ledger),
     Document(Blob),
-    File { old: Vec<u8>, new: Vec<u8> },
-    Files([(u16, Vec<u8>); 2]),
-    Unknown { call: String, params: Value },
+    /// What a file holds and shall hold, and how many updates the card has had.
+    File {
+        old: Vec<u8>,
+        new: Vec<u8>,
+        updates: usize,
+    },
+    /// What two files shall hold, and how many updates the card has had.
+    Files([(u16, Vec<u8>); 2], usize),
+    Unknown {
+        call: String,
+        params: Value,
+    },
 }
 
 const FILE: u16 = 0x0101;
 
+/// What a write and a batch take, each.
+const UPDATES: usize = 2;
+
 impl Operation {
     /// In the order of the page.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Pay,
         Self::PayMosquitto,
+        Self::PaySerial,
         Self::PayFirst,
         Self::PayKept,
         Self::Reverse,
@@ -73,7 +87,9 @@ impl Operation {
     /// As the contract calls it.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Pay | Self::PayMosquitto | Self::PayFirst | Self::PayKept => "pay",
+            Self::Pay | Self::PayMosquitto | Self::PaySerial | Self::PayFirst | Self::PayKept => {
+                "pay"
+            }
             Self::Reverse => "reverse",
             Self::Refund => "refund",
             Self::EndOfDay => "end-of-day",
@@ -88,6 +104,7 @@ impl Operation {
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::PayMosquitto => "pay: with mosquitto",
+            Self::PaySerial => "pay: a terminal on a serial line",
             Self::PayFirst => "pay: the first payment of a new terminal",
             Self::PayKept => "pay: a terminal that keeps what is not acknowledged",
             Self::Resolve => "gateway/resolve",
@@ -100,6 +117,7 @@ impl Operation {
         match self {
             Self::Pay
             | Self::PayMosquitto
+            | Self::PaySerial
             | Self::PayFirst
             | Self::PayKept
             | Self::Reverse
@@ -115,9 +133,9 @@ impl Operation {
         match self {
             Self::Print => Furniture::Printer,
             Self::Write | Self::Transmit => Furniture::Card,
-            _ => Furniture::Terminal {
-                keeps: self == Self::PayKept,
-            },
+            Self::PaySerial => Furniture::SerialTerminal,
+            Self::PayKept => Furniture::KeepingTerminal,
+            _ => Furniture::Terminal,
         }
     }
 
@@ -133,6 +151,8 @@ impl Operation {
     pub(crate) fn offices(self) -> usize {
         match self {
             Self::Print | Self::Write | Self::Transmit | Self::Resolve => 1,
+            // Where the terminal waits longest.
+            Self::PaySerial => 4,
             _ => 2,
         }
     }
@@ -141,7 +161,7 @@ impl Operation {
     pub(crate) async fn prepare(self, office: &mut Office) -> Deed {
         let amount = json!({"amount": {"cents": 1010, "currency": "EUR"}});
         let params = match self {
-            Self::Pay | Self::PayMosquitto | Self::PayKept | Self::Refund => {
+            Self::Pay | Self::PayMosquitto | Self::PaySerial | Self::PayKept | Self::Refund => {
                 if ledger(office).await.list(Event::Booked).is_empty() {
                     pays(office).await;
                 }
@@ -180,7 +200,8 @@ fn write(office: &Office) -> Deed {
     let new = pattern(office, 500);
     let params = json!({"file": {"path": "3f00/0101"}, "content": Blob::from(new.clone())});
     let old = file(office, FILE);
-    Deed::at_the_device(params, Before::File { old, new })
+    let updates = office.updates();
+    Deed::at_the_device(params, Before::File { old, new, updates })
 }
 
 /// A batch that updates two files.
@@ -191,10 +212,8 @@ fn transmit(office: &Office) -> Deed {
     let batch = [select(2), update.clone(), select(3), update];
     let commands = batch.map(|apdu| json!({"apdu": Blob::from(apdu)}));
     let params = json!({"commands": commands});
-    Deed::at_the_device(
-        params,
-        Before::Files([(0x0102, new.clone()), (0x0103, new)]),
-    )
+    let files = [(0x0102, new.clone()), (0x0103, new)];
+    Deed::at_the_device(params, Before::Files(files, office.updates()))
 }
 
 impl Deed {
@@ -237,12 +256,17 @@ impl Deed {
                     _ => Truth::Twice,
                 }
             }
-            Before::File { old, new } => match file(office, FILE) {
+            Before::File { updates, .. } | Before::Files(_, updates)
+                if office.updates() > updates + UPDATES =>
+            {
+                Truth::Twice
+            }
+            Before::File { old, new, .. } => match file(office, FILE) {
                 holds if holds == *old => Truth::Nothing,
                 holds if holds == *new => Truth::All,
                 _ => Truth::Part,
             },
-            Before::Files(files) => {
+            Before::Files(files, _) => {
                 let written = |(id, new): &&(u16, Vec<u8>)| file(office, *id) == *new;
                 match files.iter().filter(written).count() {
                     0 => Truth::Nothing,

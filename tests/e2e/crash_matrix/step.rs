@@ -55,6 +55,7 @@ pub(crate) const NOT_PASSED: &[(&[Operation], &[&str], &str)] = &[
         &[
             Operation::Pay,
             Operation::PayMosquitto,
+            Operation::PaySerial,
             Operation::PayFirst,
             Operation::PayKept,
             Operation::Reverse,

@@ -14,14 +14,27 @@ use tokio::task::JoinSet;
 
 use super::*;
 
-/// Copies what a power cut would leave. The file first: nothing is copied into it from the log
-/// before that is on disk, and the log only grows meanwhile or begins anew.
+/// Copies what a power cut would leave. Files are not copied in one moment as a power cut takes
+/// them: the log is copied last, and has everything that went into the file meanwhile, unless it
+/// began anew. Then it is copied once more.
 fn copy(from: &Path, to: &Path) {
-    for name in ["journal.db", "journal.db-wal"] {
-        if let Ok(content) = fs::read(from.join(name)) {
-            fs::write(to.join(name), content).unwrap();
+    loop {
+        let before = generation(from);
+        for name in ["journal.db", "journal.db-wal"] {
+            if let Ok(content) = fs::read(from.join(name)) {
+                fs::write(to.join(name), content).unwrap();
+            }
+        }
+        if generation(to) == before && generation(from) == before {
+            return;
         }
     }
+}
+
+/// What the header of the log says, which is another each time the log begins anew.
+fn generation(folder: &Path) -> Option<[u8; 32]> {
+    let log = fs::read(folder.join("journal.db-wal")).ok()?;
+    log.first_chunk().copied()
 }
 
 /// Opens a copy and says which calls are in it.
