@@ -20,9 +20,11 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Books {
     /// Of the terminals.
-    pub(crate) ledgers: BTreeMap<String, Ledger>,
+    ledgers: BTreeMap<String, Ledger>,
+    /// The amounts in them that stand, and how often.
+    booked: BTreeMap<String, BTreeMap<i64, usize>>,
     /// What came out of the printers, and how often.
-    pub(crate) sheets: BTreeMap<String, BTreeMap<Vec<u8>, usize>>,
+    sheets: BTreeMap<String, BTreeMap<Vec<u8>, usize>>,
 }
 
 /// Everything that is compared.
@@ -207,24 +209,37 @@ impl Books {
     pub(crate) fn read(truth: &Truth) -> Outcome<Self> {
         let mut books = Self::default();
         for name in truth.terminals() {
-            books.ledgers.insert(name.clone(), truth.ledger(name)?);
+            books.terminal(name, truth.ledger(name)?);
         }
         for name in truth.printers() {
-            let counted = books.sheets.entry(name.clone()).or_default();
-            for sheet in truth.sheets(name)? {
-                *counted.entry(sheet).or_default() += 1;
-            }
+            books.printer(name, truth.sheets(name)?);
         }
         Ok(books)
+    }
+
+    fn terminal(&mut self, name: &str, ledger: Ledger) {
+        let booked = self.booked.entry(name.to_owned()).or_default();
+        booked.clear();
+        for cents in standing(&ledger) {
+            *booked.entry(cents).or_default() += 1;
+        }
+        self.ledgers.insert(name.to_owned(), ledger);
+    }
+
+    fn printer(&mut self, name: &str, sheets: Vec<Vec<u8>>) {
+        let counted = self.sheets.entry(name.to_owned()).or_default();
+        for sheet in sheets {
+            *counted.entry(sheet).or_default() += 1;
+        }
     }
 
     /// How often a call happened and stands.
     pub(crate) fn times(&self, call: &Call) -> usize {
         match call.work {
             Work::Payment => {
-                let ledger = self.ledgers.get(&call.device);
-                let standing = ledger.into_iter().flat_map(standing);
-                standing.filter(|cents| *cents == call.cents).count()
+                let booked = self.booked.get(&call.device);
+                let times = booked.and_then(|booked| booked.get(&call.cents));
+                times.copied().unwrap_or_default()
             }
             Work::Print => {
                 let sheets = self.sheets.get(&call.device);
@@ -256,9 +271,9 @@ impl Books {
             };
         }
         let mut strangers = Vec::new();
-        for (name, ledger) in &self.ledgers {
-            let unknown = |cents: &i64| !amounts.contains(&(name.as_str(), *cents));
-            strangers.extend(standing(ledger).filter(unknown).map(|_| name.clone()));
+        for (name, booked) in &self.booked {
+            let unknown = |cents: &&i64| !amounts.contains(&(name.as_str(), **cents));
+            strangers.extend(booked.keys().filter(unknown).map(|_| name.clone()));
         }
         for (name, sheets) in &self.sheets {
             let unknown =

@@ -46,9 +46,8 @@ impl Planted {
         let (payment, print) = (Call::planted(Work::Payment), Call::planted(Work::Print));
         let mut books = Books::default();
         let ledger = Ledger::from_entries(vec![booked(1, payment.cents)]);
-        books.ledgers.insert(payment.device.clone(), ledger);
-        let sheets = BTreeMap::from([(print.document.clone(), 1)]);
-        books.sheets.insert(print.device.clone(), sheets);
+        books.terminal(&payment.device, ledger);
+        books.printer(&print.device, vec![print.document.clone()]);
         let each = [PAYMENT, PRINT];
         Self {
             calls: [payment, print].map(|call| (call.id.clone(), call)).into(),
@@ -66,8 +65,7 @@ impl Planted {
 
     fn ledger(&mut self, entries: Vec<Entry>) {
         let device = self.calls[PAYMENT].device.clone();
-        let ledger = Ledger::from_entries(entries);
-        self.books.ledgers.insert(device, ledger);
+        self.books.terminal(&device, Ledger::from_entries(entries));
     }
 
     /// Doubles, forgotten, knowable, untrue.
@@ -111,9 +109,8 @@ fn a_second_booking_and_a_second_sheet_are_doubles() {
     assert_eq!(planted.found(), [1, 0, 0, 1]);
 
     let mut planted = Planted::new();
-    for sheets in planted.books.sheets.values_mut() {
-        sheets.values_mut().for_each(|times| *times = 2);
-    }
+    let print = planted.calls[PRINT].clone();
+    planted.books.printer(&print.device, vec![print.document]);
     assert_eq!(planted.found(), [1, 0, 0, 1]);
 }
 
