@@ -10,20 +10,15 @@ use super::*;
 /// Schedules that are played.
 const SEEDS: u64 = 6_000;
 
-/// Small and good enough to choose by: xorshift64*.
-struct Dice(u64);
+struct Dice(fastrand::Rng);
 
 impl Dice {
     fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+        Self(fastrand::Rng::with_seed(seed))
     }
 
     fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let high = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33;
-        usize::try_from(high).unwrap() % sides
+        self.0.usize(..sides)
     }
 
     fn one_in(&mut self, n: usize) -> bool {

@@ -22,33 +22,24 @@ use crate::{Stop, Told};
 /// Schedules that are played.
 const SEEDS: u64 = 5_000;
 
-/// Small and good enough to choose by: xorshift64*.
-struct Dice(u64);
+struct Dice(fastrand::Rng);
 
 impl Dice {
     fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % sides
+        Self(fastrand::Rng::with_seed(seed))
     }
 
     fn one_in(&mut self, sides: u64) -> bool {
-        self.roll(sides) == 0
+        self.0.u64(..sides) == 0
     }
 
     fn one_of<T: Copy>(&mut self, choice: &[T]) -> T {
-        let at = usize::try_from(self.roll(choice.len() as u64)).unwrap();
-        choice[at]
+        choice[self.0.usize(..choice.len())]
     }
 
     /// So many steps of the grid at most.
     fn time(&mut self, steps: u64) -> Duration {
-        Duration::from_millis(250 * self.roll(steps + 1))
+        Duration::from_millis(250 * self.0.u64(..=steps))
     }
 }
 
