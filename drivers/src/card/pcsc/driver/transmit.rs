@@ -24,11 +24,9 @@ impl Pcsc {
     ) -> Result<Transmitted, Halt> {
         let mut batch =
             Batch::plan(&params.commands).map_err(|refused| refusal(refused, call.lang))?;
+        self.held_card(call).await?;
         if let Some(stop) = stop_now(call).await {
             return Err(endings::stopped(stop, call.lang).into());
-        }
-        if self.session().is_none() {
-            return Err(endings::not_connected(call.lang).into());
         }
         let stored = async {
             call.arm(record::batch(batch.total(), batch.header()))
@@ -36,10 +34,7 @@ impl Pcsc {
             fail_point::reach("pcsc.batch-armed");
             call.effect_may_begin().await
         };
-        // Each takes its time, and nothing goes to the card before both are over.
-        let (held, stored) = tokio::join!(self.held_card(call), stored);
-        held?;
-        stored.map_err(|_| {
+        stored.await.map_err(|_| {
             Failure::without_effect(Status::DeviceFault, endings::not_stored(call.lang))
                 .with(endings::caused("journal-failed"))
         })?;
