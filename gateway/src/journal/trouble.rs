@@ -85,6 +85,11 @@ impl Trouble {
         )
     }
 
+    /// Whether there may be room again in a moment, for the same entry in the same file.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self, Self::DiskFull(_) | Self::BoundReached(_))
+    }
+
     /// The keyword, stable across languages.
     pub fn keyword(&self) -> &'static str {
         match self {

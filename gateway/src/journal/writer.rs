@@ -191,23 +191,22 @@ impl Writer {
                     self.open.remove(&call);
                     match result {
                         Ok(()) => tracing::info!(call = call.0, "put on record after all"),
-                        Err(trouble) => {
-                            let text = trouble.text();
-                            tracing::error!(call = call.0, "not put on record: {}", text.en);
-                        }
+                        Err(trouble) => given_up(entry, &trouble),
                     }
                 }
             }
-            Err(trouble) => self.owe(owed, &trouble),
+            Err(trouble) if trouble.may_pass() => self.owe(owed),
+            Err(trouble) => {
+                for entry in &owed {
+                    given_up(entry, &trouble);
+                }
+            }
         }
     }
 
     /// Keeps how calls ended until there is room for it. Of a person's word it was said that it
     /// could not be stored: it is given again.
-    fn owe(&mut self, entries: impl IntoIterator<Item = Box<Entry>>, why: &Trouble) {
-        if !matches!(why, Trouble::DiskFull(_) | Trouble::BoundReached(_)) {
-            return;
-        }
+    fn owe(&mut self, entries: impl IntoIterator<Item = Box<Entry>>) {
         for entry in entries {
             if matches!(*entry, Entry::Finished { .. }) {
                 self.owed.insert(entry.call(), entry);
@@ -284,12 +283,7 @@ impl Writer {
                         }
                         (_, Ok(())) => {}
                         (_, Err(trouble)) => {
-                            let text = trouble.text();
-                            tracing::error!(
-                                call = entry.call().0,
-                                "not put on record: {}",
-                                text.en
-                            );
+                            given_up(entry, trouble);
                         }
                     }
                     tell(answer, result.map_err(NotStored::from));
@@ -299,7 +293,9 @@ impl Writer {
                 for answer in answers {
                     tell(answer, Err(trouble.clone().into()));
                 }
-                self.owe(entries, &trouble);
+                if trouble.may_pass() {
+                    self.owe(entries);
+                }
             }
         }
     }
@@ -428,4 +424,10 @@ fn commit(
 /// Answers; whoever asked may have gone.
 fn tell<T>(answer: oneshot::Sender<T>, told: T) {
     let _ = answer.send(told);
+}
+
+/// Says in the log what is not on record, and why.
+fn given_up(entry: &Entry, trouble: &Trouble) {
+    let text = trouble.text();
+    tracing::error!(call = entry.call().0, "not put on record: {}", text.en);
 }
