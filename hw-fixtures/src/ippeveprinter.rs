@@ -10,13 +10,14 @@ mod home;
 
 use std::fs::{self, File};
 use std::io;
-use std::net::{Ipv4Addr, TcpListener};
 use std::ops::Deref;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 pub use home::PrinterHome;
+
+use crate::ports::free_port;
 
 /// It listens within that time, unless it never will.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -126,9 +127,4 @@ impl Drop for IppEvePrinter {
         let _ = self.bus.kill();
         let _ = self.bus.wait();
     }
-}
-
-fn free_port() -> io::Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    Ok(listener.local_addr()?.port())
 }

@@ -7,4 +7,5 @@ pub mod card;
 pub mod case;
 pub mod control;
 pub mod ippeveprinter;
+pub mod ports;
 pub mod zvt;

@@ -7,7 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::ffi::OsStr;
 use std::io;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -17,13 +17,12 @@ use tokio::process::ChildStdout;
 /// No single step of a test takes longer, unless it has failed.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A TCP port on loopback that was free a moment ago.
+/// A TCP port on loopback that was free a moment ago, and that no connection is given.
 ///
 /// # Panics
 /// When the system has none left.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("no free port");
-    listener.local_addr().expect("bound").port()
+    koffer_fixtures::ports::free_port().expect("a free port")
 }
 
 /// A mosquitto broker; killed when dropped.

@@ -118,11 +118,15 @@ impl VirtualCard {
         }
     }
 
-    /// The same, and waits until pcscd has seen it: it powers every card that it finds.
+    /// The same, and waits until pcscd has seen it: it powers every card that it finds. A slot that
+    /// was just emptied now and then lets go of the next card at once; then it is pushed in again.
     pub fn insert_until_seen(&mut self, port: u16) -> io::Result<()> {
         self.insert(port)?;
         let began = Instant::now();
         while !lock(&self.state).powered {
+            if !self.is_inserted() {
+                self.insert(port)?;
+            }
             if began.elapsed() > INSERTED_WITHIN {
                 let why = "pcscd does not power the card that was inserted";
                 return Err(io::Error::new(io::ErrorKind::TimedOut, why));

@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use super::device::{DeviceEntry, PrinterEntry};
 use super::process::{Launch, Process};
 use super::raised::{Case, CaseError, cannot};
-use super::start::{free_port, until};
+use super::start::until;
 use crate::ippeveprinter::PrinterHome;
+use crate::ports::free_port;
 
 /// A document printer of a raised case.
 #[derive(Debug)]

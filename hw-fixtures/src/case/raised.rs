@@ -16,9 +16,9 @@ use super::file::{CaseFile, KOFFERD};
 use super::printer::CasePrinter;
 use super::process::{Death, Process};
 use super::ready::NotifySocket;
-use super::start::free_port;
 use super::terminal::CaseTerminal;
 use crate::card::virtual_card::VirtualCard;
+use crate::ports::free_port;
 
 /// A case has a handful of processes, and each dies once.
 const DEATHS: usize = 64;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,12 +19,6 @@ use super::{gateway, mosquitto};
 
 /// Between two attempts to reach a process that is starting.
 const RETRY: Duration = Duration::from_millis(20);
-
-/// Below are ports of services.
-const LOWEST_PORT: u16 = 10_000;
-
-/// One in three lies in the range.
-const PORTS_TRIED: usize = 1_000;
 
 /// Between the end of a process's output and its own.
 const ENDING: Duration = Duration::from_secs(1);
@@ -215,28 +209,6 @@ pub(super) async fn until(so: impl Fn() -> bool) -> io::Result<()> {
         sleep(RETRY).await;
     }
     Ok(())
-}
-
-/// A port that nobody uses now, and that the kernel gives to no connection as its own end: who
-/// listens there finds it free when it is started again.
-pub(super) fn free_port() -> io::Result<u16> {
-    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")?;
-    let first_of_connections = range.split_whitespace().next().map(str::parse);
-    let Some(Ok(end)) = first_of_connections else {
-        return Err(io::Error::other(format!("no range of ports: {range:?}")));
-    };
-    for _ in 0..PORTS_TRIED {
-        let mut bytes = [0; 2];
-        getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-        let port = u16::from_ne_bytes(bytes);
-        let free = || TcpListener::bind(("127.0.0.1", port)).is_ok();
-        if (LOWEST_PORT..end).contains(&port) && free() {
-            return Ok(port);
-        }
-    }
-    Err(io::Error::other(format!(
-        "no free port from {LOWEST_PORT} to {end}"
-    )))
 }
 
 /// A program of this workspace: the given one, or next to the running one (tests run in `deps`).

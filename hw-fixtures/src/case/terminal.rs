@@ -10,8 +10,9 @@ use super::access::write_private;
 use super::device::{DeviceEntry, Line};
 use super::process::{Launch, Process};
 use super::raised::{Case, CaseError, cannot};
-use super::start::{free_port, program};
+use super::start::program;
 use crate::control::Endpoint;
+use crate::ports::free_port;
 use crate::zvt::{Ledger, LedgerError, TerminalControl};
 
 /// A payment terminal of a raised case.

@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use koffer_drivers::printer::ipp::IppConfig;
@@ -31,13 +31,13 @@ struct Seen {
 }
 
 pub(crate) async fn open(config: &IppConfig) -> Device {
-    let mut tries = 0;
+    let began = Instant::now();
     loop {
         match Device::open(config).await {
             Ok(device) => return device,
             Err(fault) => {
-                tries += 1;
-                assert!(tries < 5, "the printer is not found again: {fault}");
+                let waited = began.elapsed();
+                assert!(waited < PATIENCE, "the printer is not found again: {fault}");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
