@@ -16,6 +16,8 @@ pub(crate) const UNKNOWABLE: &[Unknowable] = &[
     Unknowable {
         operations: &[Operation::PayFirst],
         steps: &[
+            // In one commit with the start.
+            "journal.armed-committed",
             "journal.started-committed",
             "zvt.started",
             "zvt.sent",
@@ -50,6 +52,8 @@ pub(crate) const UNKNOWABLE: &[Unknowable] = &[
     Unknowable {
         operations: &[Operation::Transmit],
         steps: &[
+            // In one commit with the start.
+            "journal.armed-committed",
             "journal.started-committed",
             "pcsc.batch-started",
             "pcsc.apdu-answered",

@@ -57,9 +57,10 @@ mod killed {
                 "journal.accepted-uncommitted" => None,
                 "journal.accepted-committed"
                 | "journal.armed-uncommitted"
-                | "journal.armed-committed"
                 | "journal.started-uncommitted" => Some(Standing::Waiting),
-                "journal.started-committed"
+                // The baseline is committed together with the start.
+                "journal.armed-committed"
+                | "journal.started-committed"
                 | "journal.milestone-uncommitted"
                 | "journal.milestone-committed"
                 | "journal.finished-uncommitted" => Some(Standing::Interrupted(till())),
@@ -74,7 +75,9 @@ mod killed {
             let milestones = interrupted.map(|found| found.milestones.len());
             let told = match point {
                 "journal.milestone-committed" => Some(1),
-                "journal.started-committed" | "journal.milestone-uncommitted" => Some(0),
+                "journal.armed-committed"
+                | "journal.started-committed"
+                | "journal.milestone-uncommitted" => Some(0),
                 _ => continue,
             };
             assert_eq!(milestones, told, "{point}");
