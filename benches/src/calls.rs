@@ -231,6 +231,9 @@ async fn compare(bed: &Testbed, bare_port: u16, case: Case, wanted: &Wanted) -> 
     })
 }
 
+/// So much is shown of an answer that is not the one that was expected.
+const SHOWN: usize = 400;
+
 /// Clients that call at the same time, each one call after the other.
 pub(crate) struct Fleet(pub(crate) Vec<Caller>);
 
@@ -269,7 +272,8 @@ impl Fleet {
                 while began.elapsed() < time {
                     let (lasted, payload) = caller.call(&asked).await?;
                     if payload.len() != answer {
-                        return Err("an answer of another length".into());
+                        let answer = String::from_utf8_lossy(&payload[..payload.len().min(SHOWN)]);
+                        return Err(format!("an answer of another length: {answer}").into());
                     }
                     took.push(lasted);
                 }

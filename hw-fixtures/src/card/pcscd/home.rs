@@ -3,14 +3,14 @@
 
 use std::{
     fs, io,
-    net::{Ipv4Addr, TcpListener},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
 };
 
 use nix::unistd::geteuid;
+
+use crate::ports::free_ports;
 
 const DRIVER: &str = "/usr/lib/pcsc/drivers/serial/libifdvpcd.so";
 /// Where a pcscd listens that has the machine to itself.
@@ -24,6 +24,7 @@ const APART: &str = "mount --bind \"$0\" /mnt && mount -t tmpfs tmpfs /run && mk
 #[derive(Debug, Clone)]
 pub struct PcscdHome {
     folder: PathBuf,
+    /// Two, one behind the other, as vpcd wants them.
     ports: [u16; 2],
     apart: bool,
 }
@@ -135,26 +136,4 @@ fn unshare() -> Command {
     let mut command = Command::new("unshare");
     command.arg(if geteuid().is_root() { "-m" } else { "-rm" });
     command
-}
-
-/// Two ports, one behind the other, as vpcd wants them. Not from the range that the kernel hands
-/// out: a connection that lingers there would be in the way of a restart. Each process begins
-/// elsewhere, and each time behind the last, so that two do not find the same.
-fn free_ports() -> io::Result<[u16; 2]> {
-    const FIRST: u32 = 21_000;
-    const PAIRS: u32 = 5_000;
-    static TAKEN: AtomicU32 = AtomicU32::new(0);
-    let first = std::process::id().wrapping_mul(7);
-    (0..PAIRS)
-        .filter_map(|_| {
-            let turn = TAKEN.fetch_add(1, Ordering::Relaxed);
-            let pair = first.wrapping_add(turn) % PAIRS;
-            let port = u16::try_from(FIRST + pair * 2).ok()?;
-            Some([port, port + 1])
-        })
-        .find(|ports| {
-            let free = |port: &u16| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok();
-            ports.iter().all(free)
-        })
-        .ok_or_else(|| io::ErrorKind::AddrInUse.into())
 }
