@@ -12,7 +12,7 @@ use koffer_proto::{
 use super::{
     book::Known,
     claims::Claim,
-    desk::{Acceptance, Action, Asked, BRIEF, CallNo, Desk, Journalled, Moment, Open, millis},
+    desk::{Action, Asked, BRIEF, CallNo, Desk, Journalled, Moment, Open, millis},
     incoming::{self, Admitted, Listener, Refusal, Ticket},
     station::{Condition, Station},
     texts,
@@ -162,7 +162,6 @@ impl Desk {
                 request: None,
                 ticket: Some(ticket),
                 seq: 0,
-                acceptance: Acceptance::of(spec),
                 untold: None,
                 told_from: now.instant + BRIEF,
                 unknown: None,
@@ -206,9 +205,8 @@ impl Desk {
                         deadline: deadline_wall,
                     }));
                 } else {
-                    self.acknowledge(no);
+                    self.accepted(now, no, Ok(()));
                 }
-                self.take_turn(now, no);
             }
         }
         Ok(())

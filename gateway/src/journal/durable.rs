@@ -41,7 +41,7 @@ impl Durable {
     pub fn start(place: Place) -> io::Result<Self> {
         let (requests, received) = mpsc::channel(WAITING);
         let shown = Arc::<Shown>::default();
-        let writer = Writer::new(place.clone(), received, shown.clone())?;
+        let writer = Writer::new(place.clone(), received, shown.clone());
         thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writer.serve())?;

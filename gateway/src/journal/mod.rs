@@ -71,8 +71,8 @@ pub trait Journal: Send + Sync {
         completion: &Completion<Response>,
     ) -> Result<(), NotStored>;
 
-    /// The record of effects that the driver of `device` writes. It keeps nothing of a call that is
-    /// not on record, and says so.
+    /// The record of effects that the driver of `device` writes. For a call that was not accepted
+    /// here, because it may happen twice, it keeps nothing.
     fn effects(&self, call: CallNo, device: &DeviceId) -> Box<dyn Effects>;
 
     /// What was kept of a call whose effect could have begun; `None` where nothing was.

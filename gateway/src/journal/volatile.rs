@@ -1,7 +1,7 @@
 //! A journal for tests of what stands around it: keeps nothing.
 
 use async_trait::async_trait;
-use koffer_drivers::{Effects, Interrupted, NotStored, Unrecorded};
+use koffer_drivers::{Effects, Evidence, Interrupted, NotStored};
 use koffer_proto::{Completion, DeviceId, Reason, Response};
 
 use super::{Journal, Memory, NotRead, Resolution};
@@ -31,7 +31,7 @@ impl Journal for Volatile {
     }
 
     fn effects(&self, _: CallNo, _: &DeviceId) -> Box<dyn Effects> {
-        Box::new(Unrecorded)
+        Box::new(Self)
     }
 
     async fn interrupted(&self, _: CallNo) -> Result<Option<Interrupted>, NotRead> {
@@ -52,5 +52,20 @@ impl Journal for Volatile {
 
     fn trouble(&self) -> Option<Reason> {
         None
+    }
+}
+
+#[async_trait]
+impl Effects for Volatile {
+    async fn armed(&self, _: Evidence) -> Result<(), NotStored> {
+        Ok(())
+    }
+
+    async fn started(&self) -> Result<(), NotStored> {
+        Ok(())
+    }
+
+    async fn milestone(&self, _: Evidence) -> Result<(), NotStored> {
+        Ok(())
     }
 }

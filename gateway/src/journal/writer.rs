@@ -2,12 +2,12 @@
 //! commits once, and then answers all: the more wait, the less each costs.
 
 use std::{
-    collections::BTreeMap,
-    io,
+    collections::{BTreeMap, HashSet},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    thread,
     time::Duration,
 };
 
@@ -15,10 +15,9 @@ use jiff::Timestamp;
 use koffer_drivers::{Interrupted, NotStored};
 use koffer_proto::{Completion, Reason, Response};
 use rusqlite::{Connection, TransactionBehavior};
-use tokio::{
-    runtime::{Builder, Runtime},
-    sync::{mpsc, oneshot},
-    time::{Instant, error::Elapsed, timeout_at},
+use tokio::sync::{
+    mpsc::{self, error::TryRecvError},
+    oneshot,
 };
 
 use super::{
@@ -32,21 +31,12 @@ use super::{
 use crate::calls::CallNo;
 
 /// Entries in one transaction. Each is some kilobytes, so a transaction stays well below the size
-/// from which the log is copied into the file. Who looks for what a crash leaves wants each by itself:
-/// those that share a transaction leave no more than that.
-const BATCH: usize = if cfg!(feature = "fail-points") {
-    1
-} else {
-    256
-};
+/// from which the log is copied into the file.
+const BATCH: usize = 256;
 
 /// What a disk must have left for a new call to be accepted, so that those which have begun still
 /// find room: many times what a few dozen devices can have under way.
 const RESERVE: u64 = 4 * 1024 * 1024;
-
-/// What was accepted waits this long for what comes next, if nothing else is to be written: a driver
-/// that is ready at once needs the record of its start, and then both cost one commit.
-const HOLD: Duration = Duration::from_millis(1);
 
 /// While something is owed to the record, room is looked for this often.
 const LOOK_FOR_ROOM: Duration = Duration::from_millis(100);
@@ -108,12 +98,12 @@ impl Shown {
 pub(super) struct Writer {
     place: Place,
     requests: mpsc::Receiver<Request>,
-    /// Waits for requests, and no longer than it should.
-    clock: Runtime,
     shown: Arc<Shown>,
     opened: Option<Opened>,
     /// Somebody knows what was before.
     told: bool,
+    /// Accepted and not ended.
+    open: HashSet<CallNo>,
     /// How calls ended for which there was no room: callers have been told, so it is put on record
     /// as soon as there is some. One for each call that had begun; no new ones are accepted meanwhile.
     owed: BTreeMap<CallNo, Box<Entry>>,
@@ -121,21 +111,17 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(
-        place: Place,
-        requests: mpsc::Receiver<Request>,
-        shown: Arc<Shown>,
-    ) -> io::Result<Self> {
-        Ok(Self {
+    pub(super) fn new(place: Place, requests: mpsc::Receiver<Request>, shown: Arc<Shown>) -> Self {
+        Self {
             place,
             requests,
-            clock: Builder::new_current_thread().enable_time().build()?,
             shown,
             opened: None,
             told: false,
+            open: HashSet::new(),
             owed: BTreeMap::new(),
             commits_to_sweep: 0,
-        })
+        }
     }
 
     /// Serves until it is closed or nobody can ask any more.
@@ -147,7 +133,6 @@ impl Writer {
             self.pay_off();
             let mut writes = Vec::new();
             let mut reads = Vec::new();
-            let held_until = Instant::now() + HOLD;
             let mut next = Some(first);
             while let Some(request) = next {
                 match request {
@@ -159,16 +144,9 @@ impl Writer {
                     }
                     read => reads.push(read),
                 }
-                let accepted =
-                    |(entry, _): &(Box<Entry>, Written)| matches!(**entry, Entry::Accepted(_));
-                let others_wait = closed.is_some() || !reads.is_empty();
-                next = if writes.len() == BATCH {
-                    None
-                } else if others_wait || !writes.iter().all(accepted) {
-                    self.requests.try_recv().ok()
-                } else {
-                    self.request_until(held_until).unwrap_or_default()
-                };
+                next = (writes.len() < BATCH)
+                    .then(|| self.requests.try_recv().ok())
+                    .flatten();
             }
             if !writes.is_empty() {
                 self.write(writes);
@@ -188,20 +166,16 @@ impl Writer {
     /// The next request. Meanwhile what is owed is put on record, should there be room.
     fn next_request(&mut self) -> Option<Request> {
         while !self.owed.is_empty() {
-            match self.request_until(Instant::now() + LOOK_FOR_ROOM) {
-                Ok(request) => return request,
-                Err(Elapsed { .. }) => self.pay_off(),
+            match self.requests.try_recv() {
+                Ok(request) => return Some(request),
+                Err(TryRecvError::Disconnected) => break,
+                Err(TryRecvError::Empty) => {
+                    thread::sleep(LOOK_FOR_ROOM);
+                    self.pay_off();
+                }
             }
         }
         self.requests.blocking_recv()
-    }
-
-    /// The next request, if it comes in time.
-    fn request_until(&mut self, time: Instant) -> Result<Option<Request>, Elapsed> {
-        let requests = &mut self.requests;
-        // A timer is made within its runtime.
-        self.clock
-            .block_on(async { timeout_at(time, requests.recv()).await })
     }
 
     /// Puts on record what is owed.
@@ -214,6 +188,7 @@ impl Writer {
             Ok(results) => {
                 for (entry, result) in owed.iter().zip(results) {
                     let call = entry.call();
+                    self.open.remove(&call);
                     match result {
                         Ok(()) => tracing::info!(call = call.0, "put on record after all"),
                         Err(trouble) => given_up(entry, &trouble),
@@ -256,6 +231,8 @@ impl Writer {
         let mut room = None;
         for (entry, answer) in writes {
             let refused = match &*entry {
+                // Of a call that may happen twice nothing is kept.
+                Entry::Step(step) if !self.open.contains(&step.call) => Some(Ok(())),
                 Entry::Accepted(_) => {
                     let room = room.get_or_insert_with(|| {
                         let room = self.room_for_new();
@@ -297,8 +274,17 @@ impl Writer {
                         // What is known better now.
                         self.owed.remove(&entry.call());
                     }
-                    if let Err(trouble) = &result {
-                        given_up(entry, trouble);
+                    match (&**entry, &result) {
+                        (Entry::Accepted(call), Ok(())) => {
+                            self.open.insert(call.no);
+                        }
+                        (Entry::Finished { call, .. }, Ok(())) => {
+                            self.open.remove(call);
+                        }
+                        (_, Ok(())) => {}
+                        (_, Err(trouble)) => {
+                            given_up(entry, trouble);
+                        }
                     }
                     tell(answer, result.map_err(NotStored::from));
                 }

@@ -179,32 +179,15 @@ fn example_of(spec: &koffer_proto::OperationSpec) -> Response {
 }
 
 #[tokio::test]
-async fn no_effect_may_begin_of_a_call_that_was_not_accepted() {
+async fn of_a_call_that_may_happen_twice_nothing_is_kept() {
     let folder = Folder::new();
     let (journal, _) = folder.start().await;
     let effects = journal.effects(CallNo(5), &device("card-1"));
     effects.armed(evidence("baseline", "1")).await.unwrap();
-    let refused = effects.started().await.unwrap_err();
-    assert_eq!(refused, NotStored::from(Trouble::NoSuchCall));
+    effects.started().await.unwrap();
     assert!(journal.interrupted(CallNo(5)).await.unwrap().is_none());
     assert_eq!(journal.remembered().await.unwrap(), Memory::default());
     assert!(journal.finished(CallNo(5), &paid()).await.is_err());
-}
-
-#[tokio::test]
-async fn that_a_call_was_accepted_and_that_it_starts_is_one_commit_if_its_driver_is_quick() {
-    let folder = Folder::new();
-    let (journal, _) = folder.start().await;
-    let call = payment(1);
-    let effects = journal.effects(call.no, &device("till-1"));
-    let before = journal.commits();
-    let (accepted, started) = tokio::join!(journal.accepted(&call), effects.started());
-    accepted.unwrap();
-    started.unwrap();
-    assert_eq!(journal.commits() - before, 1);
-    // One whose driver has to look at its device first is on record without it.
-    journal.accepted(&payment(2)).await.unwrap();
-    assert_eq!(journal.commits() - before, 2);
 }
 
 #[tokio::test]
