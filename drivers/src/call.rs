@@ -134,6 +134,25 @@ pub struct Steering {
     effect_begun: Arc<AtomicBool>,
 }
 
+/// The record of a call that may happen twice: keeps nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Unrecorded;
+
+#[async_trait]
+impl Effects for Unrecorded {
+    async fn armed(&self, _: Evidence) -> Result<(), NotStored> {
+        Ok(())
+    }
+
+    async fn started(&self) -> Result<(), NotStored> {
+        Ok(())
+    }
+
+    async fn milestone(&self, _: Evidence) -> Result<(), NotStored> {
+        Ok(())
+    }
+}
+
 /// The record of a call that is over.
 struct Closed;
 

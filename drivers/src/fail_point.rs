@@ -86,7 +86,7 @@ mod armed {
         fs::File,
         io::{self, Write as _},
         sync::{
-            OnceLock,
+            Mutex, OnceLock, PoisonError,
             atomic::{AtomicU32, Ordering},
         },
         thread,
@@ -108,6 +108,9 @@ mod armed {
     /// Dies here if the environment says so.
     pub fn reach(name: &'static str) {
         static CRASH: OnceLock<Option<Crash>> = OnceLock::new();
+        // Where one thread dies no other passes anything any more.
+        static TURN: Mutex<()> = Mutex::new(());
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         list(name);
         let Some(crash) = CRASH.get_or_init(Crash::from_environment) else {
             return;

@@ -12,7 +12,9 @@ pub mod fail_point;
 pub mod payment;
 pub mod printer;
 
-pub use call::{Call, CallControl, Effects, Evidence, NotStored, Steering, Stop, Told, call};
+pub use call::{
+    Call, CallControl, Effects, Evidence, NotStored, Steering, Stop, Told, Unrecorded, call,
+};
 pub use driver::{
     Contact, Driver, Fault, Finished, Interrupted, Opened, Reconciled, Report, Reports,
 };

@@ -259,18 +259,14 @@ impl Clerk {
                 }
             }
             Action::StoreAccepted(call) => {
-                let journal = self.with.journal.clone();
-                self.storing.push(
-                    async move {
-                        let result = journal.accepted(&call).await;
-                        Input::Stored {
-                            no: call.no,
-                            step: StoredStep::Accepted,
-                            result,
-                        }
-                    }
-                    .boxed(),
-                );
+                // Asked now, before its driver can be given the call and ask for more.
+                let stored = self.with.journal.accepted(&call);
+                let answer = move |result| Input::Stored {
+                    no: call.no,
+                    step: StoredStep::Accepted,
+                    result,
+                };
+                self.storing.push(stored.map(answer).boxed());
             }
             Action::StoreFinished(no, completion) => {
                 let journal = self.with.journal.clone();

@@ -13,8 +13,8 @@ use koffer_drivers::{
 };
 use koffer_proto::{
     CallId, ClaimToken, Class, ClientId, Completion, ContentType, Description, DeviceEvent,
-    DeviceHealth, DeviceId, Failure, Lang, OperationSpec, Outcome, ProgressEvent, Request,
-    Response, Root, Segment, Sha256, StateDocument, Status, Text,
+    DeviceHealth, DeviceId, EffectKind, Failure, Lang, OperationSpec, Outcome, ProgressEvent,
+    Request, Response, Root, Segment, Sha256, StateDocument, Status, Text,
     class::gateway::{AttachedThing, CallPhase},
 };
 use tokio::sync::mpsc;
@@ -299,6 +299,7 @@ pub(super) struct Open {
     pub(super) listeners: Vec<Listener>,
     pub(super) request: Option<Request>,
     pub(super) ticket: Option<Ticket>,
+    pub(super) acceptance: Acceptance,
     pub(super) seq: u32,
     /// How far the gateway itself has brought it, while the call may still be a brief one.
     pub(super) untold: Option<ProgressEvent>,
@@ -316,6 +317,26 @@ impl Open {
             .first()
             .map(|listener| listener.lang)
             .unwrap_or_default()
+    }
+}
+
+/// Whether the journal has that a call was accepted. Meanwhile the call waits for its turn and may
+/// get it: what its driver writes comes after, so the device is touched by what is on record alone.
+pub(super) enum Acceptance {
+    /// The journal has not answered; this is how the call ended meanwhile, without effect.
+    Awaited(Option<Box<Outcome<Response>>>),
+    /// It could not be stored, and this is what is answered once the call has ended.
+    Failed(Failure),
+    /// It is on record, or needs not be.
+    Stored,
+}
+
+impl Acceptance {
+    pub(super) fn of(spec: &OperationSpec) -> Self {
+        match spec.effect {
+            EffectKind::Once => Self::Awaited(None),
+            _ => Self::Stored,
+        }
     }
 }
 
@@ -505,9 +526,7 @@ impl Desk {
             return;
         };
         let lang = open.lang();
-        if let Some(station) = self.stations.get_mut(&open.device) {
-            station.queue.extract(|waiting| *waiting == no);
-        }
+        self.leave_queue(no);
         let failure = Failure::without_effect(status, text.get(lang));
         self.end(now, no, Outcome::Failed(failure));
     }

@@ -13,7 +13,7 @@ use koffer_proto::{
 
 use super::{
     book::Key,
-    desk::{Action, Asked, CallNo, Desk, Moment, Open, Resolved},
+    desk::{Acceptance, Action, Asked, CallNo, Desk, Moment, Open, Resolved},
     incoming::Listener,
     texts,
 };
@@ -262,6 +262,7 @@ impl Desk {
             listeners: listener.into_iter().collect(),
             request: None,
             ticket: None,
+            acceptance: Acceptance::Stored,
             seq: 0,
             untold: None,
             told_from: now.instant,

@@ -1,8 +1,8 @@
 //! How a call goes on once it is taken: waiting, running, ending.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
-use koffer_drivers::{NotStored, Report, Steering, Told};
+use koffer_drivers::{NotStored, Report, Steering, Stop, Told, Unrecorded};
 use koffer_proto::{
     Class, Completion, Detail, DeviceEvent, DeviceId, Effect, EffectKind, Failure, Lang, Outcome,
     Progress, ProgressEvent, Response, Status, class::gateway::CallPhase,
@@ -11,14 +11,14 @@ use koffer_proto::{
 use super::{
     answers::{Letter, Travel},
     book::Shelf,
-    desk::{Action, CallNo, Desk, Moment, News, Open, Start},
+    desk::{Acceptance, Action, CallNo, Desk, Moment, News, Open, Start},
     station::{Condition, Station},
     taking::busy,
     texts,
 };
 
 impl Desk {
-    /// The call is in the journal, or needs not be: it is acknowledged and waits for its turn.
+    /// The journal has that the call was accepted, or could not store it.
     pub(super) fn accepted(&mut self, now: Moment, no: CallNo, result: Result<(), NotStored>) {
         self.acknowledge(no);
         let Some(open) = self.open.get_mut(&no) else {
@@ -27,12 +27,33 @@ impl Desk {
         if open.ended.is_some() {
             return;
         }
-        let lang = open.lang();
+        let before = mem::replace(&mut open.acceptance, Acceptance::Stored);
+        let ended = match before {
+            Acceptance::Awaited(ended) => ended,
+            Acceptance::Failed(_) | Acceptance::Stored => None,
+        };
         if let Err(error) = result {
             let text = texts::not_stored(&error.0);
-            let failure = Failure::without_effect(Status::Unavailable, text.get(lang));
-            return self.not_taken(now, no, failure);
+            let failure = Failure::without_effect(Status::Unavailable, text.get(open.lang()));
+            if open.phase == CallPhase::Queued || ended.is_some() {
+                self.leave_queue(no);
+                self.not_taken(now, no, failure);
+            } else {
+                open.acceptance = Acceptance::Failed(failure);
+                if let Some(steering) = &open.steering {
+                    steering.stop(Stop::Cancelled);
+                }
+            }
+        } else if let Some(outcome) = ended {
+            self.ran(now, no, *outcome);
         }
+    }
+
+    /// The call waits for its turn, and gets it at once if it is.
+    pub(super) fn take_turn(&mut self, now: Moment, no: CallNo) {
+        let Some(open) = self.open.get(&no) else {
+            return;
+        };
         let device = open.device.clone();
         let reset = open.spec.class == Class::AnyDevice && open.spec.name == "reset";
         let Some(station) = self.stations.get_mut(&device) else {
@@ -88,6 +109,14 @@ impl Desk {
             }
         }
         self.dispatch(now, &device);
+    }
+
+    /// The call does not wait for its turn any more.
+    pub(super) fn leave_queue(&mut self, no: CallNo) {
+        let device = self.open.get(&no).map(|open| &open.device);
+        if let Some(station) = device.and_then(|device| self.stations.get_mut(device)) {
+            station.queue.extract(|waiting| *waiting == no);
+        }
     }
 
     pub(super) fn acknowledge(&mut self, no: CallNo) {
@@ -192,7 +221,10 @@ impl Desk {
         };
         let lang = open.lang();
         let (client, id) = open.key.clone();
-        let effects = (self.effects)(no, &open.device);
+        let effects = match open.spec.effect {
+            EffectKind::Once => (self.effects)(no, &open.device),
+            _ => Box::new(Unrecorded),
+        };
         let (call, control) = koffer_drivers::call(id, client, lang, open.deadline.into(), effects);
         open.phase = CallPhase::Running;
         open.steering = Some(control.steering());
@@ -263,15 +295,33 @@ impl Desk {
                 if station.running == Some(no) {
                     station.running = None;
                 }
-                if !self.moves_on(now, no, &outcome) {
-                    self.finished(now, no, outcome);
-                }
+                self.ran(now, no, outcome);
                 self.dispatch(now, device);
             }
             News::Settled(no, reconciled) => {
                 station.settling = None;
                 self.settled(now, no, reconciled);
                 self.dispatch(now, device);
+            }
+        }
+    }
+
+    /// A driver has let go of a call.
+    fn ran(&mut self, now: Moment, no: CallNo, outcome: Outcome<Response>) {
+        let Some(open) = self.open.get_mut(&no) else {
+            return;
+        };
+        match &mut open.acceptance {
+            Acceptance::Awaited(ended) => *ended = Some(Box::new(outcome)),
+            // Its driver was told the same when it asked for the record of its start.
+            Acceptance::Failed(failure) => {
+                let failure = failure.clone();
+                self.not_taken(now, no, failure);
+            }
+            Acceptance::Stored => {
+                if !self.moves_on(now, no, &outcome) {
+                    self.finished(now, no, outcome);
+                }
             }
         }
     }

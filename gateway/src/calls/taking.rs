@@ -12,7 +12,7 @@ use koffer_proto::{
 use super::{
     book::Known,
     claims::Claim,
-    desk::{Action, Asked, BRIEF, CallNo, Desk, Journalled, Moment, Open, millis},
+    desk::{Acceptance, Action, Asked, BRIEF, CallNo, Desk, Journalled, Moment, Open, millis},
     incoming::{self, Admitted, Listener, Refusal, Ticket},
     station::{Condition, Station},
     texts,
@@ -162,6 +162,7 @@ impl Desk {
                 request: None,
                 ticket: Some(ticket),
                 seq: 0,
+                acceptance: Acceptance::of(spec),
                 untold: None,
                 told_from: now.instant + BRIEF,
                 unknown: None,
@@ -205,8 +206,9 @@ impl Desk {
                         deadline: deadline_wall,
                     }));
                 } else {
-                    self.accepted(now, no, Ok(()));
+                    self.acknowledge(no);
                 }
+                self.take_turn(now, no);
             }
         }
         Ok(())

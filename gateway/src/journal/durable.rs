@@ -7,10 +7,14 @@ use std::{
 };
 
 use async_trait::async_trait;
+use futures_util::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;
 use koffer_drivers::{Effects, Evidence, Interrupted, NotStored};
 use koffer_proto::{Completion, DeviceId, Reason, Response};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
 
 use super::{
     Journal, Memory, NotRead, Place, Resolution,
@@ -20,8 +24,8 @@ use super::{
 };
 use crate::calls::{CallNo, Journalled};
 
-/// What waits for the thread. Whoever asks while this is full waits before it; with the bound on
-/// open calls it never is.
+/// What waits for the thread. While this is full no call is accepted, and whoever else asks waits
+/// before it; with the bound on open calls it never is.
 const WAITING: usize = 4096;
 
 /// The journal on disk. Cheap to clone; the last one that is dropped ends the thread.
@@ -41,7 +45,7 @@ impl Durable {
     pub fn start(place: Place) -> io::Result<Self> {
         let (requests, received) = mpsc::channel(WAITING);
         let shown = Arc::<Shown>::default();
-        let writer = Writer::new(place.clone(), received, shown.clone());
+        let writer = Writer::new(place.clone(), received, shown.clone())?;
         thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writer.serve())?;
@@ -87,8 +91,18 @@ impl Durable {
 
 #[async_trait]
 impl Journal for Durable {
-    async fn accepted(&self, call: &Journalled) -> Result<(), NotStored> {
-        self.write(Entry::Accepted(call.clone())).await
+    fn accepted(&self, call: &Journalled) -> BoxFuture<'static, Result<(), NotStored>> {
+        let (answer, answered) = oneshot::channel();
+        let entry = Box::new(Entry::Accepted(call.clone()));
+        let asked = self.requests.try_send(Request::Write(entry, answer));
+        async move {
+            asked.map_err(|refused| match refused {
+                TrySendError::Full(_) => Trouble::Behind,
+                TrySendError::Closed(_) => Trouble::Closed,
+            })?;
+            answered.await.map_err(|_| Trouble::Closed)?
+        }
+        .boxed()
     }
 
     async fn finished(

@@ -25,6 +25,7 @@ mod writer;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use koffer_drivers::{Effects, Interrupted, NotStored};
 use koffer_proto::{
@@ -50,9 +51,11 @@ pub const KEPT_CALLS: u64 = 100_000;
 /// is dropped may have kept it or not.
 #[async_trait]
 pub trait Journal: Send + Sync {
-    /// A call was accepted; asked before its MQTT acknowledgement and before the device. Refused
-    /// until [`Journal::remembered`] has answered once: what was before must be known first.
-    async fn accepted(&self, call: &Journalled) -> Result<(), NotStored>;
+    /// A call was accepted; asked before its MQTT acknowledgement. What is asked after this has
+    /// returned is written after it, whenever the future is polled: so its driver may be given the
+    /// call at once. Refused until [`Journal::remembered`] has answered once: what was before must
+    /// be known first.
+    fn accepted(&self, call: &Journalled) -> BoxFuture<'static, Result<(), NotStored>>;
 
     /// A call ended; asked before its completion is sent. A call that is settled later ends
     /// again; the last end counts.
@@ -71,8 +74,8 @@ pub trait Journal: Send + Sync {
         completion: &Completion<Response>,
     ) -> Result<(), NotStored>;
 
-    /// The record of effects that the driver of `device` writes. For a call that was not accepted
-    /// here, because it may happen twice, it keeps nothing.
+    /// The record of effects that the driver of `device` writes. It keeps nothing of a call that is
+    /// not on record, and says so.
     fn effects(&self, call: CallNo, device: &DeviceId) -> Box<dyn Effects>;
 
     /// What was kept of a call whose effect could have begun; `None` where nothing was.

@@ -23,13 +23,8 @@ type Result<T> = rusqlite::Result<T>;
 
 /// Everything a desk must know.
 pub(super) fn remembered(connection: &Connection, now: Timestamp) -> Result<Memory> {
-    let last: Option<i64> = connection
-        .query_row(
-            "SELECT seq FROM sqlite_sequence WHERE name = 'calls'",
-            [],
-            |row| row.get(0),
-        )
-        .optional()?;
+    let last: Option<i64> =
+        connection.query_row("SELECT max(no) FROM calls", [], |row| row.get(0))?;
     let before_kept: Option<i64> = connection
         .query_row(
             "SELECT no FROM calls ORDER BY no DESC LIMIT 1 OFFSET ?1",

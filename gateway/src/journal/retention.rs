@@ -63,14 +63,16 @@ pub(super) fn sweep_beyond(
     Ok(Swept { old, forced })
 }
 
-/// Deletes the oldest calls that are settled and were accepted before `cutoff`.
+/// Deletes the oldest calls that are settled and were accepted before `cutoff`. The last one stays:
+/// numbers count on from it.
 fn delete(connection: &mut Connection, cutoff: i64, at_most: u64) -> rusqlite::Result<u64> {
     if at_most == 0 {
         return Ok(0);
     }
     let mut delete = connection.prepare_cached(&format!(
         "DELETE FROM calls WHERE no IN
-         (SELECT no FROM calls WHERE accepted_at < ?1 AND NOT {UNSETTLED} ORDER BY no LIMIT ?2)"
+         (SELECT no FROM calls WHERE accepted_at < ?1 AND NOT {UNSETTLED}
+          AND no < (SELECT max(no) FROM calls) ORDER BY no LIMIT ?2)"
     ))?;
     let deleted = delete.execute(params![cutoff, i64::try_from(at_most).unwrap_or(i64::MAX)])?;
     Ok(deleted as u64)

@@ -72,6 +72,10 @@ sentences! {
         "The journal has given away the number of call {call} already. Restart kofferd: \
          systemctl restart kofferd"
     }
+    behind() {
+        "Das Journal kommt mit dem Schreiben nicht nach. Etwas später noch einmal versuchen.",
+        "The journal cannot keep up with writing. Try again a little later."
+    }
     closed() {
         "Das Gateway wird gerade beendet.",
         "The gateway is going down."

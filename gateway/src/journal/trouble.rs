@@ -41,6 +41,8 @@ pub enum Trouble {
     NoSuchCall,
     /// The journal has a call under this number already: the desk counts wrongly.
     Repeated(CallId),
+    /// Too much waits for the writer.
+    Behind,
     /// The writer is gone: the gateway goes down.
     Closed,
 }
@@ -104,6 +106,7 @@ impl Trouble {
             | Self::TooLarge(_)
             | Self::NoSuchCall
             | Self::Repeated(_)
+            | Self::Behind
             | Self::Closed => "journal-failed",
         }
     }
@@ -123,6 +126,7 @@ impl Trouble {
             Self::TooLarge(bytes) => texts::too_large(bytes),
             Self::NoSuchCall => texts::no_such_call(),
             Self::Repeated(call) => texts::repeated(call),
+            Self::Behind => texts::behind(),
             Self::Closed => texts::closed(),
         };
         Text::new(de, en)

@@ -1,7 +1,11 @@
 //! A journal for tests of what stands around it: keeps nothing.
 
 use async_trait::async_trait;
-use koffer_drivers::{Effects, Evidence, Interrupted, NotStored};
+use futures_util::{
+    FutureExt,
+    future::{self, BoxFuture},
+};
+use koffer_drivers::{Effects, Interrupted, NotStored, Unrecorded};
 use koffer_proto::{Completion, DeviceId, Reason, Response};
 
 use super::{Journal, Memory, NotRead, Resolution};
@@ -13,8 +17,8 @@ pub(crate) struct Volatile;
 
 #[async_trait]
 impl Journal for Volatile {
-    async fn accepted(&self, _: &Journalled) -> Result<(), NotStored> {
-        Ok(())
+    fn accepted(&self, _: &Journalled) -> BoxFuture<'static, Result<(), NotStored>> {
+        future::ready(Ok(())).boxed()
     }
 
     async fn finished(&self, _: CallNo, _: &Completion<Response>) -> Result<(), NotStored> {
@@ -31,7 +35,7 @@ impl Journal for Volatile {
     }
 
     fn effects(&self, _: CallNo, _: &DeviceId) -> Box<dyn Effects> {
-        Box::new(Self)
+        Box::new(Unrecorded)
     }
 
     async fn interrupted(&self, _: CallNo) -> Result<Option<Interrupted>, NotRead> {
@@ -52,20 +56,5 @@ impl Journal for Volatile {
 
     fn trouble(&self) -> Option<Reason> {
         None
-    }
-}
-
-#[async_trait]
-impl Effects for Volatile {
-    async fn armed(&self, _: Evidence) -> Result<(), NotStored> {
-        Ok(())
-    }
-
-    async fn started(&self) -> Result<(), NotStored> {
-        Ok(())
-    }
-
-    async fn milestone(&self, _: Evidence) -> Result<(), NotStored> {
-        Ok(())
     }
 }

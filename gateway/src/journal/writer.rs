@@ -2,12 +2,12 @@
 //! commits once, and then answers all: the more wait, the less each costs.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::BTreeMap,
+    io,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    thread,
     time::Duration,
 };
 
@@ -15,9 +15,10 @@ use jiff::Timestamp;
 use koffer_drivers::{Interrupted, NotStored};
 use koffer_proto::{Completion, Reason, Response};
 use rusqlite::{Connection, TransactionBehavior};
-use tokio::sync::{
-    mpsc::{self, error::TryRecvError},
-    oneshot,
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::{mpsc, oneshot},
+    time::{Instant, error::Elapsed, timeout_at},
 };
 
 use super::{
@@ -31,18 +32,28 @@ use super::{
 use crate::calls::CallNo;
 
 /// Entries in one transaction. Each is some kilobytes, so a transaction stays well below the size
-/// from which the log is copied into the file.
-const BATCH: usize = 256;
+/// from which the log is copied into the file. Who looks for what a crash leaves wants each by itself:
+/// those that share a transaction leave no more than that.
+const BATCH: usize = if cfg!(feature = "fail-points") {
+    1
+} else {
+    256
+};
 
 /// What a disk must have left for a new call to be accepted, so that those which have begun still
 /// find room: many times what a few dozen devices can have under way.
 const RESERVE: u64 = 4 * 1024 * 1024;
 
+/// What was accepted waits this long for what comes next, if nothing else is to be written: a driver
+/// that is ready at once needs the record of its start, and then both cost one commit.
+const HOLD: Duration = Duration::from_millis(1);
+
 /// While something is owed to the record, room is looked for this often.
 const LOOK_FOR_ROOM: Duration = Duration::from_millis(100);
 
-/// Commits after which old calls are looked for.
-const SWEEP_EVERY: u32 = 64;
+/// Commits after which old calls are looked for: all are counted for that, some milliseconds when there
+/// are a hundred thousand.
+const SWEEP_EVERY: u32 = 1024;
 
 /// What the thread is asked.
 #[derive(Debug)]
@@ -98,12 +109,12 @@ impl Shown {
 pub(super) struct Writer {
     place: Place,
     requests: mpsc::Receiver<Request>,
+    /// Waits for requests, and no longer than it should.
+    clock: Runtime,
     shown: Arc<Shown>,
     opened: Option<Opened>,
     /// Somebody knows what was before.
     told: bool,
-    /// Accepted and not ended.
-    open: HashSet<CallNo>,
     /// How calls ended for which there was no room: callers have been told, so it is put on record
     /// as soon as there is some. One for each call that had begun; no new ones are accepted meanwhile.
     owed: BTreeMap<CallNo, Box<Entry>>,
@@ -111,17 +122,21 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(place: Place, requests: mpsc::Receiver<Request>, shown: Arc<Shown>) -> Self {
-        Self {
+    pub(super) fn new(
+        place: Place,
+        requests: mpsc::Receiver<Request>,
+        shown: Arc<Shown>,
+    ) -> io::Result<Self> {
+        Ok(Self {
             place,
             requests,
+            clock: Builder::new_current_thread().enable_time().build()?,
             shown,
             opened: None,
             told: false,
-            open: HashSet::new(),
             owed: BTreeMap::new(),
             commits_to_sweep: 0,
-        }
+        })
     }
 
     /// Serves until it is closed or nobody can ask any more.
@@ -133,6 +148,7 @@ impl Writer {
             self.pay_off();
             let mut writes = Vec::new();
             let mut reads = Vec::new();
+            let held_until = Instant::now() + HOLD;
             let mut next = Some(first);
             while let Some(request) = next {
                 match request {
@@ -144,9 +160,16 @@ impl Writer {
                     }
                     read => reads.push(read),
                 }
-                next = (writes.len() < BATCH)
-                    .then(|| self.requests.try_recv().ok())
-                    .flatten();
+                let accepted =
+                    |(entry, _): &(Box<Entry>, Written)| matches!(**entry, Entry::Accepted(_));
+                let others_wait = closed.is_some() || !reads.is_empty();
+                next = if writes.len() == BATCH {
+                    None
+                } else if others_wait || !writes.iter().all(accepted) {
+                    self.requests.try_recv().ok()
+                } else {
+                    self.request_until(held_until).unwrap_or_default()
+                };
             }
             if !writes.is_empty() {
                 self.write(writes);
@@ -166,16 +189,20 @@ impl Writer {
     /// The next request. Meanwhile what is owed is put on record, should there be room.
     fn next_request(&mut self) -> Option<Request> {
         while !self.owed.is_empty() {
-            match self.requests.try_recv() {
-                Ok(request) => return Some(request),
-                Err(TryRecvError::Disconnected) => break,
-                Err(TryRecvError::Empty) => {
-                    thread::sleep(LOOK_FOR_ROOM);
-                    self.pay_off();
-                }
+            match self.request_until(Instant::now() + LOOK_FOR_ROOM) {
+                Ok(request) => return request,
+                Err(Elapsed { .. }) => self.pay_off(),
             }
         }
         self.requests.blocking_recv()
+    }
+
+    /// The next request, if it comes in time.
+    fn request_until(&mut self, time: Instant) -> Result<Option<Request>, Elapsed> {
+        let requests = &mut self.requests;
+        // A timer is made within its runtime.
+        self.clock
+            .block_on(async { timeout_at(time, requests.recv()).await })
     }
 
     /// Puts on record what is owed.
@@ -188,7 +215,6 @@ impl Writer {
             Ok(results) => {
                 for (entry, result) in owed.iter().zip(results) {
                     let call = entry.call();
-                    self.open.remove(&call);
                     match result {
                         Ok(()) => tracing::info!(call = call.0, "put on record after all"),
                         Err(trouble) => given_up(entry, &trouble),
@@ -231,8 +257,6 @@ impl Writer {
         let mut room = None;
         for (entry, answer) in writes {
             let refused = match &*entry {
-                // Of a call that may happen twice nothing is kept.
-                Entry::Step(step) if !self.open.contains(&step.call) => Some(Ok(())),
                 Entry::Accepted(_) => {
                     let room = room.get_or_insert_with(|| {
                         let room = self.room_for_new();
@@ -274,17 +298,8 @@ impl Writer {
                         // What is known better now.
                         self.owed.remove(&entry.call());
                     }
-                    match (&**entry, &result) {
-                        (Entry::Accepted(call), Ok(())) => {
-                            self.open.insert(call.no);
-                        }
-                        (Entry::Finished { call, .. }, Ok(())) => {
-                            self.open.remove(call);
-                        }
-                        (_, Ok(())) => {}
-                        (_, Err(trouble)) => {
-                            given_up(entry, trouble);
-                        }
+                    if let Err(trouble) = &result {
+                        given_up(entry, trouble);
                     }
                     tell(answer, result.map_err(NotStored::from));
                 }

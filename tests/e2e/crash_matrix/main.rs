@@ -34,6 +34,8 @@ use tokio::{sync::Mutex, task::JoinSet};
 /// An operation's cases, in the order of its steps.
 pub(crate) struct Tried {
     operation: Operation,
+    /// Steps at which it may be on record that the call was accepted, or not yet.
+    early: Vec<Step>,
     rows: Vec<(Crash, Observed)>,
 }
 
@@ -69,17 +71,25 @@ async fn tried(operation: Operation) -> Tried {
     }
     let steps = in_peace(&mut offices[0], operation).await;
     step::agree(operation, &steps);
+    let (steps, early) = step::in_order(steps);
     let firsts = steps.iter().map(|&first| Crash { first, then: None });
     let (offices, mut rows) = all_of(offices, operation, firsts.collect()).await;
 
-    let (_, more) = all_of(offices, operation, seconds(&rows)).await;
+    let certain = rows
+        .iter()
+        .filter(|(crash, _)| !early.contains(&crash.first));
+    let (_, more) = all_of(offices, operation, seconds(certain)).await;
     rows.extend(more);
     rows.sort_by_key(|(crash, _)| steps.iter().position(|step| *step == crash.first));
-    Tried { operation, rows }
+    Tried {
+        operation,
+        early,
+        rows,
+    }
 }
 
 /// A second crash at each step of finding out, after the first crash that led that way.
-fn seconds(rows: &[(Crash, Observed)]) -> Vec<Crash> {
+fn seconds<'a>(rows: impl Iterator<Item = &'a (Crash, Observed)>) -> Vec<Crash> {
     let mut ways: Vec<(&[Step], &str)> = Vec::new();
     let mut seconds = Vec::new();
     for (crash, observed) in rows {

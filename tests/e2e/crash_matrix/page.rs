@@ -32,7 +32,14 @@ a file or a batch is done in part. *a person* is `outcome-unknown`: the device s
 once, nobody but a person can say whether it is this call's, and the reason stands below the table. There a
 technician looks and says so (`gateway/resolve`), the call is answered as that from then on, and the
 device is used again.
+
+A driver prepares while the journal writes that its call was accepted. Killed meanwhile, the gateway has
+the call on record, and answers that it had not begun; or it has not, and does it now that it is asked again.
+Every other transition is a commit of its own here, where the gateway otherwise joins those that come together.
 ";
+
+/// The completion of a call that was prepared for, and was on record or not.
+const EARLY: &str = "`unavailable` (none), or done now: `ok`";
 
 /// Fails where something disagrees with the device, or could not be tried.
 pub(crate) fn agree(all: &[Tried], stopped: Vec<String>) {
@@ -138,13 +145,14 @@ fn part(text: &mut String, tried: &Tried) {
         operation.title()
     );
     for (crash, seen) in &tried.rows {
-        let _ = writeln!(
-            text,
-            "| {crash} | {} | {} | {} |",
-            seen.truth.shown(operation),
-            completion(seen),
-            verdict(operation, seen)
-        );
+        let verdict = verdict(operation, seen);
+        let (truth, completion) = if verdict == "told" && tried.early.contains(&crash.first) {
+            let (none, all) = (Truth::Nothing.shown(operation), Truth::All.shown(operation));
+            (format!("{none}, or {all}"), EARLY.to_owned())
+        } else {
+            (seen.truth.shown(operation).to_owned(), completion(seen))
+        };
+        let _ = writeln!(text, "| {crash} | {truth} | {completion} | {verdict} |");
     }
     let exceptions = UNKNOWABLE.iter();
     for listed in exceptions.filter(|listed| listed.operations.contains(&operation)) {

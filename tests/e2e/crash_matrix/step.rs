@@ -28,6 +28,25 @@ pub(crate) fn steps_in(trace: &str) -> Vec<Step> {
     steps
 }
 
+/// Splits the steps of a call at the first thing that its driver has put on record. What the driver
+/// passed before goes behind the call's acceptance: which of both comes first is open.
+pub(crate) fn in_order(passed: Vec<Step>) -> (Vec<Step>, Vec<Step>) {
+    let armed = passed
+        .iter()
+        .position(|step| step.name == "journal.armed-uncommitted");
+    let of_driver = |step: &&Step| !step.name.starts_with("journal.");
+    let early: Vec<_> = passed[..armed.unwrap_or_default()]
+        .iter()
+        .filter(of_driver)
+        .copied()
+        .collect();
+    let (accepted, rest): (Vec<_>, Vec<_>) = passed
+        .into_iter()
+        .filter(|step| !early.contains(step))
+        .partition(|step| step.name.starts_with("journal.accepted"));
+    ([accepted, early.clone(), rest].concat(), early)
+}
+
 impl Step {
     /// Whether it is meant by `name`, which is each time, or by `name #2`.
     pub(crate) fn is(self, listed: &str) -> bool {

@@ -296,6 +296,10 @@ fn paid() -> Outcome<Response> {
     )
 }
 
+fn jammed() -> Outcome<Response> {
+    Outcome::Failed(Failure::without_effect(Status::DeviceFault, "jammed"))
+}
+
 fn pair(id: &str, status: &str) -> (String, String) {
     (id.to_owned(), status.to_owned())
 }
@@ -313,11 +317,11 @@ fn a_call_runs_once_and_is_answered_once() {
 }
 
 #[test]
-fn a_call_is_acknowledged_and_started_only_when_the_journal_has_it() {
+fn a_call_is_acknowledged_only_when_the_journal_has_it_and_answered_when_it_has_the_end() {
     let mut office = Office::new();
     office.journal_answers = false;
     office.pay("ws-1", "a", "till-1", 3780);
-    assert!(office.starts.is_empty() && office.acknowledged.is_empty());
+    assert_eq!((office.starts.len(), office.acknowledged.len()), (1, 0));
     office.journal_answer();
     assert_eq!((office.starts.len(), office.acknowledged.len()), (1, 1));
     office.finish(0, paid());
@@ -327,15 +331,44 @@ fn a_call_is_acknowledged_and_started_only_when_the_journal_has_it() {
 }
 
 #[test]
-fn without_a_journal_nothing_that_matters_starts() {
+fn how_a_call_ended_is_told_after_it_is_on_record_that_it_was_accepted() {
     let mut office = Office::new();
-    office.journal_works = false;
+    office.journal_answers = false;
     office.pay("ws-1", "a", "till-1", 3780);
-    assert_eq!(office.statuses(), [pair("a", "unavailable")]);
-    assert!(office.starts.is_empty());
-    assert!(office.kept.is_empty(), "what was not taken has no end");
-    office.call("ws-1", "b", "till-1/status", &json!({}));
-    assert_eq!(office.starts.len(), 1);
+    office.finish(0, jammed());
+    assert!(office.kept.is_empty() && office.completions().is_empty());
+    office.journal_answer();
+    assert_eq!(office.kept.len(), 1, "its end comes second");
+    office.journal_answer();
+    assert_eq!(office.statuses(), [pair("a", "device-fault")]);
+}
+
+#[tokio::test]
+async fn without_a_journal_a_call_that_matters_is_stopped_and_was_never_taken() {
+    for ended_first in [true, false] {
+        let mut office = Office::new();
+        office.journal_works = false;
+        office.journal_answers = false;
+        office.pay("ws-1", "a", "till-1", 3780);
+        if ended_first {
+            office.finish(0, jammed());
+            office.journal_answer();
+        } else {
+            office.pay("ws-1", "behind", "till-1", 3780);
+            office.journal_answer();
+            assert_eq!(office.starts[0].call.stopped().await, Stop::Cancelled);
+            assert_eq!(office.statuses(), [pair("behind", "unavailable")]);
+            office.finish(0, jammed());
+        }
+        let mut told = office.statuses();
+        told.retain(|(id, _)| id == "a");
+        assert_eq!(told, [pair("a", "unavailable")]);
+        assert!(office.kept.is_empty(), "what was not taken has no end");
+        assert!(office.desk.is_idle());
+        assert_eq!(office.starts.len(), 1);
+        office.call("ws-1", "b", "till-1/status", &json!({}));
+        assert_eq!(office.starts.len(), 2);
+    }
 }
 
 #[test]
@@ -343,12 +376,13 @@ fn a_call_that_could_not_be_put_on_record_names_no_device_and_may_be_made_again(
     let mut office = Office::new();
     office.journal_works = false;
     office.pay("ws-1", "a", "till-1", 3780);
+    office.finish(0, jammed());
     let refused: Value = serde_json::from_slice(&office.published[0].payload).unwrap();
     assert_eq!(refused["status"], "unavailable");
     assert_eq!(refused.get("device"), None);
     office.journal_works = true;
     office.pay("ws-1", "a", "till-1", 3780);
-    assert_eq!(office.starts.len(), 1);
+    assert_eq!(office.starts.len(), 2);
 }
 
 #[test]

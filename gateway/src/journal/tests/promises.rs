@@ -179,15 +179,50 @@ fn example_of(spec: &koffer_proto::OperationSpec) -> Response {
 }
 
 #[tokio::test]
-async fn of_a_call_that_may_happen_twice_nothing_is_kept() {
+async fn no_effect_may_begin_of_a_call_that_was_not_accepted() {
     let folder = Folder::new();
     let (journal, _) = folder.start().await;
     let effects = journal.effects(CallNo(5), &device("card-1"));
     effects.armed(evidence("baseline", "1")).await.unwrap();
-    effects.started().await.unwrap();
+    let refused = effects.started().await.unwrap_err();
+    assert_eq!(refused, NotStored::from(Trouble::NoSuchCall));
     assert!(journal.interrupted(CallNo(5)).await.unwrap().is_none());
     assert_eq!(journal.remembered().await.unwrap(), Memory::default());
     assert!(journal.finished(CallNo(5), &paid()).await.is_err());
+}
+
+#[tokio::test]
+async fn that_a_call_was_accepted_and_that_it_starts_is_one_commit_if_its_driver_is_quick() {
+    let folder = Folder::new();
+    let (journal, _) = folder.start().await;
+    let mut shared = false;
+    // They do not share it where this test is held up for longer than the journal waits.
+    for no in 1..=100 {
+        let call = payment(no);
+        let before = journal.commits();
+        let accepted = journal.accepted(&call);
+        let effects = journal.effects(call.no, &device("till-1"));
+        let (accepted, started) = tokio::join!(accepted, effects.started());
+        accepted.unwrap();
+        started.unwrap();
+        shared |= journal.commits() - before == 1;
+    }
+    assert!(shared);
+    // One whose driver has to look at its device first is on record without it.
+    let before = journal.commits();
+    journal.accepted(&payment(101)).await.unwrap();
+    assert_eq!(journal.commits() - before, 1);
+}
+
+#[tokio::test]
+async fn that_a_call_starts_never_comes_before_it_was_accepted() {
+    let folder = Folder::new();
+    let (journal, _) = folder.start().await;
+    let call = payment(1);
+    let accepted = journal.accepted(&call);
+    let effects = journal.effects(call.no, &device("till-1"));
+    effects.started().await.expect("its acceptance came first");
+    accepted.await.unwrap();
 }
 
 #[tokio::test]
