@@ -11,7 +11,12 @@ use rusqlite::{Connection, OpenFlags, Row, types::Value as Sql};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{place, record::timestamp, schema::UNSETTLED, trouble::Trouble};
+use super::{
+    place,
+    record::timestamp,
+    schema::{OF_CALL, UNSETTLED},
+    trouble::Trouble,
+};
 
 /// Calls that are read in one go: nobody who writes waits for a long list, and the write-ahead
 /// log is never held up.
@@ -195,9 +200,9 @@ impl Audit {
     }
 
     fn steps_of(&self, no: i64) -> rusqlite::Result<Vec<JournalStep>> {
-        let mut select = self.connection.prepare_cached(
-            "SELECT at, step, device, name, content FROM steps WHERE call = ?1 ORDER BY id",
-        )?;
+        let mut select = self.connection.prepare_cached(&format!(
+            "SELECT at, step, device, name, content FROM steps WHERE {OF_CALL} ORDER BY id",
+        ))?;
         select
             .query_map([no], |row| {
                 let content: Option<String> = row.get(4)?;

@@ -7,7 +7,9 @@ use koffer_proto::{Completion, DeviceId, Response};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 use serde_json::json;
 
-use super::{Resolution, content, record, transition::Transition, trouble::Trouble};
+use super::{
+    Resolution, content, record, schema::OF_CALL, transition::Transition, trouble::Trouble,
+};
 use crate::calls::{CallNo, Journalled};
 
 /// One entry.
@@ -267,10 +269,10 @@ struct Row<'a> {
 
 impl Row<'_> {
     fn insert(&self, connection: &Connection) -> Result<(), Failed> {
-        let mut insert = connection.prepare_cached(
-            "INSERT INTO steps (call, at, step, device, name, content)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?;
+        let mut insert = connection.prepare_cached(&format!(
+            "INSERT INTO steps (id, at, step, device, name, content)
+             SELECT coalesce(max(id), ?1 << 20) + 1, ?2, ?3, ?4, ?5, ?6 FROM steps WHERE {OF_CALL}"
+        ))?;
         insert.execute(params![
             number(self.call),
             self.at,
@@ -283,7 +285,8 @@ impl Row<'_> {
     }
 }
 
-/// A call's number as SQLite has it. A million calls a second reach its end after 290,000 years.
+/// A call's number as SQLite has it. A thousand calls a second reach its end, with room for the
+/// number of a step, after 270 years.
 pub(super) fn number(call: CallNo) -> i64 {
     i64::try_from(call.0).unwrap_or(i64::MAX)
 }

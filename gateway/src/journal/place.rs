@@ -139,8 +139,7 @@ impl Place {
              PRAGMA wal_autocheckpoint = {LOG_PAGES};
              PRAGMA journal_size_limit = {};
              PRAGMA max_page_count = {};
-             PRAGMA secure_delete = FAST;
-             PRAGMA foreign_keys = ON;",
+             PRAGMA secure_delete = FAST;",
             LOG_PAGES * PAGE,
             self.max_bytes / PAGE,
         );

@@ -15,7 +15,9 @@ use rusqlite::{
 use serde_json::Value;
 
 use super::{
-    KEPT_CALLS, KEPT_FOR, Left, Memory, Remembered, Standing, entry::number, schema::UNSETTLED,
+    KEPT_CALLS, KEPT_FOR, Left, Memory, Remembered, Standing,
+    entry::number,
+    schema::{OF_CALL, UNSETTLED},
 };
 use crate::calls::{AnswerTo, CallNo};
 
@@ -96,11 +98,11 @@ pub(super) fn completion(
     connection: &Connection,
     call: CallNo,
 ) -> Result<Option<Completion<Response>>> {
-    let mut select = connection.prepare_cached(
+    let mut select = connection.prepare_cached(&format!(
         "SELECT calls.class, calls.operation, steps.content
-         FROM steps JOIN calls ON calls.no = steps.call
-         WHERE steps.call = ?1 AND steps.step = 'finished' ORDER BY steps.id DESC LIMIT 1",
-    )?;
+         FROM steps JOIN calls ON calls.no = ?1
+         WHERE {OF_CALL} AND steps.step = 'finished' ORDER BY steps.id DESC LIMIT 1",
+    ))?;
     select
         .query_row([number(call)], |row| {
             let spec = operation(row.get_ref(0)?, row.get_ref(1)?)?;
@@ -147,11 +149,11 @@ pub(super) fn interrupted(connection: &Connection, call: CallNo) -> Result<Optio
     let Some(mut interrupted) = found.optional()? else {
         return Ok(None);
     };
-    let mut select = connection.prepare_cached(
+    let mut select = connection.prepare_cached(&format!(
         "SELECT steps.step, steps.name, steps.content
-         FROM steps JOIN calls ON calls.no = steps.call AND calls.device = steps.device
-         WHERE steps.call = ?1 AND steps.step IN ('armed', 'milestone') ORDER BY steps.id",
-    )?;
+         FROM steps JOIN calls ON calls.no = ?1 AND calls.device = steps.device
+         WHERE {OF_CALL} AND steps.step IN ('armed', 'milestone') ORDER BY steps.id",
+    ))?;
     let mut rows = select.query([number(call)])?;
     while let Some(row) = rows.next()? {
         let content: String = row.get(2)?;

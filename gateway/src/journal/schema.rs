@@ -3,8 +3,9 @@
 //! Times are microseconds since 1970 UTC. Names, digests and ids are text, so that a technician can
 //! read them with any SQLite tool. docs/journal.md explains every column.
 //!
-//! Each index would be one more page to write in every commit. A call is found by its number; who
-//! looks for one by its id reads them all, and that is `kofferctl` or nobody.
+//! Each index would be one more page to write in every commit. A call is found by its number, and
+//! its steps by theirs, which begin with it; who looks for a call by its id reads them all, and that
+//! is `kofferctl` or nobody.
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -37,7 +38,7 @@ pub(super) const STEPS: &[&str] = &["
 
     CREATE TABLE steps (
         id      INTEGER PRIMARY KEY,
-        call    INTEGER NOT NULL REFERENCES calls (no) ON DELETE CASCADE,
+        call    INTEGER GENERATED ALWAYS AS (id >> 20),
         at      INTEGER NOT NULL,
         step    TEXT NOT NULL
                 CHECK (step IN ('armed', 'started', 'milestone', 'finished', 'resolved')),
@@ -45,8 +46,13 @@ pub(super) const STEPS: &[&str] = &["
         name    TEXT,
         content TEXT
     ) STRICT;
-    CREATE INDEX steps_of_call ON steps (call, id);
+    CREATE TRIGGER steps_go_with_their_call AFTER DELETE ON calls BEGIN
+        DELETE FROM steps WHERE id BETWEEN old.no << 20 AND (old.no << 20) + 0xfffff;
+    END;
 "];
+
+/// The steps of the call whose number is the first parameter: a million of them have room.
+pub(super) const OF_CALL: &str = "steps.id BETWEEN ?1 << 20 AND (?1 << 20) + 0xfffff";
 
 /// Calls whose end or outcome is not known.
 pub(super) const UNSETTLED: &str =

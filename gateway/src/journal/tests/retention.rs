@@ -21,7 +21,7 @@ fn filled(connection: &Connection, count: i64, now: Timestamp) {
                             deadline, reply_topic, content_type, ended_at, status, effect)
          SELECT i, 'ws-1', 'c' || i, 'till', 'payment', 'pay', 'd', 'de', {now} - ({count} - i) * 1000000,
                 0, 'koffer/1/case-7/reply/ws-1/till', 'application/json', iif(i % 10 = 0, NULL, 1), 'x', iif(i % 10 = 1, 'unknown', 'done') FROM n;
-         INSERT INTO steps (call, at, step, content) SELECT no, 0, 'finished', hex(zeroblob(1000)) FROM calls;",
+         INSERT INTO steps (id, at, step, content) SELECT (no << 20) + 1, 0, 'finished', hex(zeroblob(1000)) FROM calls;",
         now = now.as_microsecond()
     );
     connection.execute_batch(&fill).unwrap();
