@@ -226,6 +226,23 @@ async fn that_a_call_starts_never_comes_before_it_was_accepted() {
 }
 
 #[tokio::test]
+async fn what_is_too_much_at_once_is_refused_and_the_rest_is_kept() {
+    let folder = Folder::new();
+    let (journal, _) = folder.start().await;
+    let held = Held::of(&folder);
+    // More than may wait, and than the journal has in its hands.
+    let calls: Vec<_> = (1..=5_000).map(payment).collect();
+    let asked: Vec<_> = calls.iter().map(|call| journal.accepted(call)).collect();
+    drop(held);
+    let (kept, refused): (Vec<_>, Vec<_>) =
+        join_all(asked).await.into_iter().partition(Result::is_ok);
+    let behind = Err(NotStored::from(Trouble::Behind));
+    assert!(!refused.is_empty() && refused.iter().all(|told| *told == behind));
+    let memory = journal.remembered().await.unwrap();
+    assert_eq!(memory.calls.len(), kept.len());
+}
+
+#[tokio::test]
 async fn nothing_is_accepted_before_it_is_known_what_was() {
     let folder = Folder::new();
     let journal = Durable::start(folder.place()).unwrap();
