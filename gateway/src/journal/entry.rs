@@ -271,7 +271,8 @@ impl Row<'_> {
     fn insert(&self, connection: &Connection) -> Result<(), Failed> {
         let mut insert = connection.prepare_cached(&format!(
             "INSERT INTO steps (id, at, step, device, name, content)
-             SELECT coalesce(max(id), ?1 << 20) + 1, ?2, ?3, ?4, ?5, ?6 FROM steps WHERE {OF_CALL}"
+             VALUES ((SELECT coalesce(max(id), ?1 << 20) + 1 FROM steps WHERE {OF_CALL}),
+                     ?2, ?3, ?4, ?5, ?6)"
         ))?;
         insert.execute(params![
             number(self.call),
