@@ -1,5 +1,7 @@
 //! The way to a broker and to the gateway that is meant.
 
+use koffer_tests::mosquitto::free_port;
+
 use super::*;
 
 #[tokio::test]

@@ -14,9 +14,8 @@ mod scripted;
 
 use koffer_gateway::bus::Message;
 use koffer_proto::class::document_printer;
-use koffer_proto::{Class, ContentType, Request, Status};
+use koffer_proto::{Class, ContentType, Request};
 use koffer_tests::brokers::{Broker, ROOT};
-use koffer_tests::mosquitto::free_port;
 use scripted::{Gateway, Running, STARTED, bare, ended, kofferctl};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;

@@ -1,6 +1,8 @@
 //! One payment from the command line: what is asked and told, and how its outcome is learnt whatever
 //! happens meanwhile.
 
+use koffer_proto::Status;
+
 use super::*;
 
 #[tokio::test]

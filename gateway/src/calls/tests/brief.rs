@@ -1,5 +1,7 @@
 //! What is told of a call on its way, and what a brief one leaves out.
 
+use koffer_proto::ProgressEvent;
+
 use super::*;
 
 fn till() -> DeviceId {

@@ -1,9 +1,11 @@
 //! Calls whose outcome is unknown: asked of the device, left to a person, and across restarts.
 
+use jiff::Timestamp;
 use koffer_drivers::{Fault, Reconciled};
-use koffer_proto::{DeviceState, Reason};
+use koffer_proto::{Class, Completion, ContentType, DeviceState, Reason, Response, class::payment};
 
 use super::*;
+use crate::journal::Memory;
 use crate::journal::{Left, NotRead, Remembered, Standing};
 
 fn unknown() -> Outcome<Response> {

@@ -1,30 +1,18 @@
 //! The desk's promises, each tried without a clock, a channel or a task.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
-use bytes::Bytes;
-use jiff::Timestamp;
-use koffer_drivers::{NotStored, Report, Stop, Told};
+use koffer_drivers::{Report, Stop, Told};
 use koffer_proto::{
-    Class, Completion, ContentType, DeviceId, DeviceState, Effect, Failure, Outcome, ProgressEvent,
-    Response, Root, Status,
+    DeviceId, DeviceState, Effect, Failure, Outcome, Status,
     class::{
         any_device::ClaimParams,
         gateway::{CancelParams, CancelVerdict},
-        payment,
     },
 };
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{
-    bus::{Message, Properties},
-    journal::{Journal, Memory, Volatile},
-};
 
 mod brief;
 mod doubts;

@@ -1,6 +1,17 @@
 //! The desk as its tests see it: the clock is theirs, and what it does is kept for them.
 
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use koffer_drivers::NotStored;
+use koffer_proto::{Class, Completion, ContentType, Response, Root, class::payment};
+
 use super::*;
+use crate::{
+    bus::{Message, Properties},
+    journal::{Journal as _, Memory, Volatile},
+};
 
 /// A desk, a clock, and everything it did.
 pub(super) struct Office {

@@ -1,9 +1,12 @@
 //! Cancelling against everything that can happen meanwhile: the card, the booking, a broken line,
 //! a deadline, a shutdown. Thousands of schedules, each played from its seed.
 
+use std::{collections::BTreeMap, time::Instant};
+
 use futures_util::FutureExt;
 use koffer_drivers::{Fault, Reconciled};
 use koffer_proto::Reason;
+use koffer_proto::Response;
 
 use super::*;
 

@@ -1,6 +1,7 @@
 //! Calls to a role: who does them, and when they go on to the next device.
 
 use koffer_drivers::Stop;
+use koffer_proto::Response;
 
 use super::*;
 
