@@ -72,6 +72,19 @@ enum Holder {
     Exclusive,
 }
 
+/// A list of readers that a client gets late.
+#[derive(Debug, Default)]
+enum Outdated {
+    #[default]
+    Nobody,
+    /// Once this reader's status is asked for, and before that is answered.
+    AtStatus(String),
+    /// Whoever waits next is told of this reader as it was before its card came.
+    Next(String),
+    /// This client was; what it asks next takes its time.
+    Told(u32),
+}
+
 #[derive(Debug, Default)]
 struct World {
     readers: BTreeMap<String, Reader>,
@@ -80,6 +93,7 @@ struct World {
     /// Every client, to be cut off at the end.
     clients: BTreeMap<u32, UnixStream>,
     numbers: u32,
+    outdated: Outdated,
     hanging: bool,
     down: bool,
 }
@@ -88,6 +102,7 @@ struct World {
 struct Shared {
     world: Mutex<World>,
     released: Condvar,
+    told: Condvar,
 }
 
 /// The service; ends with its value.
@@ -202,6 +217,23 @@ impl FakePcscd {
     /// What was to go wrong and did not will not any more.
     pub fn disarm(&self, reader: &str) {
         self.with(reader, |reader| reader.troubles.clear());
+    }
+
+    /// Tells a client that waits of the reader as it was before its card came, and takes its time
+    /// with what that client asks next.
+    pub fn tell_outdated(&self, reader: &str) {
+        self.change(|world| world.outdated = Outdated::Next(reader.to_owned()));
+    }
+
+    /// The same, while the next question for the status of this reader's card is open: libpcsclite
+    /// before 2.0.1 keeps one list for all contexts of a process, and answers with the last that came.
+    pub fn tell_outdated_at_status(&self, reader: &str) {
+        self.shared.lock().outdated = Outdated::AtStatus(reader.to_owned());
+    }
+
+    /// Whether that is still to come, or not over.
+    pub fn is_outdated(&self) -> bool {
+        !matches!(self.shared.lock().outdated, Outdated::Nobody)
     }
 
     /// Lets go of what hangs.

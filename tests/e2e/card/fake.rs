@@ -159,6 +159,32 @@ fn a_quick_swap_of_cards_is_not_missed() {
 }
 
 #[test]
+fn a_list_of_readers_that_comes_late_misleads_nobody() {
+    alone(async |home| {
+        let service = service(&home);
+        let mut bench = Bench::open_with_card(READER).await;
+        for _ in 0..3 {
+            service.tell_outdated_at_status(READER);
+            bench.ask(connect()).await.ok();
+
+            service.tell_outdated(READER);
+            let over = async {
+                while service.is_outdated() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            tokio::select! {
+                biased;
+                report = bench.watch() => panic!("{report:?}"),
+                over = timeout(PATIENCE, over) => over.expect("both lists are asked for"),
+            }
+            let ended = bench.ask(batch(&[(SELECT, &[])])).await.ok();
+            assert!(transmitted(ended).complete);
+        }
+    });
+}
+
+#[test]
 fn trouble_at_any_command_of_a_batch_is_an_unknown_outcome_and_nothing_twice() {
     alone(async |home| {
         let service = service(&home);

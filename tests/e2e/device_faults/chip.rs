@@ -222,6 +222,21 @@ impl<'a> Bench<'a> {
         (id, call)
     }
 
+    /// Waits until the card got the command that was armed, which is before the call ends.
+    async fn reached(&self, (id, call): &(String, Pending)) {
+        let came = async {
+            while self.card.is_armed() {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let mut call = call.clone();
+        tokio::select! {
+            biased;
+            () = came => {}
+            ended = call.completion() => panic!("{id} ended before its card got the command: {ended}"),
+        }
+    }
+
     async fn run_all(&mut self, cases: &[Case]) -> Vec<Noted> {
         let mut noted = Vec::new();
         for case in cases {
@@ -309,12 +324,8 @@ async fn killed_during(pcscd: &mut Pcscd, benches: &mut [Bench<'_>; 2], at: usiz
     let held = benches.each_ref().map(Bench::contents);
     let [first, second] = &*benches;
     let calls = [first.begin(PATIENT).await, second.begin(PATIENT).await];
-    let reached = async {
-        while first.card.is_armed() || second.card.is_armed() {
-            sleep(Duration::from_millis(5)).await;
-        }
-    };
-    let reached = timeout(PATIENCE, reached).await;
+    let (one, other) = (first.reached(&calls[0]), second.reached(&calls[1]));
+    let reached = timeout(PATIENCE, async { tokio::join!(one, other) }).await;
     reached.expect("both cards get their command");
     pcscd.kill();
     let row = "pcscd killed during every command, and started again";

@@ -173,15 +173,10 @@ fn watch_readers(shared: &Weak<Shared>, context: &Context) -> Option<Error> {
         };
         follow(&mut states, names);
         let waited = context.get_status_change(timing::MONITOR_WAIT, &mut states);
+        let waited = waited.and_then(|()| settle(context, &mut states));
         let shared = shared.upgrade()?;
         match waited {
-            Ok(()) => {
-                for state in &mut states {
-                    state.sync_current_state();
-                }
-                shared.publish(seen(&states));
-            }
-            Err(Error::Timeout | Error::Cancelled) => shared.publish(seen(&states)),
+            Ok(()) | Err(Error::Timeout | Error::Cancelled) => shared.publish(seen(&states)),
             // It went between the list and the wait.
             Err(Error::UnknownReader) => {
                 shared.beat();
@@ -191,6 +186,21 @@ fn watch_readers(shared: &Weak<Shared>, context: &Context) -> Option<Error> {
             Err(error) => return Some(error),
         }
     }
+}
+
+/// Takes over what changed, once a second look agrees (docs/decisions/0013).
+fn settle(context: &Context, states: &mut [ReaderState]) -> Result<(), Error> {
+    for _ in 1..timing::LOOKS {
+        states.iter_mut().for_each(ReaderState::sync_current_state);
+        match context.get_status_change(Duration::ZERO, states) {
+            Ok(()) => {}
+            // It agrees; or a reader went, which the first look has shown already.
+            Err(Error::Timeout | Error::UnknownReader) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+    states.iter_mut().for_each(ReaderState::sync_current_state);
+    Ok(())
 }
 
 /// Brings the states in line with the list; the plug-and-play entry stays first.

@@ -12,6 +12,8 @@ pub(super) const SERVICE_PAUSE_MAX: Duration = Duration::from_secs(2);
 pub(super) const MAX_STATES: usize = 16;
 /// The monitor is taken for stuck when it was silent for so long: waits, and pauses, end sooner.
 pub(super) const MONITOR_SILENCE: Duration = Duration::from_secs(10);
+/// Looks at the readers until two in a row agree; a reader that never rests is taken as it is.
+pub(super) const LOOKS: usize = 8;
 /// How often a watching driver looks whether the monitor lives.
 pub(super) const MONITOR_LOOK: Duration = Duration::from_secs(3);
 /// For the monitor's first list, and for a reader that was just plugged.

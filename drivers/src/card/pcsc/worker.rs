@@ -18,7 +18,7 @@ use pcsc::{
 };
 use tokio::{sync::oneshot, time::timeout};
 
-use super::features::Features;
+use super::{features::Features, timing};
 
 /// One job runs and one waits: whoever gave a job up gives up the worker.
 const JOBS: usize = 4;
@@ -59,6 +59,13 @@ pub(super) struct Powered {
     pub(super) features: Features,
     /// The reader's count of insertions and removals.
     pub(super) changes: u32,
+}
+
+/// What the service shows of a card.
+#[derive(Debug, PartialEq, Eq)]
+struct Shown {
+    protocol: Option<Protocol>,
+    atr: Vec<u8>,
 }
 
 /// Why a job has no answer.
@@ -255,19 +262,7 @@ impl Desk {
     fn connect(&mut self, protocols: Protocols) -> Result<Powered, Error> {
         let _ = self.disconnect(Disposition::ResetCard);
         let card = self.open(ShareMode::Exclusive, protocols)?;
-        let atr = card
-            .get_attribute_owned(Attribute::AtrString)
-            .or_else(|_| card.status2_owned().map(|status| status.atr().to_vec()));
-        let changes = self.changes();
-        let powered = card.status2_owned().and_then(|status| {
-            Ok(Powered {
-                changes: changes?,
-                atr: atr?,
-                protocol: status.protocol2().ok_or(Error::ProtoMismatch)?,
-                features: features(&card),
-            })
-        });
-        match powered {
+        match self.powered(&card) {
             Ok(powered) => {
                 self.card = Some(card);
                 Ok(powered)
@@ -279,6 +274,32 @@ impl Desk {
         }
     }
 
+    /// What is known of a card that was just taken.
+    fn powered(&mut self, card: &Card) -> Result<Powered, Error> {
+        let (shown, changes) = self.shown(card)?;
+        let atr = card.get_attribute_owned(Attribute::AtrString);
+        Ok(Powered {
+            atr: atr.unwrap_or(shown.atr),
+            protocol: shown.protocol.ok_or(Error::ProtoMismatch)?,
+            features: features(card),
+            changes,
+        })
+    }
+
+    /// What the service shows of a card, and the count of changes, once two looks agree
+    /// (docs/decisions/0013).
+    fn shown(&mut self, card: &Card) -> Result<(Shown, u32), Error> {
+        let mut last = (shown(card)?, self.changes()?);
+        for _ in 1..timing::LOOKS {
+            let now = (shown(card)?, self.changes()?);
+            if now == last {
+                break;
+            }
+            last = now;
+        }
+        Ok(last)
+    }
+
     /// Asks the service, not the monitor: what it says now is what counts.
     fn changes(&mut self) -> Result<u32, Error> {
         let mut states = [ReaderState::new(self.reader.clone(), State::UNAWARE)];
@@ -287,11 +308,11 @@ impl Desk {
         Ok(states[0].event_count())
     }
 
+    /// Whether the service still gives this handle its card; what it shows of the card besides is
+    /// not looked at.
     fn check(&mut self) -> Result<(), Error> {
         let card = self.card.as_ref().ok_or(Error::InvalidHandle)?;
-        // One question to the service; asking for the lengths first would make it two.
-        let (mut names, mut atr) = ([0; 256], [0; pcsc::MAX_ATR_SIZE]);
-        let outcome = card.status2(&mut names, &mut atr).map(|_| ());
+        let outcome = shown(card).map(|_| ());
         self.note(outcome)
     }
 
@@ -333,6 +354,16 @@ impl Desk {
             Some(Err((_, error))) => Err(error),
         }
     }
+}
+
+/// One question to the service; asking for the lengths first would make it two, with two answers.
+fn shown(card: &Card) -> Result<Shown, Error> {
+    let (mut names, mut atr) = ([0; 256], [0; pcsc::MAX_ATR_SIZE]);
+    let status = card.status2(&mut names, &mut atr)?;
+    Ok(Shown {
+        protocol: status.protocol2(),
+        atr: status.atr().to_vec(),
+    })
 }
 
 fn features(reader: &Card) -> Features {

@@ -3,13 +3,15 @@
 use std::{
     collections::BTreeMap,
     io::{self, Write},
+    mem::take,
     os::unix::net::UnixStream,
-    sync::Arc,
+    sync::{Arc, PoisonError},
     thread,
+    time::Duration,
 };
 
 use super::{
-    Holder, Reader, Shared, Trouble, World, pad,
+    Holder, Outdated, Reader, Shared, Trouble, World, pad,
     wire::{self, ATTRIBUTE, Command, NAME, READERS, ReturnCode, number},
 };
 
@@ -27,6 +29,13 @@ const ATR_STRING: u32 = 0x0009_0303;
 const VENDOR_NAME: u32 = 0x0001_0100;
 /// SCARD_LEAVE_CARD.
 const LEAVE: u32 = 0;
+
+/// How long the list after an outdated one takes.
+const LATE: Duration = Duration::from_millis(100);
+/// A client that was told of a change asks for the list at once.
+const ASKS_WITHIN: Duration = Duration::from_secs(1);
+/// And reads it.
+const READS_WITHIN: Duration = Duration::from_millis(20);
 
 /// A connection to a card or a reader.
 struct Handle {
@@ -78,16 +87,8 @@ impl Session {
                     self.put(&[field(0), 0])?;
                 }
                 Command::EndTransaction => self.put(&[field(0), field(1), 0])?,
-                Command::GetReaders => {
-                    let list = readers(&self.shared.lock());
-                    self.line.write_all(&list)?;
-                }
-                Command::Wait => {
-                    let line = self.line.try_clone()?;
-                    let mut world = self.shared.lock();
-                    world.waiting.insert(self.number, line);
-                    self.line.write_all(&readers(&world))?;
-                }
+                Command::GetReaders => self.list(false)?,
+                Command::Wait => self.list(true)?,
                 Command::StopWaiting => {
                     let mut world = self.shared.lock();
                     // Otherwise the news is on its way, and is the answer.
@@ -105,9 +106,13 @@ impl Session {
                     self.put(&[field(0), field(1), code.0])?;
                 }
                 Command::Status => {
-                    let code = self
-                        .held(field(0))
-                        .map_or_else(|code| code, |_| ReturnCode::SUCCESS);
+                    let code = match self.held(field(0)) {
+                        Ok(reader) => {
+                            self.tell_others_first(&reader);
+                            ReturnCode::SUCCESS
+                        }
+                        Err(code) => code,
+                    };
                     self.put(&[field(0), code.0])?;
                 }
                 Command::Transmit => self.transmit(&body)?,
@@ -119,6 +124,60 @@ impl Session {
 
     fn put(&mut self, numbers: &[u32]) -> io::Result<()> {
         wire::put(&mut self.line, numbers)
+    }
+
+    /// Every reader; with the news of the next change where the client waits for it.
+    fn list(&mut self, waits: bool) -> io::Result<()> {
+        let line = self.line.try_clone()?;
+        let mut world = self.shared.lock();
+        let list = match take(&mut world.outdated) {
+            Outdated::Next(reader) if waits => {
+                world.outdated = Outdated::Told(self.number);
+                readers(&world, Some(&reader))
+            }
+            Outdated::Told(client) if client == self.number => {
+                drop(world);
+                thread::sleep(LATE);
+                world = self.shared.lock();
+                readers(&world, None)
+            }
+            other => {
+                world.outdated = other;
+                readers(&world, None)
+            }
+        };
+        if waits {
+            world.waiting.insert(self.number, line);
+        }
+        self.line.write_all(&list)?;
+        self.shared.told.notify_all();
+        Ok(())
+    }
+
+    /// Where somebody else is to be told something outdated meanwhile. A libpcsclite that lets
+    /// nobody else ask meanwhile is not waited for.
+    fn tell_others_first(&self, reader: &str) {
+        let mut world = self.shared.lock();
+        match take(&mut world.outdated) {
+            Outdated::AtStatus(armed) if armed == reader => world.outdated = Outdated::Next(armed),
+            other => {
+                world.outdated = other;
+                return;
+            }
+        }
+        world.tell_waiting();
+        let to_come = |world: &mut World| matches!(world.outdated, Outdated::Next(_));
+        let waited = self
+            .shared
+            .told
+            .wait_timeout_while(world, ASKS_WITHIN, to_come);
+        let (mut world, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() {
+            world.outdated = Outdated::Nobody;
+        } else {
+            drop(world);
+            thread::sleep(READS_WITHIN);
+        }
     }
 
     fn connect(&mut self, body: &[u8]) -> io::Result<()> {
@@ -202,7 +261,7 @@ impl Session {
         let mut world = self.shared.lock();
         world.waiting.remove(&self.number);
         world.clients.remove(&self.number);
-        for handle in std::mem::take(&mut self.handles).into_values() {
+        for handle in take(&mut self.handles).into_values() {
             if let Some(reader) = world.readers.get_mut(&handle.reader) {
                 reader.let_go(&handle, 1);
             }
@@ -365,29 +424,24 @@ fn parted(answer: Result<Vec<u8>, ReturnCode>) -> (ReturnCode, Vec<u8>) {
     }
 }
 
-/// Every reader, and empty places up to sixteen.
-fn readers(world: &World) -> Vec<u8> {
+/// Every reader, and empty places up to sixteen; one of them as it was before its card came.
+fn readers(world: &World, outdated: Option<&str>) -> Vec<u8> {
     let mut list = Vec::new();
     for (name, reader) in world.readers.iter().take(READERS) {
+        let is_outdated = outdated == Some(name);
+        let chip = reader.chip.as_ref().filter(|_| !is_outdated);
+        let events = reader.events.saturating_sub(is_outdated.into());
         let begin = list.len();
         list.extend(name.as_bytes().iter().take(NAME - 1));
         list.resize(begin + NAME, 0);
-        let atr = reader
-            .chip
-            .as_ref()
-            .map(super::Chip::atr)
-            .unwrap_or_default();
-        let state = if reader.chip.is_some() {
-            SPECIFIC
-        } else {
-            ABSENT
-        };
+        let atr = chip.map(super::Chip::atr).unwrap_or_default();
+        let state = if chip.is_some() { SPECIFIC } else { ABSENT };
         let sharing = match reader.holder {
             Holder::Nobody => 0,
             Holder::Shared(_) => 1,
             Holder::Exclusive => u32::MAX,
         };
-        for number in [reader.events, state, sharing] {
+        for number in [events, state, sharing] {
             list.extend(number.to_ne_bytes());
         }
         let end = list.len() + 36;
