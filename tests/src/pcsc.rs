@@ -12,7 +12,7 @@ use std::{
 
 use koffer_drivers::card::pcsc::{CardPresence, Monitor};
 use koffer_fixtures::card::{pcscd::Pcscd, virtual_card::VirtualCard};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::mosquitto::PATIENCE;
 
@@ -98,7 +98,14 @@ pub async fn until_present(reader: &str, present: bool) {
 pub async fn insert(card: &mut VirtualCard, port: u16, reader: &str) {
     for _ in 0..8 {
         card.insert(port).expect("a slot");
-        if sees(reader, PATIENCE / 8, |card| card.present).await {
+        let found = async {
+            while !card.is_found() {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        if timeout(PATIENCE / 8, found).await.is_ok()
+            && sees(reader, PATIENCE / 8, |card| card.present).await
+        {
             return;
         }
         card.remove();

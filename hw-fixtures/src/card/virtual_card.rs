@@ -58,7 +58,8 @@ struct State {
     armed: Option<Armed>,
     happening: Arc<Notify>,
     log: Vec<[u8; 4]>,
-    powered: bool,
+    /// Powered since it was inserted.
+    found: bool,
 }
 
 /// A card that can be inserted into one slot.
@@ -76,7 +77,7 @@ impl VirtualCard {
             armed: None,
             happening: Arc::default(),
             log: Vec::new(),
-            powered: false,
+            found: false,
         };
         Self {
             state: Arc::new(Mutex::new(state)),
@@ -104,7 +105,7 @@ impl VirtualCard {
                 let _ = line.shutdown(Shutdown::Both);
                 let mut state = lock(&state);
                 state.chip.reset();
-                state.powered = false;
+                state.found = false;
             })?;
         self.plugged = Some((stream, serving));
         Ok(())
@@ -118,12 +119,12 @@ impl VirtualCard {
         }
     }
 
-    /// The same, and waits until pcscd has seen it: it powers every card that it finds. A slot that
-    /// was just emptied now and then lets go of the next card at once; then it is pushed in again.
+    /// The same, and waits until pcscd has found it. A slot that was just emptied now and then lets
+    /// go of the next card at once; then it is pushed in again.
     pub fn insert_until_seen(&mut self, port: u16) -> io::Result<()> {
         self.insert(port)?;
         let began = Instant::now();
-        while !lock(&self.state).powered {
+        while !self.is_found() {
             if !self.is_inserted() {
                 self.insert(port)?;
             }
@@ -134,6 +135,12 @@ impl VirtualCard {
             thread::sleep(Duration::from_millis(10));
         }
         Ok(())
+    }
+
+    /// Whether pcscd has found it: it powers every card that it finds. One that it has not found can
+    /// still be reset, by who held the card before, and be used; that it is pulled is not noticed then.
+    pub fn is_found(&self) -> bool {
+        lock(&self.state).found
     }
 
     /// Whether it is in a slot that has not let go of it.
@@ -215,10 +222,11 @@ fn serve(line: &mut TcpStream, state: &Mutex<State>) -> io::Result<()> {
         let message = receive(line)?;
         match message[..] {
             [] => {}
-            [0..=2] => {
+            [0 | 2] => lock(state).chip.reset(),
+            [1] => {
                 let mut state = lock(state);
                 state.chip.reset();
-                state.powered = message[0] != 0;
+                state.found = true;
             }
             [4] => {
                 let atr = lock(state).chip.atr();
