@@ -97,19 +97,22 @@ pub async fn until_present(reader: &str, present: bool) {
 /// When that does not help, or the slot is gone.
 pub async fn insert(card: &mut VirtualCard, port: u16, reader: &str) {
     for _ in 0..8 {
-        card.insert(port).expect("a slot");
+        card.push_in(port).expect("a slot");
         let found = async {
             while !card.is_found() {
+                if !card.is_inserted() {
+                    card.push_in(port).expect("a slot");
+                }
                 sleep(Duration::from_millis(5)).await;
             }
         };
-        if timeout(PATIENCE / 8, found).await.is_ok()
-            && sees(reader, PATIENCE / 8, |card| card.present).await
+        if timeout(PATIENCE / 16, found).await.is_ok()
+            && sees(reader, PATIENCE / 16, |card| card.present).await
         {
             return;
         }
         card.remove();
-        until_present(reader, false).await;
+        sleep(TWO_LOOKS).await;
     }
     panic!("{reader}: {:?}", Monitor::shared().sight().borrow());
 }

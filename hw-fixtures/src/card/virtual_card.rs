@@ -19,6 +19,12 @@ use super::chip::Chip;
 const INSERTED_WITHIN: Duration = Duration::from_secs(10);
 
 /// pcscd looks at its slots every 400 ms.
+const TWO_LOOKS: Duration = Duration::from_millis(900);
+
+/// How often a card is pushed in that is not found.
+const TRIES: usize = 16;
+
+/// A slot is asked at pcscd's next look.
 const SEEN_WITHIN: Duration = Duration::from_secs(5);
 
 /// What goes wrong.
@@ -85,8 +91,8 @@ impl VirtualCard {
         }
     }
 
-    /// Inserts it into the slot behind this port of 127.0.0.1.
-    pub fn insert(&mut self, port: u16) -> io::Result<()> {
+    /// Pushes it into the slot behind this port of 127.0.0.1, and waits for nothing.
+    pub fn push_in(&mut self, port: u16) -> io::Result<()> {
         self.remove();
         let began = Instant::now();
         let stream = loop {
@@ -119,22 +125,24 @@ impl VirtualCard {
         }
     }
 
-    /// The same, and waits until pcscd has found it. A slot that was just emptied now and then lets
-    /// go of the next card at once; then it is pushed in again.
-    pub fn insert_until_seen(&mut self, port: u16) -> io::Result<()> {
-        self.insert(port)?;
-        let began = Instant::now();
-        while !self.is_found() {
-            if !self.is_inserted() {
-                self.insert(port)?;
+    /// Inserts it into the slot behind this port of 127.0.0.1, and waits until pcscd has found it. A slot
+    /// that was just emptied now and then lets go of the next card at once, and a card that is back
+    /// before pcscd has looked was never away for it: as a person does, pulls it and tries again.
+    pub fn insert(&mut self, port: u16) -> io::Result<()> {
+        for _ in 0..TRIES {
+            self.push_in(port)?;
+            let began = Instant::now();
+            while self.is_inserted() && began.elapsed() < TWO_LOOKS {
+                if self.is_found() {
+                    return Ok(());
+                }
+                thread::sleep(Duration::from_millis(5));
             }
-            if began.elapsed() > INSERTED_WITHIN {
-                let why = "pcscd does not power the card that was inserted";
-                return Err(io::Error::new(io::ErrorKind::TimedOut, why));
-            }
-            thread::sleep(Duration::from_millis(10));
+            self.remove();
+            thread::sleep(TWO_LOOKS);
         }
-        Ok(())
+        let why = "pcscd does not power the card that was inserted";
+        Err(io::Error::new(io::ErrorKind::TimedOut, why))
     }
 
     /// Whether pcscd has found it: it powers every card that it finds. One that it has not found can

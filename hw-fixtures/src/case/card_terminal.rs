@@ -54,8 +54,7 @@ impl Slot {
     async fn insert(self: &Arc<Self>) -> std::io::Result<()> {
         self.wanted.store(true, Ordering::SeqCst);
         let slot = Arc::clone(self);
-        let inserted =
-            spawn_blocking(move || slot.with_card(|card| card.insert_until_seen(slot.port)));
+        let inserted = spawn_blocking(move || slot.with_card(|card| card.insert(slot.port)));
         inserted.await.map_err(std::io::Error::other)?
     }
 

@@ -418,7 +418,7 @@ fn cards_are_reported_as_they_come_and_go() {
         );
         let mut card = VirtualCard::new(chip(b"x"));
         for _ in 0..3 {
-            card.insert_until_seen(pcscd.ports()[0]).unwrap();
+            card.insert(pcscd.ports()[0]).unwrap();
             assert_eq!(
                 bench.watch().await,
                 Ok(Report::Event(EventKind::CardInserted))
