@@ -33,7 +33,7 @@ use crate::{
     drivers,
     enumerate::Enumerator,
     journal::{Durable, Journal, Memory, Place},
-    left_behind,
+    left_behind, memory,
     registry::{DeviceSpec, Plug, supervise},
 };
 
@@ -99,6 +99,7 @@ pub fn on_two_threads<F>(work: impl FnOnce(Handle) -> F) -> io::Result<F::Output
 where
     F: Future<Output: Send> + Send + 'static,
 {
+    memory::keep_what_answers_need();
     let beside = runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("beside")

@@ -13,6 +13,7 @@ pub mod enumerate;
 pub mod journal;
 mod left_behind;
 pub mod logging;
+mod memory;
 pub mod registry;
 mod secret;
 
