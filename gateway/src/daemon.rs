@@ -94,7 +94,8 @@ pub enum Milestone {
 ///
 /// A call passes half a dozen tasks. On one thread each wakes the next without the kernel; on a
 /// pool, waking threads was most of what a call cost. What moves megabytes about, the embedded
-/// broker and large answers, has the other thread, so that it holds up no call.
+/// broker and large answers, has the other thread, so that it holds up no call. The process keeps
+/// the memory that answers need.
 pub fn on_two_threads<F>(work: impl FnOnce(Handle) -> F) -> io::Result<F::Output>
 where
     F: Future<Output: Send> + Send + 'static,

@@ -11,16 +11,16 @@ use std::{
 };
 
 use koffer_drivers::card::pcsc::{CardPresence, Monitor};
-use koffer_fixtures::card::{pcscd::Pcscd, virtual_card::VirtualCard};
+use koffer_fixtures::card::{
+    pcscd::Pcscd,
+    virtual_card::{TWO_LOOKS, VirtualCard},
+};
 use tokio::time::{sleep, timeout};
 
 use crate::mosquitto::PATIENCE;
 
 /// Where the process of such a test finds its folder.
 const HOME: &str = "KOFFER_CARD_TEST_HOME";
-
-/// pcscd looks at a reader every 400 ms.
-const TWO_LOOKS: Duration = Duration::from_millis(900);
 
 /// Runs the test in a process of its own that finds its pcscd in a folder of its own: libpcsclite
 /// reads its socket's name once per process. So any number of them run at a time.

@@ -19,7 +19,7 @@ use super::chip::Chip;
 const INSERTED_WITHIN: Duration = Duration::from_secs(10);
 
 /// pcscd looks at its slots every 400 ms.
-const TWO_LOOKS: Duration = Duration::from_millis(900);
+pub const TWO_LOOKS: Duration = Duration::from_millis(900);
 
 /// How often a card is pushed in that is not found.
 const TRIES: usize = 16;
