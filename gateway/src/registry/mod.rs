@@ -6,6 +6,7 @@ mod reasons;
 mod supervisor;
 #[cfg(test)]
 mod tests;
+mod warnings;
 
 use std::sync::Arc;
 

@@ -20,6 +20,7 @@ use super::{
     description::description,
     life::{Life, Order, Said},
     reasons::{crashed, hung, silent},
+    warnings::Warnings,
 };
 use crate::{
     backoff::Backoff,
@@ -157,12 +158,14 @@ impl Supervisor {
     /// One life after the other, until the device is pulled out. `false`: going down.
     async fn live_on(&mut self, spec: &DeviceSpec) -> bool {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let mut warnings = Warnings::default();
         self.crashes = 0;
         loop {
             let lives = self.lives;
             let ended = self.live(spec).await;
             if self.lives > lives {
                 backoff.reset();
+                warnings.reset();
             }
             let reason = match ended {
                 Ended::Stopped => return false,
@@ -186,7 +189,9 @@ impl Supervisor {
                     crashed(self.crashes >= CRASHES_IN_A_ROW)
                 }
             };
-            tracing::warn!(device = %self.id, reason = %reason.keyword, "{}", reason.text.en);
+            if let Some(repeats) = warnings.due(&reason, Instant::now()) {
+                tracing::warn!(device = %self.id, reason = %reason.keyword, repeats, "{}", reason.text.en);
+            }
             if let Some(start) = self.resetting.take() {
                 self.refuse(*start, Status::DeviceFault, &reason).await;
             }
