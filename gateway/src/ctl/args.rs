@@ -264,12 +264,13 @@ Several calls to one card: reserve the terminal, keep the card, let go of both.
     },
     /// Have a device test itself
     #[command(after_help = "Examples:
-  kofferctl self-test ec-terminal internal
+  kofferctl self-test ec-terminal
   kofferctl self-test ec-terminal external")]
     SelfTest {
         /// The device
         device: Segment,
         /// How deep
+        #[arg(default_value = "internal")]
         level: Level,
     },
     /// Bring a device back to its initial state

@@ -1,6 +1,9 @@
 //! Exit codes: one per status, and one per way of not getting a status.
 
 use koffer_proto::Status;
+use serde_json::Value;
+
+use super::reading;
 
 /// How kofferctl ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +24,8 @@ pub(super) enum Exit {
     NoGateway,
     /// The journal's file cannot be read.
     NoJournal,
+    /// A self-test was done, and the device did not pass it.
+    NotPassed,
     /// No completion by the deadline and its grace.
     NoCompletion,
     /// Left with Ctrl-C before the completion.
@@ -39,6 +44,7 @@ impl Exit {
             Self::NoGateway => 5,
             Self::NoCompletion => 6,
             Self::NoJournal => 7,
+            Self::NotPassed => 8,
             Self::Status(Status::BadRequest) => 10,
             Self::Status(Status::Unsupported) => 11,
             Self::Status(Status::Denied) => 12,
@@ -66,6 +72,17 @@ impl Exit {
             .map_or(Self::StrangeStatus, Self::Status)
     }
 
+    /// The exit for a completion of this operation.
+    pub(super) fn of_completion(operation: &str, completion: &Value) -> Self {
+        let exit = Self::of_wire(reading::text(completion, "status"));
+        let failed = completion.pointer("/result/passed") == Some(&Value::Bool(false));
+        if exit == Self::Status(Status::Ok) && operation == "self-test" && failed {
+            Self::NotPassed
+        } else {
+            exit
+        }
+    }
+
     /// What the code means, for the table in the help and in `docs/kofferctl.md`.
     fn meaning(self) -> &'static str {
         match self {
@@ -77,6 +94,7 @@ impl Exit {
             Self::NoGateway => "no gateway found, several found, or it is offline",
             Self::NoCompletion => "no completion in time: unknown here, ask again with --call ID",
             Self::NoJournal => "the journal's file cannot be read",
+            Self::NotPassed => "the self-test was done, and the device did not pass it",
             Self::Status(Status::BadRequest) => "bad-request: nothing was started",
             Self::Status(Status::Unsupported) => "unsupported: nothing was started",
             Self::Status(Status::Denied) => "denied: nothing was started",
@@ -110,6 +128,7 @@ impl Exit {
             Self::NoGateway,
             Self::NoCompletion,
             Self::NoJournal,
+            Self::NotPassed,
             Self::Left,
         ]);
         all.sort_by_key(|exit| exit.code());
@@ -127,6 +146,8 @@ pub(super) fn table() -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -144,6 +165,17 @@ mod tests {
         assert_eq!(Exit::of_wire("declined").code(), 20);
         assert_eq!(Exit::of_wire("outcome-unknown").code(), 30);
         assert_eq!(Exit::of_wire("from-version-2").code(), 31);
+    }
+
+    #[test]
+    fn a_self_test_that_was_not_passed_has_a_code_of_its_own() {
+        let report = |passed| json!({"status": "ok", "result": {"passed": passed, "steps": []}});
+        let code = |operation, completion| Exit::of_completion(operation, &completion).code();
+        assert_eq!(code("self-test", report(true)), 0);
+        assert_eq!(code("self-test", report(false)), 8);
+        assert_eq!(code("print", report(false)), 0);
+        let refused = json!({"status": "busy", "effect": "none", "message": ""});
+        assert_eq!(code("self-test", refused), 15);
     }
 
     #[test]

@@ -21,7 +21,7 @@ mod texts;
 mod trouble;
 mod typed;
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -70,6 +70,8 @@ fn finally(ended: Result<Exit, Trouble>, screen: &Screen) -> ExitCode {
     let exit = ended.unwrap_or_else(|trouble| {
         match &trouble {
             Trouble::NoCompletion(text) => screen.alarm(text),
+            // The reader of the pipe has what it wanted, as in `kofferctl devices | head -1`.
+            Trouble::Output(error) if error.kind() == ErrorKind::BrokenPipe => {}
             trouble => screen.note(&trouble.text()),
         }
         trouble.exit()
@@ -163,7 +165,7 @@ async fn call(
         screen.lang(),
         &TimeZone::system(),
     );
-    let exit = Exit::of_wire(reading::text(&completion, "status"));
+    let exit = Exit::of_completion(asked.operation.as_str(), &completion);
     if let (Some(path), Some(result)) = (&asked.save_to, completion.get("result")) {
         saving::save(result, path)?;
     }

@@ -16,7 +16,7 @@ use koffer_gateway::bus::Message;
 use koffer_proto::class::document_printer;
 use koffer_proto::{Class, ContentType, Request};
 use koffer_tests::brokers::{Broker, ROOT};
-use scripted::{Gateway, Running, STARTED, bare, ended, kofferctl};
+use scripted::{Ended, Gateway, Running, STARTED, bare, ended, kofferctl};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -67,6 +67,20 @@ async fn devices_are_listed_from_what_is_retained() {
     gateway.status("offline", STARTED).await;
     let offline = ended(kofferctl(&broker, home.path(), &["devices"])).await;
     assert_eq!((offline.code, offline.lines().len()), (Some(5), 1));
+}
+
+#[tokio::test]
+async fn who_reads_no_further_hears_no_complaint() {
+    let (broker, gateway, home) = office().await;
+    let state = json!({"state": "ready", "since": STARTED, "generation": 1, "reasons": []});
+    gateway.retain("dev/ec-terminal/state", &state).await;
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = kofferctl(&broker, home.path(), &["devices"]);
+    let child = command.stdout(writer).spawn().unwrap();
+    drop(command);
+    let ended = Ended::from(child.wait_with_output().await.unwrap());
+    assert_eq!((ended.code, ended.err.as_str()), (Some(1), ""));
 }
 
 #[tokio::test]
