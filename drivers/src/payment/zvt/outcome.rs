@@ -5,7 +5,7 @@ use koffer_proto::{Detail, Failure, Lang, Reason, Response, Status, Text};
 use super::{
     codec::{
         command::NACK_BUSY,
-        result::{Advice, Class, ResultCode, TerminalStatus},
+        result::{Advice, Class, NackCode, ResultCode, TerminalStatus},
     },
     link::Broken,
     session::Trouble,
@@ -35,10 +35,14 @@ pub(super) fn reason(status: TerminalStatus) -> Option<Reason> {
 
 /// The reason that a result code leaves behind.
 pub(super) fn reason_after(code: ResultCode) -> Option<Reason> {
-    match code.class() {
+    lasting(code.class(), code.meaning())
+}
+
+fn lasting(class: Class, meaning: Advice) -> Option<Reason> {
+    match class {
         // One transaction's failure is no state of the terminal.
         Class::DeviceFault | Class::Rejected => None,
-        class => reason_of(class, code.meaning()),
+        class => reason_of(class, meaning),
     }
 }
 
@@ -126,7 +130,7 @@ pub(super) fn failure(
         Some(Cause::Stop(stop)) => Some(stop),
         _ => None,
     };
-    Some(match &ended.ending {
+    let failure = match &ended.ending {
         Ending::Completed => return None,
         Ending::Stopped => stopped(stop.unwrap_or(Stop::Cancelled), lang),
         Ending::NotStored => Failure::without_effect(
@@ -139,7 +143,7 @@ pub(super) fn failure(
         )
         .with(caused("journal-failed")),
         Ending::NothingSent(broken) => line_failure(&Loss::Line(broken.clone()), lang),
-        Ending::Nack(code) => by_code(ResultCode(*code), lang),
+        Ending::Nack(code) => by_nack(NackCode(*code), lang),
         Ending::Aborted(code) | Ending::Declined(code) if code.class() == Class::Cancelled => {
             match (ended.cause, stop) {
                 (_, Some(stop)) => stopped(stop, lang),
@@ -152,7 +156,20 @@ pub(super) fn failure(
         Ending::Unknown(loss) if once => unknown(loss, lang, evidence),
         Ending::Unknown(_) if stop.is_some() => stopped(stop.unwrap_or(Stop::Cancelled), lang),
         Ending::Unknown(loss) => line_failure(loss, lang),
-    })
+    };
+    Some(with_words(failure, &ended.words, lang))
+}
+
+/// With what the terminal itself says of it, beside our own advice.
+fn with_words(mut failure: Failure, words: &str, lang: Lang) -> Failure {
+    if !words.is_empty() {
+        let (de, en) = (
+            format!(" Das Terminal meldet: »{words}«."),
+            format!(" The terminal says: \"{words}\"."),
+        );
+        failure.message.push_str(&pick(lang, de, en));
+    }
+    failure
 }
 
 fn silent(lang: Lang) -> Failure {
@@ -164,9 +181,17 @@ fn silent(lang: Lang) -> Failure {
     Failure::without_effect(Status::TimedOut, message).with(caused("terminal-silent"))
 }
 
-/// A code of 84 xx, 06 1E or of a 04 0F.
+/// A code of 84 xx.
+fn by_nack(code: NackCode, lang: Lang) -> Failure {
+    coded(code.0, code.class(), code.meaning(), lang)
+}
+
+/// A code of 06 1E or of a 04 0F.
 fn by_code(code: ResultCode, lang: Lang) -> Failure {
-    let class = code.class();
+    coded(code.0, code.class(), code.meaning(), lang)
+}
+
+fn coded(code: u8, class: Class, meaning: Advice, lang: Lang) -> Failure {
     let (status, cause) = match class {
         Class::Declined => (Status::Declined, "declined"),
         Class::Rejected => (Status::Declined, "not-possible"),
@@ -180,13 +205,13 @@ fn by_code(code: ResultCode, lang: Lang) -> Failure {
     };
     let message = format!(
         "{}. {}",
-        worded(lang, code.meaning()),
+        worded(lang, meaning),
         worded(lang, class.advice())
     );
     Failure::without_effect(status, message).with(Detail {
-        device_code: Some(format!("{:02x}", code.0)),
+        device_code: Some(format!("{code:02x}")),
         cause: Some(cause.to_owned()),
-        reasons: reason_after(code)
+        reasons: lasting(class, meaning)
             .map(|reason| reason.keyword)
             .into_iter()
             .collect(),
@@ -340,7 +365,8 @@ impl Trouble {
                 "The terminal is busy with something else. Wait for it to finish.",
             ),
             Self::Refused(code) => {
-                let meaning = code.meaning();
+                // No card and no host has a part in a registration or a question.
+                let meaning = NackCode(code.0).meaning();
                 Fault::new(
                     "registration-refused",
                     format!(

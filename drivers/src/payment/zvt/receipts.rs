@@ -6,6 +6,7 @@ use super::codec::{
     charset::{Charset, Text},
     pan::mask_text,
     receipt::{Attribute, Block, ReceiptType},
+    tlv::{Container, Tag},
 };
 
 /// Lines of one receipt at most; a terminal that sends more has lost its mind, not its paper.
@@ -52,10 +53,17 @@ impl Collector {
             (0..lines).for_each(|_| self.push(Attribute::default(), ""));
             return None;
         }
-        let text = text.decode(self.charset);
+        let (printed, kind) = split_line(text.bytes());
+        let other = kind.is_some()
+            && (self.current.as_ref()).is_some_and(|d| d.kind.is_some() && d.kind != kind);
+        let before = if other { self.finish(signed) } else { None };
+        if kind.is_some() {
+            self.current.get_or_insert_default().kind = kind;
+        }
+        let text = self.charset.decode(printed);
         if !attribute.ends_receipt() {
             self.push(attribute, &text);
-            return None;
+            return before;
         }
         if !text.is_empty() {
             self.push(Attribute::default(), &text);
@@ -174,6 +182,23 @@ impl Collector {
     }
 }
 
+/// The text of a 06 D1 and whose copy it belongs to: some terminals say that in a container
+/// behind the text.
+fn split_line(bytes: &[u8]) -> (&[u8], Option<ReceiptType>) {
+    let found = (0..bytes.len()).find_map(|at| {
+        let (text, rest) = bytes.split_at(at);
+        let [0x06, len, content @ ..] = rest else {
+            return None;
+        };
+        let container = (content.len() == usize::from(*len))
+            .then(|| Container::decode(content).ok())
+            .flatten()?;
+        let code = container.find(Tag::RECEIPT_TYPE)?.value().first()?;
+        Some((text, ReceiptType::from_code(*code)))
+    });
+    found.unwrap_or((bytes, None))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,6 +236,33 @@ mod tests {
         assert_eq!(
             texts,
             ["Händlerbeleg", "", "", "**** **** **** 1111", "Danke"]
+        );
+    }
+
+    #[test]
+    fn a_container_behind_a_printed_line_says_whose_it_is_and_is_not_printed() {
+        let mut collector = Collector::new(Charset::Cp437, false);
+        let line =
+            |text: &str, copy: char| self::text(&format!("{text}\u{6}\u{4}\u{1f}\u{7}\u{1}{copy}"));
+        for copy in ['\u{1}', '\u{2}'] {
+            collector.line(Attribute(0), &line("Summe", copy), false);
+            collector.line(Attribute::LAST, &line("", copy), false);
+        }
+        let whole: Vec<_> = (collector.whole().iter())
+            .map(|receipt| {
+                (
+                    receipt.copy,
+                    receipt.lines.len(),
+                    receipt.lines[0].text.as_str(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            whole,
+            [
+                (ReceiptCopy::Merchant, 1, "Summe"),
+                (ReceiptCopy::Customer, 1, "Summe")
+            ]
         );
     }
 

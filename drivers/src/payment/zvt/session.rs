@@ -7,7 +7,7 @@ use super::{
         bcd::{NO_RECEIPT, TerminalId},
         bmp::Bmp,
         charset::Charset,
-        command::{Command, NACK_BUSY, control, service},
+        command::{Command, NACK_BUSY, NACK_UNKNOWN, control, service},
         completion::Completion,
         fields::Fields,
         registration::{ConfigByte, Registration, RegistrationStatus},
@@ -112,8 +112,13 @@ impl Session {
             last: Recall::default(),
         };
         let plan = session.short(&registration, config)?;
-        let done = session.exchange(plan, audience).await;
-        let completion = answered(done)?.completion;
+        let mut ended = answered(session.exchange(plan, audience).await);
+        if let (Err(Trouble::Refused(ResultCode(NACK_UNKNOWN))), true) = (&ended, session.usable) {
+            // An old terminal knows no container: the same without it, and without what it offers.
+            let plan = session.short(&plain(registration), config)?;
+            ended = answered(session.exchange(plan, audience).await);
+        }
+        let completion = ended?.completion;
         let Some(Completion::Fields(fields)) = completion else {
             return Err(Trouble::Line(Loss::Unexpected));
         };
@@ -144,15 +149,30 @@ impl Session {
         };
         let mut plan = self.short(&command, config)?;
         plan.is_enquiry = true;
-        let ended = match answered(self.exchange(plan, audience).await) {
+        let mut answer = answered(self.exchange(plan, audience).await);
+        let refused = matches!(answer, Err(Trouble::Refused(code)) if code.0 != NACK_UNKNOWN);
+        if refused && byte.is_none() && self.usable {
+            // Some terminals answer only who knows the password.
+            let password = Some(config.password.field());
+            let mut plan =
+                self.short(&Command::StatusEnquiry(password, Fields::default()), config)?;
+            plan.is_enquiry = true;
+            answer = answered(self.exchange(plan, audience).await);
+        }
+        let ended = match answer {
             Ok(ended) => ended,
             Err(Trouble::Busy) => return Ok(Condition::of(TerminalStatus::BUSY)),
             // A terminal without this command has no state to tell of.
-            Err(Trouble::Refused(ResultCode(super::codec::command::NACK_UNKNOWN))) => {
+            Err(Trouble::Refused(ResultCode(NACK_UNKNOWN))) => {
                 return Ok(Condition::of(TerminalStatus::READY));
             }
             Err(trouble) => return Err(trouble),
         };
+        // Some answer like any command: 04 0F with a result, then an empty 06 0F.
+        let said = ended.information.as_ref().and_then(Fields::result);
+        if let (Some(Completion::Fields(_)), Some(code)) = (&ended.completion, said) {
+            return Ok(Condition::of(TerminalStatus(code)));
+        }
         let Some(completion @ Completion::Status { status, .. }) = ended.completion else {
             self.usable = false;
             return Err(Trouble::Line(Loss::Unexpected));
@@ -354,6 +374,17 @@ fn registration(config: &ZvtConfig) -> Result<Command, Trouble> {
         // Even empty it tells the terminal that it may send one.
         fields: Fields::default().with(Bmp::Tlv(container)),
     }))
+}
+
+/// The same registration without fields.
+fn plain(command: Command) -> Command {
+    match command {
+        Command::Registration(registration) => Command::Registration(Registration {
+            fields: Fields::default(),
+            ..registration
+        }),
+        other => other,
+    }
 }
 
 /// 06 20 with its 04 0F and its receipt.

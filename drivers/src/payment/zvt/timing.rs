@@ -43,6 +43,10 @@ pub(super) const SETTLE: Duration = Duration::from_mins(1);
 /// A registration or a status enquiry from beginning to end: the terminal answers from memory.
 pub(super) const SHORT_COMMAND: Duration = Duration::from_secs(10);
 
+/// The longest that a question waits for work of the terminal's own, such as its nightly closing,
+/// as long as the terminal keeps saying that it needs more time (04 FF with T4).
+pub(super) const OWN_WORK: Duration = Duration::from_mins(30);
+
 /// The last entry, with its receipt, or the day's turnover: from memory as well, and some hundred
 /// bytes, which take a second on the slowest line.
 pub(super) const LEAF: Duration = Duration::from_secs(15);
@@ -73,8 +77,9 @@ pub(super) const CONNECT_PAUSE: Duration = Duration::from_millis(500);
 /// Between two questions whether the terminal is still busy.
 pub(super) const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
-/// Making contact, all in all: three connections and the two short commands.
-pub(super) const OPEN: Duration = Duration::from_secs(40);
+/// Making contact, all in all: three connections, the two short commands, and the terminal's own
+/// work. A silent terminal is given up much sooner, by the limits of each.
+pub(super) const OPEN: Duration = Duration::from_secs(40 + 30 * 60);
 
 /// The journal's time to store. The terminal waits T3 for our 80 00; what is not stored by then
 /// is refused with 84 66 while it still listens.

@@ -157,6 +157,8 @@ pub(super) struct Transaction {
     seen: Option<Fields>,
     /// The cardholder signs.
     signed: bool,
+    /// The terminal's own words where it said no.
+    words: String,
     receipts: Collector,
     ended: Option<(Ending, Option<Completion>)>,
 }
@@ -177,6 +179,7 @@ impl Transaction {
             storing: None,
             seen: None,
             signed: false,
+            words: String::new(),
             receipts,
             ended: None,
         }
@@ -243,6 +246,7 @@ impl Transaction {
             cause: self.cause.filter(|_| self.abort != Abort::TooLate),
             information: self.verdict.positive().cloned().or(self.seen),
             completion,
+            words: self.words,
             receipts: self.receipts.whole().to_vec(),
         }
     }

@@ -108,11 +108,17 @@ impl Block {
             ..Self::default()
         };
         let mut attribute = Attribute::default();
-        for item in container.find(Tag::PRINT_TEXTS).map_or(&[][..], Tlv::items) {
+        let items = container.find(Tag::PRINT_TEXTS).map_or(&[][..], Tlv::items);
+        for (at, item) in items.iter().enumerate() {
             match (item.tag(), item.value()) {
                 (Tag::TEXT, _) => block.lines.push(Line {
                     attribute,
                     text: item.text(),
+                }),
+                // FF is one line feed; only what nothing follows may be meant as the end.
+                (Tag::ATTRIBUTE, [0xFF]) if at + 1 < items.len() => block.lines.push(Line {
+                    attribute: Attribute::default(),
+                    text: Text::default(),
                 }),
                 (Tag::ATTRIBUTE, [byte]) => {
                     attribute = Attribute(*byte);
@@ -197,6 +203,24 @@ mod tests {
         block.to_fields().encode(&mut bytes).unwrap();
         assert_eq!(bytes[..6], [0x06, 0x2D, 0x1F, 0x07, 0x01, 0x02]);
         assert_eq!(Block::read(&Fields::decode(&bytes).unwrap()), block);
+    }
+
+    #[test]
+    fn a_line_feed_in_a_block_does_not_end_the_receipt() {
+        let texts = |items: &[(Tag, &[u8])]| {
+            let items = items
+                .iter()
+                .filter_map(|(tag, value)| Tlv::primitive(*tag, value));
+            let container = Container::default().with_items(Tag::PRINT_TEXTS, items.collect());
+            let block = Block::read(&Fields(vec![Bmp::Tlv(container)]));
+            (block.lines.len(), block.is_last)
+        };
+        let feed = (Tag::ATTRIBUTE, &[0xFF][..]);
+        assert_eq!(
+            texts(&[(Tag::TEXT, b"Betrag"), feed, (Tag::TEXT, b"37,80")]),
+            (3, false)
+        );
+        assert_eq!(texts(&[(Tag::TEXT, b"Danke"), feed]), (1, true));
     }
 
     #[test]

@@ -161,6 +161,34 @@ impl ResultCode {
     }
 }
 
+/// The code of `84 xx`: the terminal itself refused, before any card or host. Below 64 it shares
+/// its numbers with the host's codes, and not their meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct NackCode(pub u8);
+
+impl NackCode {
+    /// What to do.
+    pub fn class(self) -> Class {
+        match self.0 {
+            0x00..=0x63 => Rejected,
+            code => ResultCode(code).class(),
+        }
+    }
+
+    /// What happened.
+    pub fn meaning(self) -> Advice {
+        let (de, en) = match self.0 {
+            0x37 => ("Das ZVT-Passwort stimmt nicht", "the ZVT password is wrong"),
+            0x00..=0x63 => (
+                "Das Terminal nimmt den Auftrag nicht an",
+                "the terminal does not accept the command",
+            ),
+            code => return ResultCode(code).meaning(),
+        };
+        Advice { de, en }
+    }
+}
+
 /// The status code of the completion that answers a status enquiry. Its numbers overlap those of
 /// [`ResultCode`] with other meanings: 51 is not the host's 51.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -329,6 +357,16 @@ mod tests {
         for table in [&RESULTS[..], &STATES[..]] {
             assert!(table.is_sorted_by(|left, right| left.0 < right.0));
         }
+    }
+
+    #[test]
+    fn what_the_terminal_itself_refuses_is_never_the_banks_refusal() {
+        for code in 0..=u8::MAX {
+            let meaning = NackCode(code).meaning();
+            assert!(!meaning.de.contains("Bank hat") && !meaning.en.contains("bank declined"));
+            assert_ne!(NackCode(code).class(), Approved);
+        }
+        assert!(NackCode(0x37).meaning().de.contains("Passwort"));
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub(in super::super) struct Ended {
     pub(in super::super) information: Option<Fields>,
     /// The 06 0F.
     pub(in super::super) completion: Option<Completion>,
+    /// The terminal's own words where it said no, masked; empty if it has none.
+    pub(in super::super) words: String,
     /// The receipts so far.
     pub(in super::super) receipts: Vec<Receipt>,
 }

@@ -13,16 +13,22 @@ use crate::payment::zvt::{
         apdu::{Apdu, Control},
         bcd::Bcd,
         bmp::Fault,
+        charset::Text,
         command::{Command, DecodeError, NACK_PROCESSING_ERROR, NACK_UNKNOWN, control},
         completion::Completion,
         fields::Fields,
         opaque::Opaque,
+        pan::mask_text,
         receipt::Block,
         result::ResultCode,
         status::IntermediateStatus,
+        tlv::{Tag, Tlv},
     },
-    evidence,
+    evidence, timing,
 };
+
+/// Characters of the terminal's own words at most: a sentence, not a book.
+const MAX_WORDS: usize = 200;
 
 impl Transaction {
     pub(super) fn received(&mut self, now: Duration, apdu: Apdu) -> Vec<Action> {
@@ -85,6 +91,13 @@ impl Transaction {
                 if let (Some(minutes), Abort::No | Abort::TooLate) = (minutes, self.abort) {
                     self.patience = Duration::from_secs(minutes * 60);
                 }
+                // Its own work may take longer than our question; the terminal says how long.
+                if let (Some(minutes), Some(limit), false) = (minutes, self.limit, self.is_once()) {
+                    let own = (now + Duration::from_secs(minutes * 60)).min(timing::OWN_WORK);
+                    if self.abort == Abort::No && !self.heard_stop() {
+                        self.limit = Some(limit.max(own));
+                    }
+                }
                 let lines = fields.tlv().unwrap_or_default().display_lines();
                 vec![answer(&Command::Ack), Action::Show(status, lines)]
             }
@@ -101,6 +114,7 @@ impl Transaction {
             }
             Command::Completion(completion) => self.completion(completion, &Command::Ack),
             Command::Abort { result, fields, .. } => {
+                self.hear(&fields);
                 if !self.is_once() {
                     self.seen = Some(fields);
                 }
@@ -108,6 +122,28 @@ impl Transaction {
             }
             Command::Ack | Command::Nack(..) => self.answer_to_abort(now, &command),
             _ => vec![answer(&nack(NACK_UNKNOWN))],
+        }
+    }
+
+    /// Keeps what the terminal says of its refusal, in the order of how plainly it is meant.
+    fn hear(&mut self, fields: &Fields) {
+        let container = fields.tlv().unwrap_or_default();
+        let error = container.find(Tag::ERROR_TEXT).map(Tlv::text);
+        let texts = [
+            fields.additional().into_iter().collect(),
+            error.into_iter().collect(),
+            container.display_lines(),
+        ];
+        let readable = |text: &Text| {
+            let text = text.decode(self.plan.charset);
+            text.replace(char::is_control, " ").trim().to_owned()
+        };
+        let said = texts.iter().map(|lines: &Vec<Text>| {
+            let lines: Vec<_> = lines.iter().map(readable).collect();
+            lines.join(" ").trim().to_owned()
+        });
+        if let Some(said) = said.into_iter().find(|said| !said.is_empty()) {
+            self.words = mask_text(&said).chars().take(MAX_WORDS).collect();
         }
     }
 
@@ -135,6 +171,9 @@ impl Transaction {
     fn result(&mut self, now: Duration, fields: Fields) -> Vec<Action> {
         self.alive(now);
         self.signed |= verdict::is_signed(&fields);
+        if fields.result().is_some_and(|code| code != 0) {
+            self.hear(&fields);
+        }
         let once = match &self.plan.kind {
             Kind::Once(once) => once,
             Kind::Harmless { repeats_result } => {

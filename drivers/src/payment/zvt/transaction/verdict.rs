@@ -127,7 +127,8 @@ pub(super) fn judge(before: &Verdict, once: &Once, fields: &Fields) -> Result<Ju
     Ok(Judged::New)
 }
 
-/// Whether the cardholder signs the merchant's receipt (TLV 1F10: 1, and 5-7 beside a PIN).
+/// Whether the cardholder signs the merchant's receipt (TLV 1F10: 1, and 5-7 beside a PIN). Where
+/// 1F10 is missing, the payment type says it (BMP 19: 40 offline, 60 online, 70 with PIN).
 pub(super) fn is_signed(fields: &Fields) -> bool {
     let container = fields.tlv().unwrap_or_default();
     let inner = container
@@ -138,5 +139,8 @@ pub(super) fn is_signed(fields: &Fields) -> bool {
         .into_iter()
         .find_map(|list| list.find(Tag::CARDHOLDER_AUTHENTICATION))
         .and_then(|item| item.value().first().copied());
-    matches!(found, Some(1 | 5..=7))
+    match found {
+        Some(method) => matches!(method, 1 | 5..=7),
+        None => matches!(fields.kind(), Some(0x40 | 0x60)),
+    }
 }
