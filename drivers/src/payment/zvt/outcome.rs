@@ -242,6 +242,11 @@ fn refused(refusal: Refusal, lang: Lang) -> Failure {
             "Das Terminal nannte einen anderen Betrag; das wurde abgelehnt.",
             "The terminal named another amount; that was refused.",
         ),
+        Refusal::WrongReceipt => (
+            "wrong-receipt",
+            "Das Terminal wollte einen anderen Beleg stornieren; das wurde abgelehnt.",
+            "The terminal was about to reverse another receipt; that was refused.",
+        ),
         Refusal::WrongCurrency => (
             "wrong-currency",
             "Das Terminal nannte eine andere Währung; das wurde abgelehnt.",

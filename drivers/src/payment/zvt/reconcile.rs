@@ -199,6 +199,17 @@ fn fitting(
     if cents.is_some() && last.cents != cents {
         return Verdict::Undecided(Doubt::Others);
     }
+    let takes_back_the_last = last.original_trace.is_some() && last.original_trace == before.trace;
+    if let Asked::Reversal {
+        receipt: Some(receipt),
+        ..
+    } = asked
+        && before.receipt.is_some_and(|of_last| of_last != receipt)
+        && takes_back_the_last
+    {
+        // It took back its last booking, and an earlier one was asked for.
+        return Verdict::Undecided(Doubt::Others);
+    }
     if let Asked::Reversal { receipt, .. } = asked
         && receipt.is_some()
         && receipt == before.receipt

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::{Zvt, readiness::Purpose};
 use crate::{
-    Call, Evidence,
+    Call,
     payment::zvt::{
         booking,
         codec::{
@@ -27,7 +27,10 @@ use crate::{
         outcome::{self, Halt, pick},
         session::{self, Condition, Recall, Session, Trouble},
         timing,
-        transaction::{self, Ended, Ending, Loss, plan::Once},
+        transaction::{
+            self, Ended, Ending, Loss,
+            plan::{Once, Original},
+        },
     },
 };
 
@@ -79,19 +82,9 @@ impl Zvt {
             Some(amount) => Some(self.amount(amount, call)?.0),
             None => None,
         };
-        let last = self.memory.receipt;
-        if self.config.profile.reverse_only_last && last.is_some_and(|last| last != asked) {
-            let message = pick(
-                call.lang,
-                "Dieses Terminal storniert nur seinen letzten Vorgang. Erstatten Sie den Betrag stattdessen.",
-                "This terminal reverses only its last transaction. Refund the amount instead.",
-            );
-            let failure = Failure::without_effect(Status::Unsupported, message).with(Detail {
-                field: Some("receipt".to_owned()),
-                cause: Some("only-last-receipt".to_owned()),
-                ..Detail::default()
-            });
-            return Err(Halt::refused(failure));
+        // A terminal that does not tell of its books is not dialled in vain.
+        if !self.config.profile.shows_books {
+            self.check_reversal(Some(asked), None, call)?;
         }
         let receipt = Bcd::from_value(asked.into()).unwrap_or_else(|| unreachable!("at most 9999"));
         let money = Money {
@@ -210,16 +203,26 @@ impl Zvt {
     /// Makes the terminal ready, and runs the command once.
     async fn book(&mut self, money: Money, call: &Call) -> Result<Booked, Halt> {
         let (mut session, condition) = self.ready(money.purpose(), call).await?;
-        let baseline = self.baseline(&money, &mut session, &condition, call).await;
-        let baseline = baseline.map_err(|trouble| trouble.halt(call.lang))?;
+        let day = self.day(&money, &mut session, &condition, call).await;
+        let day = day.map_err(|trouble| trouble.halt(call.lang))?;
+        if let Err(halt) = self.check_reversal(money.reverses, day.last.as_ref(), call) {
+            self.put_back(session);
+            return Err(halt);
+        }
+        let order = Order {
+            kind: money.kind,
+            cents: money.amount.map(amount::Amount::minor),
+            reverses: money.reverses,
+        };
         let currency = self
             .config
             .currency_code()
             .unwrap_or(crate::payment::zvt::codec::bcd::EUR);
         let once = Once {
-            baseline,
+            baseline: evidence::baseline(&order, &day),
             terminal: session.terminal,
             amount: money.amount,
+            reverses: money.original(day.last.as_ref()),
             currency,
             needs_result: money.needs_result,
         };
@@ -331,14 +334,51 @@ impl Zvt {
         })
     }
 
+    /// Refuses a reversal that this terminal cannot do: some reverse their last booking, whatever
+    /// receipt was asked for. So the last receipt must be known, from the books or from memory.
+    fn check_reversal(
+        &self,
+        asked: Option<u16>,
+        last: Option<&Shown>,
+        call: &Call,
+    ) -> Result<(), Halt> {
+        let last = last.and_then(|last| last.receipt).or(self.memory.receipt);
+        if !self.config.profile.reverse_only_last || asked.is_none() || asked == last {
+            return Ok(());
+        }
+        let (cause, message) = if last.is_some() {
+            let message = pick(
+                call.lang,
+                "Dieses Terminal storniert nur seinen letzten Vorgang. Erstatten Sie den Betrag stattdessen.",
+                "This terminal reverses only its last transaction. Refund the amount instead.",
+            );
+            ("only-last-receipt", message)
+        } else {
+            let message = pick(
+                call.lang,
+                "Dieses Terminal storniert nur seinen letzten Vorgang, und welcher das war, ist nicht bekannt. \
+                 Erstatten Sie den Betrag stattdessen, oder stornieren Sie am Terminal.",
+                "This terminal reverses only its last transaction, and it is not known which one that was. \
+                 Refund the amount instead, or reverse it at the terminal.",
+            );
+            ("last-receipt-unknown", message)
+        };
+        let failure = Failure::without_effect(Status::Unsupported, message).with(Detail {
+            field: Some("receipt".to_owned()),
+            cause: Some(cause.to_owned()),
+            ..Detail::default()
+        });
+        Err(Halt::refused(failure))
+    }
+
     /// What the terminal shows before it is touched, to compare with after a crash.
-    async fn baseline(
+    async fn day(
         &self,
         money: &Money,
         session: &mut Session,
         condition: &Condition,
         call: &Call,
-    ) -> Result<Evidence, Trouble> {
+    ) -> Result<Day, Trouble> {
         let audience = Audience::Call(call);
         let last = session.last_entry(&self.config, audience).await?;
         let turnover = match money.kind {
@@ -351,22 +391,27 @@ impl Zvt {
         if !session.usable {
             return Err(Trouble::Line(Loss::Line(Broken::Closed)));
         }
-        let order = Order {
-            kind: money.kind,
-            cents: money.amount.map(amount::Amount::minor),
-            reverses: money.reverses,
-        };
-        let day = Day {
+        Ok(Day {
             terminal: session.terminal.map(|id| id.to_string()),
             locked: condition.status.class() == Class::NeedsEndOfDay,
             turnover,
             last,
-        };
-        Ok(evidence::baseline(&order, &day))
+        })
     }
 }
 
 impl Money {
+    /// Which booking a reversal is of, where the terminal's last entry shows it.
+    fn original(&self, last: Option<&Shown>) -> Option<Original> {
+        let last = last.filter(|last| last.is_positive())?;
+        let trace = last.trace?.into();
+        Some(if self.reverses? == last.receipt? {
+            Original::Last(trace)
+        } else {
+            Original::NotLast(trace)
+        })
+    }
+
     fn purpose(&self) -> Purpose {
         match self.kind {
             Kind::Closing => Purpose::Closing,

@@ -2,6 +2,7 @@
 
 mod books;
 mod cuts;
+mod field;
 mod garbage;
 mod happy;
 mod idle;

@@ -162,7 +162,6 @@ async fn a_wrong_answer_is_refused_and_the_terminal_has_the_last_word() {
     for (answer, reply, cause) in [
         // Amount, terminal, currency, no result, an unknown field, cut off.
         ("040F 09 27 00 04 000000003781", "8466 00", "wrong-amount"),
-        ("040F 02 27 00", "8466 00", "wrong-amount"),
         (
             "040F 0E 27 00 04 000000003780 29 68000124",
             "8466 00",

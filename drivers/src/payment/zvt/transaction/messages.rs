@@ -189,6 +189,10 @@ impl Transaction {
         self.seen = Some(fields.clone());
         match verdict::judge(&self.verdict, once, &fields) {
             Ok(verdict::Judged::Again) => vec![answer(&Command::Ack)],
+            Ok(verdict::Judged::More) => {
+                self.verdict.add(&fields);
+                vec![answer(&Command::Ack)]
+            }
             Ok(verdict::Judged::New) => {
                 self.phase = Phase::Result;
                 let evidence = evidence::status_information(&fields);
@@ -214,9 +218,18 @@ impl Transaction {
         }
         let mut actions = vec![answer(reply)];
         actions.extend(self.receipts.finish(self.signed).map(Action::Deliver));
+        let result = match &completion {
+            Completion::Fields(fields) => fields.result().map(ResultCode),
+            Completion::Status { .. } => None,
+        };
+        let failed = result.filter(|code| *code != ResultCode::OK);
         let ending = match &self.plan.kind {
+            // What is repeated may be a booking that was declined: its code is not this command's.
+            Kind::Harmless {
+                repeats_result: false,
+            } if !self.plan.is_enquiry => failed.map_or(Ending::Completed, Ending::Aborted),
             Kind::Harmless { .. } => Ending::Completed,
-            Kind::Once(once) => self.verdict.at_completion(once.needs_result),
+            Kind::Once(once) => self.verdict.at_completion(once.needs_result, result),
         };
         self.end_with(ending, Some(completion));
         actions

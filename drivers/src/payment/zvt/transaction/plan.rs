@@ -55,9 +55,32 @@ pub(in super::super) struct Once {
     pub(in super::super) terminal: Option<TerminalId>,
     /// What must be booked; `None` where the terminal alone knows (06 30 without, 06 50).
     pub(in super::super) amount: Option<Amount>,
+    /// What a reversal may take back, as far as the terminal's books tell.
+    pub(in super::super) reverses: Option<Original>,
     /// In which currency.
     pub(in super::super) currency: Currency,
     /// Whether it is only done if a 04 0F says so. Not so for 06 50, which some terminals end with
     /// 06 0F alone.
     pub(in super::super) needs_result: bool,
+}
+
+/// Which booking a reversal is of, by trace number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Original {
+    /// The terminal's last booking, which has this one.
+    Last(u64),
+    /// An earlier one: not the last booking, which has this one.
+    NotLast(u64),
+}
+
+impl Original {
+    /// Whether the booking with this trace number is another one.
+    pub(in super::super) fn is_not(self, trace: u64) -> bool {
+        match self {
+            // A terminal without a number for it sends zeros.
+            _ if trace == 0 => false,
+            Self::Last(last) => trace != last,
+            Self::NotLast(last) => trace == last,
+        }
+    }
 }

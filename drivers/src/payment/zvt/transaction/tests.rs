@@ -52,6 +52,7 @@ fn once(needs_result: bool) -> Plan {
             baseline: Evidence::new("baseline", []),
             terminal: None,
             amount: needs_result.then(|| Amount::from_minor(3780).unwrap()),
+            reverses: None,
             currency: EUR,
             needs_result,
         })),

@@ -2,6 +2,8 @@
 
 use super::{Ending, Loss, plan::Once};
 use crate::payment::zvt::codec::{
+    bcd::Bcd,
+    bmp::Bmp,
     fields::Fields,
     result::ResultCode,
     tlv::{Container, Tag, Tlv},
@@ -33,8 +35,10 @@ pub(in super::super) enum Refusal {
     NoResult,
     /// Another terminal's (BMP 29).
     WrongTerminal,
-    /// Another amount, or none (BMP 04).
+    /// Another amount (BMP 04).
     WrongAmount,
+    /// A reversal of another booking than the one that was asked for (BMP 37).
+    WrongReceipt,
     /// Another currency (BMP 49).
     WrongCurrency,
     /// It says something else than the one before.
@@ -48,6 +52,8 @@ pub(super) enum Judged {
     New,
     /// At once: it is the stored one again.
     Again,
+    /// At once: it adds to the stored one and contradicts it nowhere.
+    More,
 }
 
 impl Verdict {
@@ -66,6 +72,29 @@ impl Verdict {
         }
     }
 
+    /// Takes in what a further 04 0F tells beyond the acknowledged one.
+    pub(super) fn add(&mut self, more: &Fields) {
+        let Self::Positive(stored) = self else {
+            return;
+        };
+        // A closing may have one 04 0F per contract; no single amount stands for all of them.
+        if differ(stored.amount(), more.amount()) {
+            let of_one_contract = |bmp: &Bmp| matches!(bmp, Bmp::Amount(_) | Bmp::Trace(_));
+            stored.0.retain(|bmp| !of_one_contract(bmp));
+            return;
+        }
+        for bmp in &more.0 {
+            let kind = std::mem::discriminant(bmp);
+            if stored
+                .0
+                .iter()
+                .all(|known| std::mem::discriminant(known) != kind)
+            {
+                stored.0.push(bmp.clone());
+            }
+        }
+    }
+
     pub(super) fn refuse(&mut self, refusal: Refusal) {
         *self = match std::mem::replace(self, Self::None) {
             Self::Positive(fields) | Self::Contradicted(fields) => Self::Contradicted(fields),
@@ -73,8 +102,11 @@ impl Verdict {
         };
     }
 
-    /// What 06 0F means now.
-    pub(super) fn at_completion(&self, needs_result: bool) -> Ending {
+    /// What 06 0F means now. One that carries a failure (BMP 27) is an abort by another name.
+    pub(super) fn at_completion(&self, needs_result: bool, result: Option<ResultCode>) -> Ending {
+        if let Some(code) = result.filter(|code| *code != ResultCode::OK) {
+            return self.at_abort(code);
+        }
         match self {
             Self::Positive(_) => Ending::Completed,
             Self::Negative(code) => Ending::Declined(*code),
@@ -104,6 +136,14 @@ impl Verdict {
 pub(super) fn judge(before: &Verdict, once: &Once, fields: &Fields) -> Result<Judged, Refusal> {
     match before {
         Verdict::Positive(stored) if stored == fields => return Ok(Judged::Again),
+        // A further one with more data (PA00P015 chapter 2.2.6), or one per contract at a closing.
+        Verdict::Positive(stored)
+            if matches!(fields.result(), None | Some(0))
+                && (!once.needs_result || is_of_same_entry(stored, fields))
+                && contradiction(once, fields).is_none() =>
+        {
+            return Ok(Judged::More);
+        }
         Verdict::Positive(_) | Verdict::Contradicted(_) => return Err(Refusal::Contradiction),
         Verdict::Refused(refusal) => return Err(*refusal),
         Verdict::None | Verdict::Negative(_) => {}
@@ -113,18 +153,38 @@ pub(super) fn judge(before: &Verdict, once: &Once, fields: &Fields) -> Result<Ju
         None | Some(0) => {}
         Some(_) => return Ok(Judged::New),
     }
-    let differs =
-        |said: Option<_>, asked: Option<_>| said.is_some() && asked.is_some() && said != asked;
-    if differs(fields.terminal_id(), once.terminal) {
-        return Err(Refusal::WrongTerminal);
+    contradiction(once, fields).map_or(Ok(Judged::New), Err)
+}
+
+/// Where it says something else than what was asked. What it leaves out contradicts nothing: each
+/// field of a 04 0F is optional (PA00P015 chapter 3.1.1).
+fn contradiction(once: &Once, fields: &Fields) -> Option<Refusal> {
+    let original = fields.original_trace().and_then(Bcd::value);
+    if differ(fields.terminal_id(), once.terminal) {
+        Some(Refusal::WrongTerminal)
+    } else if differ(fields.amount(), once.amount) {
+        Some(Refusal::WrongAmount)
+    } else if differ(fields.currency(), Some(once.currency)) {
+        Some(Refusal::WrongCurrency)
+    } else if original.is_some_and(|trace| once.reverses.is_some_and(|it| it.is_not(trace))) {
+        Some(Refusal::WrongReceipt)
+    } else {
+        None
     }
-    if once.amount.is_some() && fields.amount() != once.amount {
-        return Err(Refusal::WrongAmount);
-    }
-    if fields.currency().is_some_and(|said| said != once.currency) {
-        return Err(Refusal::WrongCurrency);
-    }
-    Ok(Judged::New)
+}
+
+/// Whether both can be told of the same booking.
+fn is_of_same_entry(one: &Fields, other: &Fields) -> bool {
+    !(differ(one.trace(), other.trace())
+        || differ(one.receipt(), other.receipt())
+        || differ(one.amount(), other.amount())
+        || differ(one.original_trace(), other.original_trace())
+        || differ(one.terminal_id(), other.terminal_id()))
+}
+
+/// Whether both are known and not the same.
+fn differ<T: PartialEq>(one: Option<T>, other: Option<T>) -> bool {
+    one.zip(other).is_some_and(|(one, other)| one != other)
 }
 
 /// Whether the cardholder signs the merchant's receipt (TLV 1F10: 1, and 5-7 beside a PIN). Where
