@@ -93,6 +93,9 @@ pub enum ReplyTopicError {
     /// MQTT could not carry it with `/progress` behind it.
     #[error("the response topic is longer than {} bytes", ReplyTopic::MAX_LEN)]
     TooLong,
+    /// A broker could not carry it: mosquitto hangs up on whoever publishes to such a topic.
+    #[error("the response topic has more than {} levels", ReplyTopic::MAX_LEVELS)]
+    TooDeep,
 }
 
 impl Root {
@@ -200,10 +203,29 @@ fn segment(text: &str) -> Result<Segment, TopicError> {
     })
 }
 
+/// MQTT 5, chapter 1.5.4: a broker may close the connection over one of these, and mosquitto does.
+fn is_noncharacter(c: char) -> bool {
+    let code = u32::from(c);
+    matches!(code, 0xfdd0..=0xfdef) || code & 0xfffe == 0xfffe
+}
+
 impl ReplyTopic {
     const PROGRESS: &str = "/progress";
     /// The longest response topic in bytes: MQTT's 65,535 less the room for `/progress`.
     pub const MAX_LEN: usize = 65_535 - Self::PROGRESS.len();
+
+    /// The most levels of a response topic. mosquitto carries 201, `/progress` among them.
+    pub const MAX_LEVELS: usize = 128;
+    const REFUSED: &str = "refused";
+
+    /// Where `client` is told of calls that name no response topic of its own.
+    pub fn refused(root: &Root, client: &ClientId) -> Self {
+        Self {
+            client: client.clone(),
+            path: Self::REFUSED.to_owned(),
+            text: format!("{root}/reply/{client}/{}", Self::REFUSED),
+        }
+    }
 
     /// Checks that `text` is a response topic of `client` below `root`.
     pub fn parse(root: &Root, client: &ClientId, text: &str) -> Result<Self, ReplyTopicError> {
@@ -216,12 +238,15 @@ impl ReplyTopic {
         }
         if path
             .chars()
-            .any(|c| matches!(c, '+' | '#') || c.is_control())
+            .any(|c| matches!(c, '+' | '#') || c.is_control() || is_noncharacter(c))
         {
             return Err(ReplyTopicError::Character);
         }
         if text.len() > Self::MAX_LEN {
             return Err(ReplyTopicError::TooLong);
+        }
+        if text.split('/').count() > Self::MAX_LEVELS {
+            return Err(ReplyTopicError::TooDeep);
         }
         Ok(Self {
             client: client.clone(),
@@ -344,6 +369,28 @@ mod tests {
                 accepted,
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn a_response_topic_that_a_broker_hangs_up_over_is_refused() {
+        let ws1: ClientId = "ws-1".parse().unwrap();
+        let deep = |levels: usize| format!("koffer/1/case-7/reply/ws-1{}", "/a".repeat(levels));
+        let parse = |text: &str| ReplyTopic::parse(&root(), &ws1, text);
+        assert!(parse(&deep(ReplyTopic::MAX_LEVELS - 5)).is_ok());
+        for levels in [ReplyTopic::MAX_LEVELS - 4, 196, 30_000] {
+            assert_eq!(parse(&deep(levels)), Err(ReplyTopicError::TooDeep));
+        }
+        for character in [
+            '\u{fdd0}',
+            '\u{fffe}',
+            '\u{ffff}',
+            '\u{1fffe}',
+            '\u{10ffff}',
+            '\u{80}',
+        ] {
+            let text = format!("koffer/1/case-7/reply/ws-1/a{character}");
+            assert_eq!(parse(&text), Err(ReplyTopicError::Character), "{text:?}");
         }
     }
 }

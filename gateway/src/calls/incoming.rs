@@ -57,6 +57,13 @@ pub(crate) enum Refusal {
     Unanswerable(String),
     /// The caller is told.
     Answered(Box<(Listener, Failure)>),
+    /// The caller is known, the call or the place of its answer is not one of ours: told where
+    /// refusals go, and at the response topic if that is right; why, for the log.
+    Misdirected {
+        to: Vec<Listener>,
+        failure: Box<Failure>,
+        why: String,
+    },
 }
 
 /// Reads a message as a call.
@@ -67,20 +74,7 @@ pub(crate) fn admit(
     message: Message,
     redelivered: bool,
 ) -> Result<Admitted, Refusal> {
-    let (client, target, operation) = match root.parse(&message.topic) {
-        Ok(Topic::Call {
-            client,
-            target,
-            operation,
-        }) => (client, target, operation),
-        Ok(_) => return Err(Refusal::Unanswerable("not on a call topic".to_owned())),
-        Err(error) => return Err(Refusal::Unanswerable(error.to_string())),
-    };
-    let properties = message.properties;
-    let response_topic = properties.response_topic.as_deref().unwrap_or_default();
-    let topic = ReplyTopic::parse(root, &client, response_topic)
-        .map_err(|error| Refusal::Unanswerable(error.to_string()))?;
-
+    let properties = &message.properties;
     let user = |name: &str| {
         properties
             .user
@@ -92,12 +86,54 @@ pub(crate) fn admit(
         .content_type
         .as_deref()
         .map(str::parse::<ContentType>);
-    let listener = Listener {
+    let listen = |topic| Listener {
         topic,
         correlation: properties.correlation_data.clone(),
         encoding: encoding.and_then(Result::ok).unwrap_or(ContentType::Json),
         lang: user("lang").and_then(Lang::from_tag).unwrap_or_default(),
     };
+    let response = |client: &ClientId| {
+        let named = properties.response_topic.as_deref().unwrap_or_default();
+        ReplyTopic::parse(root, client, named)
+    };
+    let misdirected = |client: &ClientId, field: &str, why: String| {
+        let mut to = vec![listen(ReplyTopic::refused(root, client))];
+        if let Ok(topic) = response(client)
+            && topic != to[0].topic
+        {
+            to.push(listen(topic));
+        }
+        let text = texts::misdirected(field, &why);
+        let failure = Failure::without_effect(Status::BadRequest, text.get(to[0].lang));
+        Refusal::Misdirected {
+            failure: Box::new(failure.with(koffer_proto::Detail {
+                field: Some(field.to_owned()),
+                ..Default::default()
+            })),
+            to,
+            why,
+        }
+    };
+    let (client, target, operation) = match root.parse(&message.topic) {
+        Ok(Topic::Call {
+            client,
+            target,
+            operation,
+        }) => (client, target, operation),
+        other => {
+            let why = other.map_or_else(
+                |error| error.to_string(),
+                |_| "not on a call topic".to_owned(),
+            );
+            return Err(match caller(root, &message.topic) {
+                Some(client) => misdirected(&client, "topic", why),
+                None => Refusal::Unanswerable(why),
+            });
+        }
+    };
+    let topic = response(&client)
+        .map_err(|error| misdirected(&client, "response-topic", error.to_string()))?;
+    let listener = listen(topic);
     let refuse = |status, field: &str, text: koffer_proto::Text| {
         let failure =
             Failure::without_effect(status, text.get(listener.lang)).with(koffer_proto::Detail {
@@ -154,6 +190,13 @@ pub(crate) fn admit(
     })
 }
 
+/// Who published it, where that is all that can be read of a topic: the broker lets a client publish
+/// below its own name only.
+fn caller(root: &Root, topic: &str) -> Option<ClientId> {
+    let below = topic.strip_prefix(&format!("{root}/call/"))?;
+    below.split('/').next()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,6 +225,8 @@ mod tests {
     enum Verdict {
         Admitted,
         NobodyToTell,
+        /// The field, and where it is told.
+        Misdirected(String, Vec<String>),
         Refused(Status, String),
     }
 
@@ -191,6 +236,10 @@ mod tests {
         match admit(&root(), 1000, Instant::now(), message, false) {
             Ok(_) => Verdict::Admitted,
             Err(Refusal::Unanswerable(_)) => Verdict::NobodyToTell,
+            Err(Refusal::Misdirected { to, failure, .. }) => Verdict::Misdirected(
+                failure.detail.field.clone().unwrap(),
+                to.iter().map(|l| l.topic.path().to_owned()).collect(),
+            ),
             Err(Refusal::Answered(told)) => {
                 Verdict::Refused(told.1.status(), told.1.detail.field.clone().unwrap())
             }
@@ -235,21 +284,48 @@ mod tests {
     }
 
     #[test]
-    fn a_call_without_a_response_topic_of_its_own_is_answered_nowhere() {
+    fn a_call_that_names_no_place_for_its_answer_is_refused_where_its_caller_looks() {
+        let deep = format!("koffer/1/case-7/reply/ws-1{}", "/a".repeat(200));
         for topic in [
             None,
             Some("koffer/1/case-7/reply/ws-2/till"),
             Some("koffer/1/case-7/status"),
+            Some(deep.as_str()),
         ] {
             assert_eq!(
                 check(|m| m.properties.response_topic = topic.map(str::to_owned)),
-                Verdict::NobodyToTell
+                Verdict::Misdirected("response-topic".to_owned(), vec!["refused".to_owned()])
             );
         }
+        // MQTT 3.1.1 has no properties at all.
         assert_eq!(
-            check(|m| m.topic = "koffer/1/case-7/status".into()),
-            Verdict::NobodyToTell
+            check(|m| m.properties = Properties::default()),
+            Verdict::Misdirected("response-topic".to_owned(), vec!["refused".to_owned()])
         );
-        assert_eq!(check(|m| m.topic = "other".into()), Verdict::NobodyToTell);
+    }
+
+    #[test]
+    fn a_call_on_a_topic_that_is_no_call_is_refused_there_and_at_its_response_topic() {
+        for below in ["EC-Terminal/pay", "ec-terminal/pay/now", "ec-terminal", ""] {
+            assert_eq!(
+                check(|m| m.topic = format!("koffer/1/case-7/call/ws-1/{below}")),
+                Verdict::Misdirected(
+                    "topic".to_owned(),
+                    vec!["refused".to_owned(), "till".to_owned()]
+                ),
+                "{below}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_message_of_nobody_is_answered_nowhere() {
+        for topic in [
+            "koffer/1/case-7/status",
+            "other",
+            "koffer/1/case-7/call/WS/x/y",
+        ] {
+            assert_eq!(check(|m| m.topic = topic.into()), Verdict::NobodyToTell);
+        }
     }
 }

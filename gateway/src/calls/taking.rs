@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use koffer_proto::{
-    ClaimToken, Class, ClientId, Completion, DecodeRequestError, Detail, DeviceId, EffectKind,
-    Failure, Lang, OperationSpec, Request, Segment, Sha256, Status, Text,
+    CallId, ClaimToken, Class, ClientId, Completion, DecodeRequestError, Detail, DeviceId,
+    EffectKind, Failure, Lang, OperationSpec, Request, Segment, Sha256, Status, Text,
     class::{any_device, gateway::CallPhase},
 };
 
@@ -18,6 +18,9 @@ use super::{
     texts,
 };
 use crate::bus::Message;
+
+/// Characters of a client's topic that a log line shows.
+const LOGGED: usize = 200;
 
 impl Desk {
     pub(super) fn call(
@@ -33,10 +36,25 @@ impl Desk {
             self.actions.push(Action::Publish(cleared));
         }
         let max = self.limits.max_payload;
+        let topic: String = message.topic.chars().take(LOGGED).collect();
         let admitted = match incoming::admit(&self.root, max, now.instant, message, redelivered) {
             Ok(admitted) => admitted,
             Err(Refusal::Unanswerable(why)) => {
-                tracing::warn!(%why, "a message on a call topic that cannot be answered");
+                tracing::warn!(%topic, %why, "a message on a call topic that cannot be answered");
+                return self.actions.push(Action::Acknowledge(ticket));
+            }
+            Err(Refusal::Misdirected { to, failure, why }) => {
+                let call = to.first().and_then(|listener| {
+                    CallId::new(listener.correlation.as_deref().unwrap_or_default()).ok()
+                });
+                let call = call.map(|call| call.to_string());
+                tracing::warn!(
+                    client = to.first().map(|l| l.topic.client().as_str()), %topic, call, %why,
+                    "a call that cannot be taken"
+                );
+                for listener in &to {
+                    self.refuse(listener, (*failure).clone());
+                }
                 return self.actions.push(Action::Acknowledge(ticket));
             }
             Err(Refusal::Answered(told)) => {

@@ -15,6 +15,25 @@ pub(super) fn retained() -> Text {
     )
 }
 
+pub(super) fn misdirected(field: &str, why: &str) -> Text {
+    let (german, english) = if field == "topic" {
+        (
+            "Das Topic ist kein Aufruf. Senden an koffer/1/<Gateway>/call/<Client>/<Gerät>/<Operation>, \
+             Namen in Kleinbuchstaben.",
+            "The topic is no call. Publish to koffer/1/<gateway>/call/<client>/<device>/<operation>, \
+             names in lower case.",
+        )
+    } else {
+        (
+            "Das Response Topic fehlt oder ist keines für eigene Antworten (MQTT 5): \
+             koffer/1/<Gateway>/reply/<Client>/… angeben.",
+            "The response topic is missing or not one of your own replies (MQTT 5): \
+             say koffer/1/<gateway>/reply/<client>/…",
+        )
+    };
+    Text::new(german, format!("{english} ({why})"))
+}
+
 pub(super) fn call_id(error: &CallIdError) -> Text {
     Text::new(
         "Die Correlation Data (Aufrufkennung) fehlt oder ist zu lang: 1 bis 64 Byte, je Aufruf neu.",
