@@ -19,6 +19,8 @@ use super::tlv::Container;
 pub mod control {
     use super::Control;
 
+    /// 04 01, from the terminal: its clock, for the ECR to set its own by.
+    pub const TERMINAL_CLOCK: Control = Control(0x04, 0x01);
     /// 04 0F.
     pub const STATUS_INFORMATION: Control = Control(0x04, 0x0F);
     /// 04 FF.

@@ -127,6 +127,12 @@ impl ResultCode {
     /// 6F: the terminal's own currency may follow.
     pub const WRONG_CURRENCY: Self = Self(0x6F);
 
+    /// Whether a completion with this code says that the command failed. Others tell what the
+    /// terminal wants or does next, such as E0 after a closing.
+    pub fn is_failure(self) -> bool {
+        matches!(self.class(), Declined | Rejected | Cancelled | DeviceFault)
+    }
+
     /// What to do. A code outside the table is a fault of the device, never a success.
     pub fn class(self) -> Class {
         match self.0 {

@@ -69,8 +69,11 @@ async fn a_closing_that_failed_in_its_completion_is_no_success() {
     let failed = closing(&[Say("060F 02 27 77"), ACK, asks, Say("8483 00")]).await;
     assert_eq!(failed.ended(), NO_EFFECT(failed.failure().status()));
     assert_eq!(failed.failure().detail.device_code.as_deref(), Some("77"));
-    let done = closing(&[Say("060F 02 27 00"), ACK]).await;
-    assert_eq!(done.ended(), (Status::Ok, Effect::Done));
+    // E0: closed, and remote maintenance follows.
+    for code in ["060F 02 27 00", "060F 02 27 E0"] {
+        let done = closing(&[Say(code), ACK]).await;
+        assert_eq!(done.ended(), (Status::Ok, Effect::Done));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -153,4 +156,12 @@ async fn a_terminal_that_reverses_only_its_last_booking_is_asked_which_one_that_
     let played = Stage::new(config).run(reverse(231)).await;
     assert_eq!(played.ended(), NO_EFFECT(Status::Unsupported));
     assert_eq!(played.cause(), "last-receipt-unknown");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_intermediate_status_without_a_code_and_a_clock_are_acknowledged() {
+    for said in ["04FF 00", "0401 08 AA 261127 0C 201500"] {
+        let played = paying(&[Say(said), ACK, Say(BOOKED), ACK, DONE, ACK]).await;
+        assert_eq!(played.ended(), (Status::Ok, Effect::Done), "{said}");
+    }
 }

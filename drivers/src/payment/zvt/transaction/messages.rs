@@ -121,6 +121,11 @@ impl Transaction {
                 self.aborted(result, &Command::Ack)
             }
             Command::Ack | Command::Nack(..) => self.answer_to_abort(now, &command),
+            // This machine has its time from elsewhere; the terminal need not know.
+            Command::Unknown(apdu) if apdu.control() == control::TERMINAL_CLOCK => {
+                self.alive(now);
+                vec![answer(&Command::Ack)]
+            }
             _ => vec![answer(&nack(NACK_UNKNOWN))],
         }
     }
@@ -222,7 +227,7 @@ impl Transaction {
             Completion::Fields(fields) => fields.result().map(ResultCode),
             Completion::Status { .. } => None,
         };
-        let failed = result.filter(|code| *code != ResultCode::OK);
+        let failed = result.filter(|code| code.is_failure());
         let ending = match &self.plan.kind {
             // What is repeated may be a booking that was declined: its code is not this command's.
             Kind::Harmless {
@@ -274,6 +279,11 @@ impl Transaction {
             (control::COMPLETION | control::ABORT, _) => {
                 self.end(Ending::Unknown(Loss::Unexpected));
                 vec![answer(&nack(code))]
+            }
+            // An empty one: it works on, and says nothing of it.
+            (control::INTERMEDIATE_STATUS, None) => {
+                self.alive(now);
+                vec![answer(&Command::Ack)]
             }
             // A text or a line that nobody can read is no reason to give up a payment.
             _ => vec![answer(&nack(code))],

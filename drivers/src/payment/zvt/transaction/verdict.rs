@@ -104,7 +104,7 @@ impl Verdict {
 
     /// What 06 0F means now. One that carries a failure (BMP 27) is an abort by another name.
     pub(super) fn at_completion(&self, needs_result: bool, result: Option<ResultCode>) -> Ending {
-        if let Some(code) = result.filter(|code| *code != ResultCode::OK) {
+        if let Some(code) = result.filter(|code| code.is_failure()) {
             return self.at_abort(code);
         }
         match self {
