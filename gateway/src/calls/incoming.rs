@@ -66,6 +66,9 @@ pub(crate) enum Refusal {
     },
 }
 
+/// Why a topic of the gateway's that is not a call's takes none.
+const OTHER_TOPIC: &str = "not on a call topic";
+
 /// Reads a message as a call.
 pub(crate) fn admit(
     root: &Root,
@@ -97,22 +100,10 @@ pub(crate) fn admit(
         ReplyTopic::parse(root, client, named)
     };
     let misdirected = |client: &ClientId, field: &str, why: String| {
-        let mut to = vec![listen(ReplyTopic::refused(root, client))];
-        if let Ok(topic) = response(client)
-            && topic != to[0].topic
-        {
-            to.push(listen(topic));
-        }
-        let text = texts::misdirected(field, &why);
-        let failure = Failure::without_effect(Status::BadRequest, text.get(to[0].lang));
-        Refusal::Misdirected {
-            failure: Box::new(failure.with(koffer_proto::Detail {
-                field: Some(field.to_owned()),
-                ..Default::default()
-            })),
-            to,
-            why,
-        }
+        let refused = ReplyTopic::refused(root, client);
+        let named = response(client).ok().filter(|topic| *topic != refused);
+        let to = std::iter::once(refused).chain(named).map(listen).collect();
+        Refusal::misdirected(to, field, why)
     };
     let (client, target, operation) = match root.parse(&message.topic) {
         Ok(Topic::Call {
@@ -121,10 +112,7 @@ pub(crate) fn admit(
             operation,
         }) => (client, target, operation),
         other => {
-            let why = other.map_or_else(
-                |error| error.to_string(),
-                |_| "not on a call topic".to_owned(),
-            );
+            let why = other.map_or_else(|error| error.to_string(), |_| OTHER_TOPIC.to_owned());
             return Err(match caller(root, &message.topic) {
                 Some(client) => misdirected(&client, "topic", why),
                 None => Refusal::Unanswerable(why),
@@ -188,6 +176,22 @@ pub(crate) fn admit(
         redelivered,
         payload: message.payload,
     })
+}
+
+impl Refusal {
+    fn misdirected(to: Vec<Listener>, field: &str, why: String) -> Self {
+        let lang = to.first().map(|listener| listener.lang).unwrap_or_default();
+        let text = texts::misdirected(field, &why);
+        let failure = Failure::without_effect(Status::BadRequest, text.get(lang));
+        Self::Misdirected {
+            to,
+            failure: Box::new(failure.with(koffer_proto::Detail {
+                field: Some(field.to_owned()),
+                ..Default::default()
+            })),
+            why,
+        }
+    }
 }
 
 /// Who published it, where that is all that can be read of a topic: the broker lets a client publish
