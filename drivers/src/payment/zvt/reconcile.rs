@@ -199,28 +199,21 @@ fn fitting(
     if cents.is_some() && last.cents != cents {
         return Verdict::Undecided(Doubt::Others);
     }
-    let takes_back_the_last = last.original_trace.is_some() && last.original_trace == before.trace;
     if let Asked::Reversal {
-        receipt: Some(receipt),
+        receipt: Some(asked),
         ..
     } = asked
-        && before.receipt.is_some_and(|of_last| of_last != receipt)
-        && takes_back_the_last
+        && let (Some(of_last), Some(trace)) = (before.receipt, before.trace)
+        && let Some(original) = last.original_trace
     {
-        // It took back its last booking, and an earlier one was asked for.
-        return Verdict::Undecided(Doubt::Others);
-    }
-    if let Asked::Reversal { receipt, .. } = asked
-        && receipt.is_some()
-        && receipt == before.receipt
-        && let (Some(original), Some(of)) = (last.original_trace, before.trace)
-    {
-        // What is reversed is reversed, whoever did it: it cannot happen twice.
-        return if original == of {
-            Verdict::Done
-        } else {
-            Verdict::Undecided(Doubt::Others)
-        };
+        match (asked == of_last, original == trace) {
+            // What is reversed is reversed, whoever did it: it cannot happen twice.
+            (true, true) => return Verdict::Done,
+            // Another booking was taken back than the one that was asked for.
+            (true, false) | (false, true) => return Verdict::Undecided(Doubt::Others),
+            // Of two earlier ones the books show neither.
+            (false, false) => {}
+        }
     }
     if !is_only_receipt {
         return Verdict::Undecided(Doubt::Others);

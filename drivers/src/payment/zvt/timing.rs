@@ -77,9 +77,9 @@ pub(super) const CONNECT_PAUSE: Duration = Duration::from_millis(500);
 /// Between two questions whether the terminal is still busy.
 pub(super) const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
-/// Making contact, all in all: three connections, the two short commands, and the terminal's own
-/// work. A silent terminal is given up much sooner, by the limits of each.
-pub(super) const OPEN: Duration = Duration::from_secs(40 + 30 * 60);
+/// Making contact, all in all: three connections and the two short commands. The supervisor waits
+/// for no more than a minute.
+pub(super) const OPEN: Duration = Duration::from_secs(40);
 
 /// The journal's time to store. The terminal waits T3 for our 80 00; what is not stored by then
 /// is refused with 84 66 while it still listens.

@@ -464,6 +464,26 @@ fn another_amount_is_never_taken_for_ours_nor_for_a_proof() {
 }
 
 #[test]
+fn a_reversal_of_the_last_booking_is_never_taken_for_that_of_an_earlier_one() {
+    let reversal = |receipt| Record {
+        asked: Asked::Reversal {
+            receipt: Some(receipt),
+            cents: None,
+        },
+        before: Some(entry(232, 1078)),
+        ..record()
+    };
+    let takes_back_1078 = Shown {
+        original_trace: Some(1078),
+        ..entry(233, 1079)
+    };
+    let seen = seen(Some(takes_back_1078), true);
+    let earlier = decide(&reversal(231), &seen);
+    assert_eq!(earlier, Verdict::Undecided(Doubt::Others));
+    assert_eq!(decide(&reversal(232), &seen), Verdict::Done);
+}
+
+#[test]
 fn numbers_begin_anew() {
     assert_eq!(steps(Some(9_999), Some(1), 9_999), Some(1));
     assert_eq!(steps(Some(999_999), Some(2), 999_999), Some(2));

@@ -5,9 +5,10 @@ use koffer_proto::{
     class::payment::{EndOfDayParams, Response as Paid, ReverseParams},
 };
 
+use super::refusals::paying;
 use super::script::{
-    ACK, BOOKED, DONE, Hear, PAY, Played, READY, REGISTER, Say, Stage, Step, TAKEN, config, kept,
-    pay, script,
+    ACK, BOOKED, DONE, Hear, PAY, PAYMENT, Played, READY, REGISTER, Say, Stage, Step, TAKEN,
+    config, kept, pay, script,
 };
 
 const NO_EFFECT: fn(Status) -> (Status, Effect) = |status| (status, Effect::None);
@@ -42,14 +43,6 @@ async fn closing(steps: &[Step]) -> Played {
     played
 }
 
-async fn paying(steps: &[Step]) -> Played {
-    let mut stage = Stage::new(kept());
-    stage.terminal(script(&[REGISTER, READY, &[PAY, TAKEN], steps]));
-    let played = stage.run(pay()).await;
-    stage.all_said().await;
-    played
-}
-
 /// A reversal of receipt 231 on a terminal whose last one is 232.
 async fn reversing(only_last: bool, steps: &[Step]) -> Played {
     let mut config = kept();
@@ -69,18 +62,21 @@ async fn a_closing_that_failed_in_its_completion_is_no_success() {
     let failed = closing(&[Say("060F 02 27 77"), ACK, asks, Say("8483 00")]).await;
     assert_eq!(failed.ended(), NO_EFFECT(failed.failure().status()));
     assert_eq!(failed.failure().detail.device_code.as_deref(), Some("77"));
-    // E0: closed, and remote maintenance follows.
-    for code in ["060F 02 27 00", "060F 02 27 E0"] {
-        let done = closing(&[Say(code), ACK]).await;
-        assert_eq!(done.ended(), (Status::Ok, Effect::Done));
-    }
+    let done = closing(&[Say("060F 02 27 00"), ACK]).await;
+    assert_eq!(done.ended(), (Status::Ok, Effect::Done));
+    // E0: remote maintenance follows. That it was closed stands in the 04 0F alone.
+    let total = Say("040F 0D 27 00 04 000000002600 0B 000011");
+    let done = closing(&[total, ACK, Say("060F 02 27 E0"), ACK]).await;
+    assert_eq!(done.ended(), (Status::Ok, Effect::Done));
+    let unknown = closing(&[Say("060F 02 27 E0"), ACK]).await;
+    assert_eq!(unknown.ended(), (Status::OutcomeUnknown, Effect::Unknown));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_completion_that_fails_after_a_positive_result_contradicts_it() {
-    let played = paying(&[Say(BOOKED), ACK, Say("060F 02 27 6C"), ACK]).await;
+    let played = paying(&[TAKEN, Say(BOOKED), ACK, Say("060F 02 27 6C"), ACK]).await;
     assert_eq!(played.ended(), (Status::OutcomeUnknown, Effect::Unknown));
-    let played = paying(&[Say("060F 02 27 6C"), ACK]).await;
+    let played = paying(&[TAKEN, Say("060F 02 27 6C"), ACK]).await;
     assert_eq!(played.ended(), NO_EFFECT(Status::Cancelled));
 }
 
@@ -90,6 +86,8 @@ async fn a_closing_has_one_result_per_contract_and_no_total_of_one_of_them() {
         Say("040F 0D 27 00 04 000000002600 0B 000011"),
         ACK,
         Say("040F 0D 27 00 04 000000001400 0B 000012"),
+        ACK,
+        Say("040F 0D 27 00 04 000000000300 0B 000013"),
         ACK,
         DONE,
         ACK,
@@ -103,18 +101,34 @@ async fn a_closing_has_one_result_per_contract_and_no_total_of_one_of_them() {
 
 #[tokio::test(start_paused = true)]
 async fn an_approval_without_an_amount_is_taken() {
-    let played = paying(&[Say("040F 09 27 00 0B 001077 87 0231"), ACK, DONE, ACK]).await;
+    let played = paying(&[
+        TAKEN,
+        Say("040F 09 27 00 0B 001077 87 0231"),
+        ACK,
+        DONE,
+        ACK,
+    ])
+    .await;
     assert_eq!(played.ended(), (Status::Ok, Effect::Done));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_further_result_with_more_data_is_taken_and_one_of_another_booking_refused() {
     let more = "040F 11 27 00 04 000000003780 0B 001077 88 000231";
-    let played = paying(&[Say(BOOKED), ACK, Say(more), ACK, DONE, ACK]).await;
+    let played = paying(&[TAKEN, Say(BOOKED), ACK, Say(more), ACK, DONE, ACK]).await;
     assert_eq!(played.ended(), (Status::Ok, Effect::Done));
     assert_eq!(played.paid().receipt, 231);
     let other = "040F 0D 27 00 04 000000003780 0B 001078";
-    let played = paying(&[Say(BOOKED), ACK, Say(other), Hear("8466 00"), DONE, ACK]).await;
+    let played = paying(&[
+        TAKEN,
+        Say(BOOKED),
+        ACK,
+        Say(other),
+        Hear("8466 00"),
+        DONE,
+        ACK,
+    ])
+    .await;
     assert_eq!(played.ended(), (Status::OutcomeUnknown, Effect::Unknown));
 }
 
@@ -161,7 +175,122 @@ async fn a_terminal_that_reverses_only_its_last_booking_is_asked_which_one_that_
 #[tokio::test(start_paused = true)]
 async fn an_intermediate_status_without_a_code_and_a_clock_are_acknowledged() {
     for said in ["04FF 00", "0401 08 AA 261127 0C 201500"] {
-        let played = paying(&[Say(said), ACK, Say(BOOKED), ACK, DONE, ACK]).await;
+        let played = paying(&[TAKEN, Say(said), ACK, Say(BOOKED), ACK, DONE, ACK]).await;
         assert_eq!(played.ended(), (Status::Ok, Effect::Done), "{said}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_terminals_own_words_reach_the_clerk_and_the_bank_is_not_blamed_for_them() {
+    for (steps, words) in [
+        (
+            &[
+                TAKEN,
+                Say("040F 13 27 FF 3C F0F1F3 426574726167 20 66616C736368"),
+                ACK,
+                Say("061E 01 FF"),
+                ACK,
+            ][..],
+            "»Betrag falsch«",
+        ),
+        (
+            &[TAKEN, Say("061E 0C DF 06 09 1F17 06 537065727265"), ACK],
+            "»Sperre«",
+        ),
+        (&[Say("841E 01 7D")], "nimmt den Auftrag nicht an"),
+    ] {
+        let played = paying(steps).await;
+        let message = &played.failure().message;
+        assert!(message.contains(words), "{message}");
+        assert!(!message.contains("Bank"), "{message}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_terminal_that_says_how_long_its_own_work_takes_is_waited_for() {
+    let mut stage = Stage::new(kept());
+    stage.terminal(script(&[
+        REGISTER,
+        &[
+            Hear("0501 00"),
+            TAKEN,
+            Say("04FF 02 0F 05"),
+            ACK,
+            Step::Silent(60),
+        ],
+        &[Say("060F 01 00"), ACK],
+        PAYMENT,
+    ]));
+    assert_eq!(stage.run(pay()).await.ended(), (Status::Ok, Effect::Done));
+    stage.all_said().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn terminals_with_other_manners_become_ready() {
+    const PLAIN: &[Step] = &[
+        Hear("0600 0E 123456 9E 0978 06 06 26 04 0A 02 06D3"),
+        Say("8483 00"),
+        Hear("0600 06 123456 9E 0978"),
+        TAKEN,
+        Say("060F 0A 19 00 29 68000123 49 0978"),
+        ACK,
+    ];
+    for parts in [
+        [PLAIN, READY],
+        [
+            REGISTER,
+            &[
+                Hear("0501 00"),
+                Say("8437 00"),
+                Hear("0501 03 123456"),
+                TAKEN,
+                Say("060F 01 00"),
+                ACK,
+            ],
+        ],
+        [
+            REGISTER,
+            &[Hear("0501 00"), TAKEN, Say("040F 02 27 00"), ACK, DONE, ACK],
+        ],
+    ] {
+        let mut stage = Stage::new(kept());
+        stage.terminal(script(&[parts[0], parts[1], PAYMENT]));
+        assert_eq!(stage.run(pay()).await.ended(), (Status::Ok, Effect::Done));
+        stage.all_said().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_payment_type_alone_tells_that_the_cardholder_signs() {
+    for (result, signs) in [
+        (
+            "040F 23 27 00 04 000000003780 49 0978 0B 001077 0C 154501 0D 1122 19 60 29 68000123 87 0231 8A 05",
+            true,
+        ),
+        (
+            "040F 23 27 00 04 000000003780 49 0978 0B 001077 0C 154501 0D 1122 19 70 29 68000123 87 0231 8A 05",
+            false,
+        ),
+    ] {
+        let mut stage = Stage::new(kept());
+        stage.terminal(script(&[
+            REGISTER,
+            READY,
+            &[
+                PAY,
+                TAKEN,
+                Say(result),
+                ACK,
+                Say("06D1 06 00 53756D6D65"),
+                ACK,
+                Say("06D1 01 81"),
+                ACK,
+                DONE,
+                ACK,
+            ],
+        ]));
+        let played = stage.run(pay()).await;
+        assert_eq!(played.paid().receipts[0].signature_required, signs);
+        stage.all_said().await;
     }
 }

@@ -18,7 +18,7 @@ use crate::{Contact, Driver, payment::zvt::codec::charset::Charset};
 const UNDONE: fn(Status) -> (Status, Effect) = |status| (status, Effect::None);
 
 /// A payment of which the terminal says this after it took the command.
-async fn paying(steps: &[Step]) -> super::script::Played {
+pub(super) async fn paying(steps: &[Step]) -> super::script::Played {
     let mut stage = Stage::new(kept());
     stage.terminal(script(&[REGISTER, READY, &[PAY], steps]));
     let played = stage.run(pay()).await;
@@ -371,119 +371,4 @@ async fn both_receipts_come_apart_with_their_card_number_masked() {
         receipts,
         [(Merchant, "************1111"), (Customer, "Kunde")]
     );
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_terminals_own_words_reach_the_clerk_and_the_bank_is_not_blamed_for_them() {
-    for (steps, words) in [
-        (
-            &[
-                TAKEN,
-                Say("040F 13 27 FF 3C F0F1F3 426574726167 20 66616C736368"),
-                ACK,
-                Say("061E 01 FF"),
-                ACK,
-            ][..],
-            "»Betrag falsch«",
-        ),
-        (
-            &[TAKEN, Say("061E 0C DF 06 09 1F17 06 537065727265"), ACK],
-            "»Sperre«",
-        ),
-        (&[Say("841E 01 7D")], "nimmt den Auftrag nicht an"),
-    ] {
-        let played = paying(steps).await;
-        let message = &played.failure().message;
-        assert!(message.contains(words), "{message}");
-        assert!(!message.contains("Bank"), "{message}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_terminal_that_says_how_long_its_own_work_takes_is_waited_for() {
-    let mut stage = Stage::new(kept());
-    stage.terminal(script(&[
-        REGISTER,
-        &[
-            Hear("0501 00"),
-            TAKEN,
-            Say("04FF 02 0F 05"),
-            ACK,
-            Step::Silent(60),
-        ],
-        &[Say("060F 01 00"), ACK],
-        PAYMENT,
-    ]));
-    assert_eq!(stage.run(pay()).await.ended(), (Status::Ok, Effect::Done));
-    stage.all_said().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn terminals_with_other_manners_become_ready() {
-    const PLAIN: &[Step] = &[
-        Hear("0600 0E 123456 9E 0978 06 06 26 04 0A 02 06D3"),
-        Say("8483 00"),
-        Hear("0600 06 123456 9E 0978"),
-        TAKEN,
-        Say("060F 0A 19 00 29 68000123 49 0978"),
-        ACK,
-    ];
-    for parts in [
-        [PLAIN, READY],
-        [
-            REGISTER,
-            &[
-                Hear("0501 00"),
-                Say("8437 00"),
-                Hear("0501 03 123456"),
-                TAKEN,
-                Say("060F 01 00"),
-                ACK,
-            ],
-        ],
-        [
-            REGISTER,
-            &[Hear("0501 00"), TAKEN, Say("040F 02 27 00"), ACK, DONE, ACK],
-        ],
-    ] {
-        let mut stage = Stage::new(kept());
-        stage.terminal(script(&[parts[0], parts[1], PAYMENT]));
-        assert_eq!(stage.run(pay()).await.ended(), (Status::Ok, Effect::Done));
-        stage.all_said().await;
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_payment_type_alone_tells_that_the_cardholder_signs() {
-    for (result, signs) in [
-        (
-            "040F 23 27 00 04 000000003780 49 0978 0B 001077 0C 154501 0D 1122 19 60 29 68000123 87 0231 8A 05",
-            true,
-        ),
-        (
-            "040F 23 27 00 04 000000003780 49 0978 0B 001077 0C 154501 0D 1122 19 70 29 68000123 87 0231 8A 05",
-            false,
-        ),
-    ] {
-        let mut stage = Stage::new(kept());
-        stage.terminal(script(&[
-            REGISTER,
-            READY,
-            &[
-                PAY,
-                TAKEN,
-                Say(result),
-                ACK,
-                Say("06D1 06 00 53756D6D65"),
-                ACK,
-                Say("06D1 01 81"),
-                ACK,
-                DONE,
-                ACK,
-            ],
-        ]));
-        let played = stage.run(pay()).await;
-        assert_eq!(played.paid().receipts[0].signature_required, signs);
-        stage.all_said().await;
-    }
 }

@@ -195,7 +195,7 @@ impl Transaction {
         match verdict::judge(&self.verdict, once, &fields) {
             Ok(verdict::Judged::Again) => vec![answer(&Command::Ack)],
             Ok(verdict::Judged::More) => {
-                self.verdict.add(&fields);
+                self.verdict.add(&fields, once);
                 vec![answer(&Command::Ack)]
             }
             Ok(verdict::Judged::New) => {

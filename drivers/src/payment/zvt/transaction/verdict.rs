@@ -73,15 +73,14 @@ impl Verdict {
     }
 
     /// Takes in what a further 04 0F tells beyond the acknowledged one.
-    pub(super) fn add(&mut self, more: &Fields) {
+    pub(super) fn add(&mut self, more: &Fields, once: &Once) {
         let Self::Positive(stored) = self else {
             return;
         };
-        // A closing may have one 04 0F per contract; no single amount stands for all of them.
-        if differ(stored.amount(), more.amount()) {
-            let of_one_contract = |bmp: &Bmp| matches!(bmp, Bmp::Amount(_) | Bmp::Trace(_));
-            stored.0.retain(|bmp| !of_one_contract(bmp));
-            return;
+        if !once.needs_result {
+            // A closing may have one 04 0F per contract: what one says stands for none of the others.
+            let of_one = |bmp: &Bmp| matches!(bmp, Bmp::Amount(_) | Bmp::Trace(_) | Bmp::Totals(_));
+            return stored.0.retain(|bmp| !of_one(bmp));
         }
         for bmp in &more.0 {
             let kind = std::mem::discriminant(bmp);
@@ -110,7 +109,10 @@ impl Verdict {
         match self {
             Self::Positive(_) => Ending::Completed,
             Self::Negative(code) => Ending::Declined(*code),
-            Self::None if !needs_result => Ending::Completed,
+            // A code that is no failure says what comes next, not that this was done.
+            Self::None if !needs_result && result.is_none_or(|code| code == ResultCode::OK) => {
+                Ending::Completed
+            }
             // It was told that we did not take it, and completed all the same.
             Self::None | Self::Refused(_) | Self::Contradicted(_) => {
                 Ending::Unknown(Loss::Contradiction)
