@@ -5,7 +5,7 @@ use koffer_proto::class::card_terminal::{
     Command as Asked, CommandResponse, StatusWordPattern, Transmitted,
 };
 
-use super::pin_policy::carries_plain_pin;
+use super::pin_policy::{self, Objection};
 use crate::card::iso7816::{
     Command, Exchange, Followed, MalformedCommand, MalformedResponse, StatusWord,
 };
@@ -15,8 +15,8 @@ use crate::card::iso7816::{
 pub(super) enum Refused {
     /// The command at this index is none.
     Malformed(usize, MalformedCommand),
-    /// The command at this index carries a PIN in the clear.
-    PlainPin(usize),
+    /// The command at this index must not reach the card.
+    Objected(usize, Objection),
 }
 
 /// A batch under way.
@@ -59,20 +59,28 @@ pub(super) struct Sending {
 impl Batch {
     /// Reads every command before the first is sent.
     pub(super) fn plan(commands: &[Asked]) -> Result<Self, Refused> {
-        let planned = commands.iter().enumerate().map(|(index, asked)| {
-            let command = Command::parse(asked.apdu.as_bytes())
-                .map_err(|why| Refused::Malformed(index, why))?;
-            if carries_plain_pin(&command) {
-                return Err(Refused::PlainPin(index));
-            }
-            let mut accept = asked.accept.clone();
-            if accept.is_empty() {
-                accept.push(StatusWordPattern::SUCCESS);
-            }
-            Ok(Planned { command, accept })
+        let read = commands.iter().enumerate().map(|(index, asked)| {
+            Command::parse(asked.apdu.as_bytes()).map_err(|why| Refused::Malformed(index, why))
         });
+        let read = read.collect::<Result<Vec<_>, _>>()?;
+        pin_policy::check(&read).map_err(|(index, why)| Refused::Objected(index, why))?;
+        let accepted = commands.iter().enumerate().map(|(index, asked)| {
+            let mut pair = read.iter().skip(index);
+            let in_pieces = match (pair.next(), pair.next()) {
+                (Some(command), Some(next)) => pin_policy::may_continue(command, next),
+                _ => false,
+            };
+            if in_pieces || asked.accept.is_empty() {
+                vec![StatusWordPattern::SUCCESS]
+            } else {
+                asked.accept.clone()
+            }
+        });
+        let accepted: Vec<_> = accepted.collect();
+        let planned = read.into_iter().zip(accepted);
+        let planned = planned.map(|(command, accept)| Planned { command, accept });
         Ok(Self {
-            commands: planned.collect::<Result<_, _>>()?,
+            commands: planned.collect(),
             state: State::Between,
             responses: Vec::new(),
         })
@@ -217,11 +225,28 @@ mod tests {
             asked(&[0, 0xA4, 0, 0], &[]),
             asked(&[0, 0x20, 0, 1, 2, 0x31, 0x32], &[]),
         ];
-        assert_eq!(Batch::plan(&commands).err(), Some(Refused::PlainPin(1)));
+        assert_eq!(
+            Batch::plan(&commands).err(),
+            Some(Refused::Objected(1, Objection::PlainPin))
+        );
         assert!(matches!(
             Batch::plan(&[asked(&[0], &[])]).err(),
             Some(Refused::Malformed(0, _))
         ));
+    }
+
+    #[test]
+    fn a_piece_of_a_command_that_is_refused_is_followed_by_no_other() {
+        let update = [0, 0xD6, 0, 0, 2, 7, 7];
+        let first = [&[0x10, 0xC2, 0, 0, 4][..], &update[..4]].concat();
+        let last = [&[0, 0xC2, 0, 0, 3][..], &update[4..]].concat();
+        let pieces = [asked(&first, &["xxxx"]), asked(&last, &["xxxx"])];
+        for (word, sent) in [([0x68, 0x84], 1), ([0x90, 0], 2)] {
+            let mut batch = Batch::plan(&pieces).unwrap();
+            batch.next().unwrap();
+            batch.received(&word).unwrap();
+            assert_eq!(batch.next().is_some(), sent == 2);
+        }
     }
 
     proptest! {

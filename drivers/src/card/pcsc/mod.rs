@@ -15,7 +15,7 @@ mod endings;
 pub mod features;
 mod file;
 mod monitor;
-mod pin_policy;
+pub mod pin_policy;
 mod record;
 mod timing;
 mod worker;

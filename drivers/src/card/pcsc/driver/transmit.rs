@@ -11,7 +11,9 @@ use crate::{
     Call,
     card::pcsc::{
         batch::{Batch, Refused},
-        endings, record,
+        endings,
+        pin_policy::Objection,
+        record,
     },
     fail_point,
 };
@@ -124,15 +126,23 @@ fn refusal(refused: Refused, lang: Lang) -> Failure {
             let (de, en) = (format!("keine Befehls-APDU ({why})"), why.to_string());
             endings::bad_field(lang, &field, &de, &en)
         }
-        Refused::PlainPin(index) => {
-            let message = endings::pick(
-                lang,
-                "PINs werden am Tastenfeld des Lesers eingegeben, nie über das Gateway gesendet. Benutzen Sie verify-pin oder change-pin.",
-                "PINs are typed on the reader's pad, never sent through the gateway. Use verify-pin or change-pin.",
-            );
+        Refused::Objected(index, why) => {
+            let (cause, de, en) = match why {
+                Objection::PlainPin => (
+                    "plain-pin",
+                    "PINs werden am Tastenfeld des Lesers eingegeben, nie über das Gateway gesendet. Benutzen Sie verify-pin oder change-pin.",
+                    "PINs are typed on the reader's pad, never sent through the gateway. Use verify-pin or change-pin.",
+                ),
+                Objection::Hidden => (
+                    "hidden-command",
+                    "In diesem Befehl kann ein anderer stecken, den das Gateway nicht lesen kann, und damit eine PIN. Senden Sie den inneren Befehl für sich, oder alle Teile in einem Aufruf.",
+                    "This command may wrap another one that the gateway cannot read, and with it a PIN. Send the inner command by itself, or all of its pieces in one call.",
+                ),
+            };
+            let message = endings::pick(lang, de, en);
             Failure::without_effect(Status::Denied, message).with(Detail {
                 field: Some(format!("commands[{index}].apdu")),
-                ..endings::caused("plain-pin")
+                ..endings::caused(cause)
             })
         }
     }
