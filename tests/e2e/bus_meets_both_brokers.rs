@@ -238,6 +238,48 @@ async fn the_bus_reaches_a_broker_by_a_unix_socket() {
     assert_eq!(timeout(PATIENCE, sent).await.expect("in time"), Ok(()));
 }
 
+/// mosquitto closes the connection over a topic of more than 200 levels, and acknowledges what is
+/// beyond its `message_size_limit` with a reason code that no client expects; it announces neither.
+#[tokio::test]
+async fn what_mosquitto_hangs_up_over_is_dropped_and_the_others_go_on() {
+    let broker = Mosquitto::with_config("allow_anonymous true\nmessage_size_limit 100000\n");
+    let address = Address::Tcp {
+        host: "127.0.0.1".to_owned(),
+        port: broker.port(),
+    };
+    let (bus, mut incoming) = Bus::start(Settings::new(address, "kofferd"));
+    connected(&mut incoming).await;
+    let good = |n: usize| Message::new(format!("good/{n}"), vec![7; 50_000]);
+    let bad = [
+        Message::new("too/large", vec![7; 200_000]),
+        Message::new(format!("deep{}", "/a".repeat(300)), "x"),
+    ];
+    let start = std::time::Instant::now();
+    let mut sent = Vec::new();
+    for (n, bad) in bad.iter().cycle().take(6).enumerate() {
+        sent.push((bus.publish(good(n)).expect("queued"), Ok(())));
+        let bad = bus.publish(bad.clone()).expect("queued");
+        sent.push((bad, Err(NotSent::HungUp)));
+    }
+    sent.push((bus.publish(good(6)).expect("queued"), Ok(())));
+    for (n, (sent, expected)) in sent.into_iter().enumerate() {
+        let told = timeout(PATIENCE, sent).await.expect("in time");
+        assert_eq!(told, expected, "message {n}");
+    }
+    let sessions = broker.log().matches("as kofferd").count();
+    assert!(
+        sessions <= 1 + 3 * bad.len() * 3,
+        "{sessions} connections: {}",
+        broker.log()
+    );
+    assert!(
+        start.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        start.elapsed()
+    );
+    assert_eq!(bus.close(PATIENCE).await.unsent, 0);
+}
+
 /// Over loopback with Nagle's algorithm on either side it would take 44 ms each.
 #[tokio::test]
 async fn a_round_trip_is_not_delayed_by_nagle() {

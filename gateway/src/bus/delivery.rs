@@ -7,6 +7,7 @@
 use super::BrokerLimits;
 use super::message::Qos;
 use super::outbox::{Entry, NotSent, Rejection, Waiting};
+use super::suspicion::{Answer, Ending};
 use super::wire;
 use rumqttc::v5::Request;
 use rumqttc::v5::mqttbytes::v5::{PubAckReason, Publish};
@@ -27,6 +28,11 @@ pub(super) struct Delivery {
     /// acknowledged: the order holds, and a fresh `rumqttc`, which numbers from 1 again, cannot
     /// reuse one of their packet identifiers.
     replays_in_flight: usize,
+    /// Whether a QoS 0 message went out on this connection: it leaves no trace here, and the
+    /// broker may hang up over it as well.
+    sent_qos_0: bool,
+    /// Whether a suspect was cleared or dropped since this was last asked.
+    progressed: bool,
 }
 
 impl Delivery {
@@ -45,6 +51,7 @@ impl Delivery {
             || !self.replay.is_empty()
             || self.replays_in_flight > 0
             || self.in_flight.len() >= window(limits)
+            || (!self.in_flight.is_empty() && self.has_suspects())
         {
             return None;
         }
@@ -58,7 +65,8 @@ impl Delivery {
     }
 
     /// `rumqttc` has taken the entry into its queue.
-    pub(super) fn handed(&mut self, entry: Entry) {
+    pub(super) fn handed(&mut self, mut entry: Entry, now: Instant) {
+        entry.record.sent(now);
         self.handing = Some(entry);
     }
 
@@ -74,7 +82,10 @@ impl Delivery {
             return;
         };
         match entry.message.qos {
-            Qos::AtMostOnce => entry.resolve(Ok(())),
+            Qos::AtMostOnce => {
+                self.sent_qos_0 = true;
+                entry.resolve(Ok(()));
+            }
             Qos::AtLeastOnce => {
                 entry.packet_id = packet_id;
                 self.in_flight.push_back(entry);
@@ -97,6 +108,7 @@ impl Delivery {
         };
         self.replays_in_flight -= usize::from(index < self.replays_in_flight);
         if let Some(entry) = self.in_flight.remove(index) {
+            self.progressed |= entry.record.is_suspect();
             let outcome = wire::rejection(reason).map_or(Ok(()), |r| Err(NotSent::Rejected(r)));
             entry.resolve(outcome);
         }
@@ -107,7 +119,10 @@ impl Delivery {
     pub(super) fn due_replays(&mut self, limits: &BrokerLimits, now: Instant) -> Vec<Publish> {
         let mut due = Vec::new();
         while self.in_flight.len() < window(limits) {
-            let Some(entry) = self.replay.pop_front() else {
+            if !self.in_flight.is_empty() && self.has_suspects() {
+                break;
+            }
+            let Some(mut entry) = self.replay.pop_front() else {
                 break;
             };
             if entry.has_expired(now) {
@@ -120,6 +135,7 @@ impl Delivery {
                     entry.packet_id,
                     entry.seconds_left(now),
                 ));
+                entry.record.sent(now);
                 self.in_flight.push_back(entry);
                 self.replays_in_flight += 1;
             }
@@ -144,6 +160,8 @@ impl Delivery {
         &mut self,
         left_over: impl IntoIterator<Item = &'a Request>,
         collided: bool,
+        ending: Ending,
+        now: Instant,
     ) {
         if collided && let Some(mut entry) = self.in_flight.pop_back() {
             entry.packet_id = 0;
@@ -152,9 +170,45 @@ impl Delivery {
         if let Some(entry) = self.handing.take() {
             self.place_handed(entry, left_over);
         }
+        let alone = self.in_flight.len() == 1 && !self.sent_qos_0;
+        for entry in &mut self.in_flight {
+            entry.record.connection_lost(ending, alone, now);
+        }
+        self.sent_qos_0 = false;
         self.in_flight.append(&mut self.replay);
         self.replay = std::mem::take(&mut self.in_flight);
         self.replays_in_flight = 0;
+    }
+
+    /// A connection came as far as CONNACK, or not. What the broker hangs up over is dropped here.
+    pub(super) fn broker_answered(&mut self, answer: Answer) {
+        for mut entry in std::mem::take(&mut self.replay) {
+            if entry.record.judge(answer) {
+                self.progressed = true;
+                entry.resolve(Err(NotSent::HungUp));
+            } else {
+                self.replay.push_back(entry);
+            }
+        }
+    }
+
+    /// Whether the search for what the broker hangs up over goes on. Suspects are in front of all
+    /// others, and each is sent alone.
+    pub(super) fn has_suspects(&self) -> bool {
+        let first = [
+            self.in_flight.front(),
+            self.replay.front(),
+            self.waiting.front(),
+        ];
+        first
+            .into_iter()
+            .flatten()
+            .any(|entry| entry.record.is_suspect())
+    }
+
+    /// Whether a suspect was cleared or dropped since this was last asked.
+    pub(super) fn has_progressed(&mut self) -> bool {
+        std::mem::take(&mut self.progressed)
     }
 
     /// Finds out how far the entry came that was handed over last.

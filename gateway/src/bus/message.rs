@@ -6,6 +6,9 @@ use std::time::Duration;
 /// Longest UTF-8 string or binary field of MQTT 5 (chapter 1.5.4, 1.5.6): its length has two bytes.
 const LONGEST_FIELD: usize = 65_535;
 
+/// Bytes of a topic that a log line shows.
+const LOGGED: usize = 200;
+
 /// Quality of service. QoS 2 is not offered: the contract's call id makes QoS 1 idempotent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Qos {
@@ -140,6 +143,12 @@ impl Message {
                 .iter()
                 .map(|(name, value)| 5 + name.len() + value.len())
                 .sum::<usize>()
+    }
+
+    /// The topic as a log line shows it: of a call's answer a client chose most of it.
+    pub(super) fn short_topic(&self) -> &str {
+        let end = self.topic.floor_char_boundary(LOGGED);
+        self.topic.get(..end).unwrap_or_default()
     }
 
     /// How long the message may wait.

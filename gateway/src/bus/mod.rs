@@ -24,6 +24,7 @@ mod outbox;
 mod scripted_broker;
 mod session;
 mod settings;
+mod suspicion;
 #[cfg(test)]
 mod tests;
 mod wire;

@@ -2,6 +2,7 @@
 
 use super::message::Message;
 use super::settings::OutboxBound;
+use super::suspicion::Record;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
@@ -56,6 +57,9 @@ pub enum NotSent {
         /// The broker's Maximum Packet Size in bytes.
         limit: u32,
     },
+    /// The broker hung up over it, twice: it is not sent a third time.
+    #[error("the broker closed the connection over it twice; it is dropped")]
+    HungUp,
     /// The bus was closed first.
     #[error("the bus was closed before the message was sent")]
     Closed,
@@ -158,6 +162,8 @@ pub(super) struct Entry {
     pub(super) message: Message,
     /// The packet identifier it was last sent under; 0 while never handed over.
     pub(super) packet_id: u16,
+    /// What it may have done to earlier connections.
+    pub(super) record: Record,
     expires: Option<Instant>,
     answer: oneshot::Sender<Result<(), NotSent>>,
     _place: Option<Place>,
@@ -184,6 +190,7 @@ impl Entry {
         let entry = Self {
             message,
             packet_id: 0,
+            record: Record::default(),
             expires,
             answer,
             _place: place,
@@ -205,7 +212,8 @@ impl Entry {
     /// Tells the publisher; nobody listening is fine.
     pub(super) fn resolve(self, outcome: Result<(), NotSent>) {
         if let Err(error) = &outcome {
-            tracing::warn!(topic = %self.message.topic, %error, "message not sent");
+            let (topic, bytes) = (self.message.short_topic(), self.message.payload.len());
+            tracing::warn!(topic, bytes, %error, "message not sent");
         }
         self.answer.send(outcome).ok();
     }
@@ -255,6 +263,10 @@ impl Waiting {
 
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Entry> + '_ {
         self.0.drain(..)
+    }
+
+    pub(super) fn front(&self) -> Option<&Entry> {
+        self.0.front()
     }
 
     pub(super) fn len(&self) -> usize {

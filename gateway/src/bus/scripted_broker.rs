@@ -122,6 +122,11 @@ impl Peer {
         self.stream.write_all(&bytes).await.unwrap();
     }
 
+    /// Bytes that the library of the other side cannot or does not write.
+    pub(super) async fn write_raw(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.unwrap();
+    }
+
     pub(super) async fn acknowledge(&mut self, packet_id: u16, reason: PubAckReason) {
         let mut puback = PubAck::new(packet_id, None);
         puback.reason = reason;

@@ -10,6 +10,7 @@ use super::link::{Link, SUBACK_PATIENCE, Stage};
 use super::message::Message;
 use super::outbox::{Entry, NotSent, Sent};
 use super::settings::Settings;
+use super::suspicion::{Answer, Ending};
 use super::{Closed, Command, Disconnection, Incoming, Shared, wire};
 use crate::backoff::Backoff;
 use rumqttc::Outgoing;
@@ -124,6 +125,7 @@ impl Session {
         let requests = usize::from(self.settings.receive_maximum) + SPARE_REQUESTS;
         let (client, mut event_loop) = AsyncClient::new(wire::options(&self.settings), requests);
         let mut link = Link::new(client);
+        let mut ending = Ending::Elsewise;
         let ended = loop {
             let patience = link.patience(&self.settings);
             let woken = self
@@ -133,13 +135,19 @@ impl Session {
                 Woken::Done(Ok(event)) => self.on_event(&mut link, &mut event_loop, event),
                 Woken::Done(Err(_)) | Woken::Overdue if link.is_leaving() => Err(Ended::Left),
                 Woken::Done(Err(error)) => {
+                    ending = wire::ending(&error);
                     Err(Ended::Lost(wire::disconnection(error, &self.settings)))
                 }
                 Woken::Overdue => Err(Ended::Lost(Disconnection::Silent)),
                 Woken::Leave => Err(Ended::Left),
             };
             match step {
-                Ok(()) if matches!(link.stage, Stage::Ready) => backoff.reset(),
+                // A broker that hangs up over the same message again is not asked ever faster.
+                Ok(()) if matches!(link.stage, Stage::Ready) => {
+                    if self.delivery.has_progressed() || !self.delivery.has_suspects() {
+                        backoff.reset();
+                    }
+                }
                 Ok(()) => {}
                 Err(ended) => break ended,
             }
@@ -148,7 +156,10 @@ impl Session {
             }
         };
         self.shared.connected.store(false, Ordering::Relaxed);
-        self.collect(&mut event_loop);
+        if matches!(link.stage, Stage::Connecting) {
+            self.delivery.broker_answered(Answer::None);
+        }
+        self.collect(&mut event_loop, ending);
         ended
     }
 
@@ -238,7 +249,7 @@ impl Session {
             wire::properties(message, entry.seconds_left(now)),
         );
         match taken {
-            Ok(()) => self.delivery.handed(entry),
+            Ok(()) => self.delivery.handed(entry, now),
             // Its queue is full of acknowledgements: tried again at the next event.
             Err(_) => self.delivery.not_handed(entry),
         }
@@ -291,8 +302,10 @@ impl Session {
             });
         self.shared.packet_limit.store(limit, Ordering::Relaxed);
         if connack.session_present {
+            self.delivery.broker_answered(Answer::SessionKept);
             self.inbox.session_resumed();
         } else {
+            self.delivery.broker_answered(Answer::SessionLost);
             self.subscribed = false;
             self.delivery.session_gone();
         }
@@ -367,7 +380,7 @@ impl Session {
     }
 
     /// Takes from a dead event loop what it had received, sent and not sent.
-    fn collect(&mut self, event_loop: &mut EventLoop) {
+    fn collect(&mut self, event_loop: &mut EventLoop, ending: Ending) {
         event_loop.clean();
         for event in std::mem::take(&mut event_loop.state.events) {
             match event {
@@ -383,7 +396,9 @@ impl Session {
             }
         }
         let collided = event_loop.state.collision.take().is_some();
-        self.delivery.connection_lost(&event_loop.pending, collided);
+        let now = Instant::now();
+        self.delivery
+            .connection_lost(&event_loop.pending, collided, ending, now);
     }
 
     /// Moves a closing bus on; true when it may end now.

@@ -78,9 +78,8 @@ async fn a_resumed_session_gets_what_was_in_flight_again_marked_in_order_and_bef
             (replayed.topic.as_ref(), replayed.pkid, replayed.dup),
             (topic.as_bytes(), id, true)
         );
-    }
-    for id in &ids[1..] {
-        peer.acknowledge(*id, PubAckReason::Success).await;
+        // One at a time: the broker may have hung up over one of them.
+        peer.acknowledge(id, PubAckReason::Success).await;
     }
     let after = peer.read_publish().await;
     assert_eq!((after.topic.as_ref(), after.dup), (&b"new"[..], false));
@@ -88,6 +87,107 @@ async fn a_resumed_session_gets_what_was_in_flight_again_marked_in_order_and_bef
     for sent in sent.chain([new]) {
         assert_eq!(sent.await, Ok(()));
     }
+}
+
+/// Serves connections until every message in `good` is acknowledged and `bad` was sent for the last
+/// time, hanging up over `bad` in its own way. Says how many connections `bad` has cost.
+async fn serve_and_hang_up(
+    broker: &ScriptedBroker,
+    mut peer: Peer,
+    bad: &str,
+    good: &[&str],
+    way: HangUp,
+) -> usize {
+    let mut cost = 0;
+    let mut open: Vec<_> = good.to_vec();
+    while !open.is_empty() {
+        let Some(packet) = peer.read_or_end().await else {
+            panic!("the bus hung up; {open:?} are open");
+        };
+        let Packet::Publish(publish) = packet else {
+            panic!("expected PUBLISH, got {packet:?}");
+        };
+        if publish.topic == bad {
+            cost += 1;
+            match way {
+                HangUp::Silently => {}
+                HangUp::Disconnect => peer.write_raw(&[0xe0, 2, 0x95, 0]).await,
+                HangUp::PubAck => {
+                    let [high, low] = publish.pkid.to_be_bytes();
+                    peer.write_raw(&[0x40, 3, high, low, 0x95]).await;
+                    // It is the bus that hangs up.
+                    while peer.read_or_end().await.is_some() {}
+                }
+            }
+            drop(peer);
+            peer = broker.welcome(true).await;
+        } else {
+            open.retain(|topic| publish.topic != *topic);
+            peer.acknowledge(publish.pkid, PubAckReason::Success).await;
+        }
+    }
+    cost
+}
+
+#[derive(Debug, Clone, Copy)]
+enum HangUp {
+    Silently,
+    Disconnect,
+    PubAck,
+}
+
+#[tokio::test]
+async fn a_message_that_the_broker_hangs_up_over_is_dropped_and_the_others_go_on() {
+    for way in [HangUp::Silently, HangUp::Disconnect, HangUp::PubAck] {
+        let (broker, bus, _incoming, peer) = connected_bus().await;
+        let [before, bad, after, late] = ["before", "bad", "after", "late"]
+            .map(|topic| bus.publish(Message::new(topic, "x")).unwrap());
+        let good = ["before", "after", "late"];
+        let cost = serve_and_hang_up(&broker, peer, "bad", &good, way).await;
+        assert_eq!(bad.await, Err(NotSent::HungUp), "{way:?}");
+        for sent in [before, after, late] {
+            assert_eq!(sent.await, Ok(()), "{way:?}");
+        }
+        // Once among others, then twice alone.
+        assert_eq!(cost, 3, "{way:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_alone_that_the_broker_hangs_up_over_costs_two_connections() {
+    let (broker, bus, _incoming, mut peer) = connected_bus().await;
+    let bad = bus.publish(Message::new("bad", "x")).unwrap();
+    for _ in 0..2 {
+        assert_eq!(peer.read_publish().await.topic, "bad");
+        drop(peer);
+        peer = broker.welcome(true).await;
+    }
+    assert_eq!(bad.await, Err(NotSent::HungUp));
+    let _sent = bus.publish(Message::new("next", "x")).unwrap();
+    assert_eq!(peer.read_publish().await.topic, "next");
+}
+
+#[tokio::test]
+async fn a_broker_that_restarts_and_a_line_that_breaks_cost_no_message() {
+    let (broker, bus, _incoming, mut peer) = connected_bus().await;
+    let sent = bus.publish(Message::new("good", "x")).unwrap();
+    for round in 0..6 {
+        assert_eq!(peer.read_publish().await.topic, "good", "round {round}");
+        if round % 2 == 0 {
+            // Shutting down.
+            peer.write_raw(&[0xe0, 2, 0x8b, 0]).await;
+        }
+        drop(peer);
+        let session_kept = round % 3 != 0;
+        if session_kept {
+            // There, and not yet well.
+            drop(broker.accept().await);
+        }
+        peer = broker.welcome(session_kept).await;
+    }
+    let packet_id = peer.read_publish().await.pkid;
+    peer.acknowledge(packet_id, PubAckReason::Success).await;
+    assert_eq!(sent.await, Ok(()));
 }
 
 #[tokio::test]

@@ -3,14 +3,16 @@
 use super::message::{Message, Properties, Qos};
 use super::outbox::Rejection;
 use super::settings::{Address, Settings};
+use super::suspicion::Ending;
 use super::{BrokerLimits, Disconnection};
-use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
-    ConnAck, ConnectProperties, Filter, LastWill, LastWillProperties, PubAckReason, Publish,
-    PublishProperties, RetainForwardRule, SubscribeReasonCode,
+    ConnAck, ConnectProperties, DisconnectReasonCode, Filter, LastWill, LastWillProperties,
+    PubAckReason, Publish, PublishProperties, RetainForwardRule, SubscribeReasonCode,
 };
+use rumqttc::v5::mqttbytes::{self, QoS};
 use rumqttc::v5::{ConnectionError, MqttOptions, StateError};
 use rumqttc::{NetworkOptions, Transport};
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 /// Below this `rumqttc` panics.
@@ -205,6 +207,48 @@ pub(super) fn limits(connack: &ConnAck) -> BrokerLimits {
         qos1_available: properties
             .and_then(|properties| properties.max_qos)
             .is_none_or(|qos| qos > 0),
+    }
+}
+
+/// What the end of a connection says of the messages that were on their way.
+pub(super) fn ending(error: &ConnectionError) -> Ending {
+    use DisconnectReasonCode as Code;
+    let hung_up = |error: &io::Error| match error.kind() {
+        ErrorKind::ConnectionReset
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::BrokenPipe
+        | ErrorKind::UnexpectedEof => Ending::HungUp,
+        _ => Ending::Elsewise,
+    };
+    let ConnectionError::MqttState(error) = error else {
+        return Ending::Elsewise;
+    };
+    match error {
+        StateError::ServerDisconnect { reason_code, .. } => match reason_code {
+            Code::MalformedPacket
+            | Code::ProtocolError
+            | Code::TopicNameInvalid
+            | Code::TopicAliasInvalid
+            | Code::PacketTooLarge
+            | Code::PayloadFormatInvalid
+            | Code::RetainNotSupported
+            | Code::QoSNotSupported => Ending::Refused,
+            Code::UnspecifiedError
+            | Code::ImplementationSpecificError
+            | Code::NotAuthorized
+            | Code::QuotaExceeded => Ending::HungUp,
+            _ => Ending::Elsewise,
+        },
+        // mosquitto acknowledges what is beyond its `message_size_limit` with 0x95, which is no
+        // reason code of a PUBACK; `rumqttc` gives up the connection over such a one.
+        StateError::Deserialization(mqttbytes::Error::InvalidConnectReturnCode(_))
+        | StateError::OutgoingPacketTooLarge { .. } => Ending::Refused,
+        // mosquitto's DISCONNECT has no property length, and `rumqttc` does not see such a one.
+        StateError::ConnectionAborted => Ending::HungUp,
+        StateError::Io(error) | StateError::Deserialization(mqttbytes::Error::Io(error)) => {
+            hung_up(error)
+        }
+        _ => Ending::Elsewise,
     }
 }
 

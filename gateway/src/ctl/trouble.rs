@@ -102,7 +102,7 @@ impl Trouble {
             NotSent::Expired | NotSent::Closed => {
                 Some(Self::Unreachable(texts::never_sent(address)))
             }
-            NotSent::Unknown => None,
+            NotSent::Unknown | NotSent::HungUp => None,
         }
     }
 }
