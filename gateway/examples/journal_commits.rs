@@ -75,6 +75,7 @@ async fn main() {
 
     let place = Place {
         directory,
+        calls_kept: 100_000,
         keep: Duration::from_hours(24),
         max_bytes: 1024 * 1024 * 1024,
     };
@@ -122,7 +123,7 @@ async fn main() {
     let memory = journal.remembered().await.unwrap();
     println!(
         "{} calls remembered in {:.3?}",
-        memory.calls.len(),
+        memory.unsettled.len() + memory.ended.len(),
         from.elapsed()
     );
     journal.close().await;

@@ -25,8 +25,8 @@ use crate::{
     broker::InternalBroker,
     bus::{Address, Bus, Message, OutboxBound, Qos, Settings, Subscription},
     calls::{
-        Aside, AsideDepth, CallNo, Clerk, Desk, Job, Limits, Moment, News, Policy, Rights, Served,
-        Setup, Startup, Vitals,
+        Aside, AsideDepth, CallNo, Clerk, Deleted, Desk, Job, Limits, Moment, News, Policy, Rights,
+        Served, Setup, Startup, Vitals,
     },
     config::{BrokerAddress, Config, EmbeddedBroker, GATEWAY_USERNAME, MqttConfig},
     documents::Documents,
@@ -46,6 +46,10 @@ const OPEN_CALLS: usize = 1024;
 
 /// What supervisors tell and the clerk has not heard; a supervisor that is faster waits.
 const NEWS: usize = 256;
+
+/// What the journal deleted and the clerk has not heard, some hundred calls each; while it is full,
+/// the journal deletes nothing.
+const DELETED: usize = 16;
 
 /// Devices of an earlier life that were found and not yet taken away; the search waits.
 const LEFT_BEHIND: usize = 16;
@@ -149,7 +153,8 @@ pub async fn run_with(
     let aside = Aside::beside(&settings, beside);
     let (bus, incoming) = Bus::start(settings);
 
-    let (durable, memory, last_no) = open_journal(&config).await?;
+    let (tell_deleted, deleted) = mpsc::channel(DELETED);
+    let (durable, memory, last_no) = open_journal(&config, tell_deleted).await?;
     let journal: Arc<dyn Journal> = Arc::new(durable.clone());
     let reconnects = Arc::new(AtomicU64::new(0));
     let (news, told) = mpsc::channel(NEWS);
@@ -202,6 +207,7 @@ pub async fn run_with(
         devices: jobs,
         memory,
         journal,
+        deleted,
         documents,
         health_interval: config.gateway.health_interval,
         finish: config.gateway.shutdown_grace,
@@ -235,13 +241,17 @@ pub async fn run_with(
 }
 
 /// The journal, what it kept from before, and the number after which calls are counted.
-async fn open_journal(config: &Config) -> Result<(Durable, Option<Memory>, CallNo), StartError> {
+async fn open_journal(
+    config: &Config,
+    deleted: mpsc::Sender<Vec<Deleted>>,
+) -> Result<(Durable, Option<Memory>, CallNo), StartError> {
     let place = Place {
         directory: config.journal.directory.clone(),
+        calls_kept: config.limits.calls_kept,
         keep: config.journal.keep,
         max_bytes: config.journal.max_bytes,
     };
-    let durable = Durable::start(place).map_err(StartError::Thread)?;
+    let durable = Durable::start_telling(place, deleted).map_err(StartError::Thread)?;
     // Where it cannot be read, it has said so in the log, and takes no call until it can.
     let memory = durable.remembered().await.ok();
     let last_no = match &memory {
@@ -434,7 +444,6 @@ fn limits(config: &Config) -> Limits {
         max_payload: config.limits.max_payload_bytes,
         queue_per_device: config.limits.queue_per_device,
         open_calls: OPEN_CALLS,
-        kept_calls: config.limits.calls_kept,
         confidential_kept: config.limits.confidential_kept,
     }
 }

@@ -1,8 +1,8 @@
 //! What the gateway remembers of calls, so that none runs twice: a call id that comes again joins
 //! the running call, gets the kept completion, or is a conflict.
 //!
-//! Completions of what must not happen twice are in the journal; of the older ones the memory
-//! holds no more than where to find them, so that a hundred thousand weigh some megabytes.
+//! What must not happen twice is in the journal, and is forgotten when the journal deletes it: of
+//! the older ones the memory holds no more than where to find them.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -12,7 +12,10 @@ use std::{
 
 use koffer_proto::{CallId, ClientId, Completion, Response, Sha256};
 
-use super::CallNo;
+use super::{
+    CallNo,
+    kept::{Deleted, Kept, Name},
+};
 
 /// A call's name: unique per client.
 pub(crate) type Key = (ClientId, CallId);
@@ -30,8 +33,8 @@ const CONFIDENTIAL_BOUND: usize = 8;
 /// The last completions of what must not happen twice are answered without reading the journal.
 const RECENT_BOUND: usize = 256;
 
-/// Shelves of kept completions, each with its own age and bound, so that a flood of status calls
-/// never pushes out a payment.
+/// Where a completion is kept: each shelf has its own age and bound, so that a flood of status
+/// calls never pushes out a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shelf {
     /// What must not happen twice.
@@ -65,185 +68,231 @@ struct Entry {
     ended: Option<Arc<Completion<Response>>>,
 }
 
-/// A call's name, and the digest of its content, each cut to what still never meets by chance.
-type Short = [u8; 16];
-
-#[derive(Debug, Clone, Copy)]
-struct Journalled {
-    no: CallNo,
-    digest: Short,
-}
-
 /// The memory of calls.
 #[derive(Debug)]
 pub(crate) struct Book {
-    entries: HashMap<Key, Entry>,
-    recent: VecDeque<Key>,
-    confidential: VecDeque<(Instant, Key)>,
-    others: VecDeque<(Instant, Key)>,
-    journalled: HashMap<Short, Journalled>,
-    /// The order in which they came to be journalled, the oldest first.
-    oldest: VecDeque<Short>,
-    bound: usize,
-    confidential_kept: Duration,
+    entries: HashMap<Name, Entry>,
+    recent: Row,
+    confidential: Row,
+    others: Row,
+    journalled: Kept,
 }
 
 impl Book {
-    /// A book that knows at least the last `bound` calls that must not happen twice, and keeps
-    /// confidential completions for `confidential_kept`.
-    pub(crate) fn new(bound: usize, confidential_kept: Duration) -> Self {
+    /// A book that keeps confidential completions for `confidential_kept`.
+    pub(crate) fn new(confidential_kept: Duration) -> Self {
         Self {
             entries: HashMap::new(),
-            recent: VecDeque::new(),
-            confidential: VecDeque::new(),
-            others: VecDeque::new(),
-            journalled: HashMap::new(),
-            oldest: VecDeque::new(),
-            bound,
-            confidential_kept,
+            recent: Row::new(RECENT_BOUND, None),
+            confidential: Row::new(CONFIDENTIAL_BOUND, Some(confidential_kept)),
+            others: Row::new(OTHERS_BOUND, Some(KEPT_OTHERS)),
+            journalled: Kept::default(),
         }
     }
 
     pub(crate) fn look_up(&self, key: &Key, digest: &Sha256) -> Known {
-        if let Some(entry) = self.entries.get(key) {
+        let name = name(key);
+        if let Some(entry) = self.entries.get(&name) {
             return match &entry.ended {
                 _ if entry.digest != *digest => Known::Conflict,
                 None => Known::Open(entry.no),
                 Some(completion) => Known::Ended(completion.clone()),
             };
         }
-        match self.journalled.get(&short_name(key)) {
+        match self.journalled.find(name, digest) {
             None => Known::Nothing,
-            Some(known) if known.digest != short(digest) => Known::Conflict,
-            Some(known) => Known::Journalled(known.no),
+            Some((_, false)) => Known::Conflict,
+            Some((no, true)) => Known::Journalled(no),
         }
     }
 
     /// Whether the id is known at all.
     pub(crate) fn has(&self, key: &Key) -> bool {
-        self.entries.contains_key(key) || self.journalled.contains_key(&short_name(key))
+        let name = name(key);
+        self.entries.contains_key(&name) || self.journalled.has(name)
     }
 
-    pub(crate) fn open(&mut self, key: Key, digest: Sha256, no: CallNo, once: bool) {
+    pub(crate) fn open(&mut self, key: &Key, digest: Sha256, no: CallNo, once: bool) {
         let entry = Entry {
             no,
             digest,
             once,
             ended: None,
         };
-        self.entries.insert(key, entry);
+        self.entries.insert(name(key), entry);
     }
 
     /// A call that ended before this daemon's time.
     pub(crate) fn journalled(&mut self, key: &Key, digest: &Sha256, no: CallNo) {
-        let name = short_name(key);
-        let digest = short(digest);
-        if self
-            .journalled
-            .insert(name, Journalled { no, digest })
-            .is_none()
-        {
-            self.oldest.push_back(name);
+        self.journalled.add(name(key), digest, no);
+    }
+
+    /// The calls that ended before this daemon's time.
+    pub(crate) fn all_journalled(&mut self, kept: Kept) {
+        self.journalled.merge(kept);
+    }
+
+    /// The journal has deleted a call.
+    pub(crate) fn deleted(&mut self, deleted: Deleted) {
+        let entry = self.entries.get(&deleted.name);
+        if entry.is_some_and(|entry| entry.no == deleted.no) {
+            self.entries.remove(&deleted.name);
         }
-        while self.oldest.len() > self.bound
-            && let Some(oldest) = self.oldest.pop_front()
-        {
-            self.journalled.remove(&oldest);
-        }
+        self.journalled.forget(deleted);
     }
 
     pub(crate) fn end(
         &mut self,
-        key: Key,
+        key: &Key,
         kept_on: Shelf,
         completion: Arc<Completion<Response>>,
         now: Instant,
     ) {
-        let Some(entry) = self.entries.get_mut(&key) else {
+        let name = name(key);
+        let Some(entry) = self.entries.get_mut(&name) else {
             return;
         };
         entry.ended = Some(completion);
-        let too_many = match kept_on {
-            Shelf::Once => {
-                self.recent.push_back(key);
-                (self.recent.len() > RECENT_BOUND).then(|| self.recent.pop_front())
-            }
-            Shelf::Confidential => {
-                let queue = &mut self.confidential;
-                queue.push_back((now + self.confidential_kept, key));
-                (queue.len() > CONFIDENTIAL_BOUND).then(|| queue.pop_front().map(|(_, key)| key))
-            }
-            Shelf::Others => {
-                let queue = &mut self.others;
-                queue.push_back((now + KEPT_OTHERS, key));
-                (queue.len() > OTHERS_BOUND).then(|| queue.pop_front().map(|(_, key)| key))
-            }
+        let no = entry.no;
+        let row = match kept_on {
+            Shelf::Once => &mut self.recent,
+            Shelf::Confidential => &mut self.confidential,
+            Shelf::Others => &mut self.others,
         };
-        if let Some(oldest) = too_many.flatten() {
+        if let Some(oldest) = row.push(&key.0, name, no, now) {
             self.let_go(&oldest);
         }
     }
 
     /// What became of a call is known better than when it ended.
     pub(crate) fn correct(&mut self, key: &Key, completion: Arc<Completion<Response>>) {
-        if let Some(entry) = self.entries.get_mut(key) {
+        if let Some(entry) = self.entries.get_mut(&name(key)) {
             entry.ended = Some(completion);
         }
     }
 
-    fn let_go(&mut self, key: &Key) {
-        if let Some(entry) = self.entries.remove(key)
+    fn let_go(&mut self, kept: &Standing) {
+        let entry = self.entries.get(&kept.name);
+        if entry.is_none_or(|entry| entry.no != kept.no) {
+            return;
+        }
+        if let Some(entry) = self.entries.remove(&kept.name)
             && entry.once
         {
-            self.journalled(key, &entry.digest, entry.no);
+            self.journalled.add(kept.name, &entry.digest, entry.no);
         }
     }
 
     /// Forgets an id that was never accepted, so that it can be used again.
     pub(crate) fn forget(&mut self, key: &Key) {
-        self.entries.remove(key);
+        self.entries.remove(&name(key));
     }
 
     /// Forgets what is old enough, and says when to look again.
     pub(crate) fn sweep(&mut self, now: Instant) -> Option<Instant> {
-        let mut due = Vec::new();
-        for queue in [&mut self.confidential, &mut self.others] {
-            while let Some((_, key)) = queue.pop_front_if(|(until, _)| *until <= now) {
-                due.push(key);
-            }
+        while let Some(due) = self.confidential.pop_due(now) {
+            self.let_go(&due);
         }
-        for key in due {
-            self.let_go(&key);
+        while let Some(due) = self.others.pop_due(now) {
+            self.let_go(&due);
         }
         self.next_sweep()
     }
 
     pub(crate) fn next_sweep(&self) -> Option<Instant> {
-        let first = |queue: &VecDeque<(Instant, Key)>| queue.front().map(|(until, _)| *until);
-        [&self.confidential, &self.others]
-            .into_iter()
-            .filter_map(first)
-            .min()
+        let rows = [&self.confidential, &self.others];
+        rows.into_iter().filter_map(Row::next_due).min()
     }
 
     /// How many completions are kept.
     pub(crate) fn kept(&self) -> usize {
-        self.recent.len() + self.confidential.len() + self.others.len() + self.journalled.len()
+        let rows = [&self.recent, &self.confidential, &self.others];
+        let in_rows: usize = rows.iter().map(|row| row.standing.len()).sum();
+        in_rows + self.journalled.len()
     }
 }
 
-fn short(digest: &Sha256) -> Short {
-    let mut cut = Short::default();
-    cut.copy_from_slice(&digest.as_bytes()[..16]);
-    cut
+/// Completions in the order in which they came. Over its bound, whoever has the most in it loses
+/// the oldest of its own.
+#[derive(Debug)]
+struct Row {
+    standing: VecDeque<Standing>,
+    of_client: HashMap<ClientId, usize>,
+    bound: usize,
+    kept: Option<Duration>,
 }
 
-fn short_name((client, call): &Key) -> Short {
-    let mut name = client.as_str().as_bytes().to_vec();
-    // No name of a client contains it.
-    name.push(0);
-    name.extend_from_slice(call.as_bytes());
-    short(&Sha256::of(&name))
+/// A completion in its row.
+#[derive(Debug)]
+struct Standing {
+    client: ClientId,
+    name: Name,
+    no: CallNo,
+    until: Option<Instant>,
+}
+
+impl Row {
+    fn new(bound: usize, kept: Option<Duration>) -> Self {
+        Self {
+            standing: VecDeque::new(),
+            of_client: HashMap::new(),
+            bound,
+            kept,
+        }
+    }
+
+    /// Adds one, and gives back the one that has to go for it.
+    fn push(
+        &mut self,
+        client: &ClientId,
+        name: Name,
+        no: CallNo,
+        now: Instant,
+    ) -> Option<Standing> {
+        self.standing.push_back(Standing {
+            client: client.clone(),
+            name,
+            no,
+            until: self.kept.map(|kept| now + kept),
+        });
+        *self.of_client.entry(client.clone()).or_default() += 1;
+        if self.standing.len() <= self.bound {
+            return None;
+        }
+        let most = self
+            .of_client
+            .iter()
+            .max_by_key(|(name, count)| (**count, *name == client))?
+            .0;
+        let oldest = self.standing.iter().position(|one| one.client == *most)?;
+        let gone = self.standing.remove(oldest)?;
+        self.count_out(&gone.client);
+        Some(gone)
+    }
+
+    fn pop_due(&mut self, now: Instant) -> Option<Standing> {
+        let due = |one: &mut Standing| one.until.is_some_and(|until| until <= now);
+        let gone = self.standing.pop_front_if(due)?;
+        self.count_out(&gone.client);
+        Some(gone)
+    }
+
+    fn count_out(&mut self, client: &ClientId) {
+        if let Some(count) = self.of_client.get_mut(client) {
+            *count -= 1;
+            if *count == 0 {
+                self.of_client.remove(client);
+            }
+        }
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        self.standing.front().and_then(|one| one.until)
+    }
+}
+
+fn name((client, call): &Key) -> Name {
+    Name::of(client, call)
 }
 
 #[cfg(test)]
@@ -253,7 +302,11 @@ mod tests {
     use super::*;
 
     fn key(n: usize) -> Key {
-        ("ws-1".parse().unwrap(), CallId::new(n.to_string()).unwrap())
+        key_of("ws-1", n)
+    }
+
+    fn key_of(client: &str, n: usize) -> Key {
+        (client.parse().unwrap(), CallId::new(n.to_string()).unwrap())
     }
 
     fn ended() -> Arc<Completion<Response>> {
@@ -263,25 +316,33 @@ mod tests {
         )))
     }
 
+    impl Book {
+        fn has_ended(&mut self, key: &Key, no: usize, on: Shelf, now: Instant) {
+            let once = on != Shelf::Others;
+            self.open(key, Sha256::of(b""), CallNo(no as u64), once);
+            self.end(key, on, ended(), now);
+        }
+    }
+
     #[test]
     fn a_call_id_joins_replays_or_conflicts() {
-        let mut book = Book::new(10, KEPT_OTHERS);
+        let mut book = Book::new(KEPT_OTHERS);
         let (now, one, other) = (Instant::now(), Sha256::of(b"1"), Sha256::of(b"2"));
         assert!(matches!(book.look_up(&key(1), &one), Known::Nothing));
-        book.open(key(1), one, CallNo(7), true);
+        book.open(&key(1), one, CallNo(7), true);
         assert!(matches!(
             book.look_up(&key(1), &one),
             Known::Open(CallNo(7))
         ));
         assert!(matches!(book.look_up(&key(1), &other), Known::Conflict));
-        book.end(key(1), Shelf::Once, ended(), now);
+        book.end(&key(1), Shelf::Once, ended(), now);
         assert!(matches!(book.look_up(&key(1), &one), Known::Ended(_)));
         assert!(matches!(book.look_up(&key(1), &other), Known::Conflict));
     }
 
     #[test]
     fn a_call_of_before_the_restart_is_found_in_the_journal() {
-        let mut book = Book::new(10, KEPT_OTHERS);
+        let mut book = Book::new(KEPT_OTHERS);
         let (one, other) = (Sha256::of(b"1"), Sha256::of(b"2"));
         book.journalled(&key(1), &one, CallNo(7));
         assert!(book.has(&key(1)));
@@ -294,10 +355,9 @@ mod tests {
 
     #[test]
     fn a_confidential_answer_goes_and_what_it_did_stays_known() {
-        let mut book = Book::new(10, KEPT_OTHERS);
+        let mut book = Book::new(KEPT_OTHERS);
         let (now, digest) = (Instant::now(), Sha256::of(b""));
-        book.open(key(0), digest, CallNo(5), true);
-        book.end(key(0), Shelf::Confidential, ended(), now);
+        book.has_ended(&key(0), 5, Shelf::Confidential, now);
         assert!(matches!(book.look_up(&key(0), &digest), Known::Ended(_)));
         book.sweep(now + KEPT_OTHERS);
         assert!(matches!(
@@ -308,13 +368,11 @@ mod tests {
 
     #[test]
     fn status_calls_never_push_out_a_payment() {
-        let mut book = Book::new(3, KEPT_OTHERS);
+        let mut book = Book::new(KEPT_OTHERS);
         let (now, digest) = (Instant::now(), Sha256::of(b""));
-        book.open(key(0), digest, CallNo(0), true);
-        book.end(key(0), Shelf::Once, ended(), now);
+        book.has_ended(&key(0), 0, Shelf::Once, now);
         for n in 1..=2 * OTHERS_BOUND {
-            book.open(key(n), digest, CallNo(n as u64), false);
-            book.end(key(n), Shelf::Others, ended(), now);
+            book.has_ended(&key(n), n, Shelf::Others, now);
         }
         assert!(matches!(book.look_up(&key(0), &digest), Known::Ended(_)));
         assert!(matches!(book.look_up(&key(50), &digest), Known::Nothing));
@@ -324,20 +382,47 @@ mod tests {
     }
 
     #[test]
-    fn of_a_hundred_thousand_payments_none_is_forgotten_and_little_is_held() {
-        const MANY: usize = 100_000;
-        let mut book = Book::new(MANY, KEPT_OTHERS);
+    fn whoever_floods_pushes_out_only_its_own_answers() {
+        let mut book = Book::new(KEPT_OTHERS);
         let (now, digest) = (Instant::now(), Sha256::of(b""));
-        for n in 0..=MANY + RECENT_BOUND {
-            book.open(key(n), digest, CallNo(n as u64), true);
-            book.end(key(n), Shelf::Once, ended(), now);
+        let shelves = [Shelf::Confidential, Shelf::Others];
+        for (n, shelf) in shelves.into_iter().enumerate() {
+            book.has_ended(&key_of("ws-2", n), n, shelf, now);
+            for n in 10..2 * OTHERS_BOUND {
+                book.has_ended(&key(n), n, shelf, now);
+            }
+            let others = book.look_up(&key_of("ws-2", n), &digest);
+            assert!(matches!(others, Known::Ended(_)), "{shelf:?}");
+        }
+        book.sweep(now + KEPT_OTHERS);
+        assert!(book.others.of_client.is_empty() && book.confidential.of_client.is_empty());
+    }
+
+    #[test]
+    fn of_a_hundred_thousand_payments_none_is_forgotten_before_the_journal_deletes_it() {
+        const MANY: usize = 100_000 + RECENT_BOUND;
+        let mut book = Book::new(KEPT_OTHERS);
+        let (now, digest) = (Instant::now(), Sha256::of(b""));
+        for n in 0..MANY {
+            book.has_ended(&key(n), n, Shelf::Once, now);
         }
         assert_eq!(book.entries.len(), RECENT_BOUND, "full completions");
-        assert!(matches!(book.look_up(&key(0), &digest), Known::Nothing));
-        for n in 1..=MANY {
-            assert!(
-                matches!(book.look_up(&key(n), &digest), Known::Journalled(CallNo(no)) if no == n as u64)
-            );
+        for n in [0, 1, 50_000, MANY - 1] {
+            let deleted = Deleted {
+                name: name(&key(n)),
+                no: CallNo(n as u64),
+            };
+            assert!(book.has(&key(n)));
+            book.deleted(deleted);
+            assert!(matches!(book.look_up(&key(n), &digest), Known::Nothing));
+            // The journal deleted it, so the id may be used again, and that call is another one.
+            book.open(&key(n), digest, CallNo((MANY + n) as u64), true);
+            book.deleted(deleted);
+            assert!(matches!(book.look_up(&key(n), &digest), Known::Open(_)));
+        }
+        for n in 2..50_000 {
+            let found = book.look_up(&key(n), &digest);
+            assert!(matches!(found, Known::Journalled(CallNo(no)) if no == n as u64));
         }
     }
 }

@@ -22,6 +22,7 @@ use super::{
     aside::Aside,
     desk::{Action, CallNo, Desk, Input, Job, Moment, News, Settle, StoredStep},
     incoming::Ticket,
+    kept::Deleted,
     texts,
 };
 use crate::{
@@ -56,6 +57,8 @@ pub struct Startup {
     pub memory: Option<Memory>,
     /// Keeps.
     pub journal: Arc<dyn Journal>,
+    /// What it deletes.
+    pub deleted: mpsc::Receiver<Vec<Deleted>>,
     /// What is retained.
     pub documents: Documents,
     /// How often vital signs are published.
@@ -135,6 +138,7 @@ impl Clerk {
                     self.take(Input::Device(device, news));
                 }
                 Some(device) = self.with.left_behind.recv() => self.clear(&device),
+                Some(calls) = self.with.deleted.recv() => self.take(Input::Deleted(calls)),
                 Some(stored) = self.storing.next(), if !self.storing.is_empty() => self.take(stored),
                 Some(input) = self.asking.next(), if !self.asking.is_empty() => {
                     if let Some(input) = input {

@@ -25,6 +25,7 @@ use super::{
     doubt::{Doubt, Resolving},
     gateway_device::Vitals,
     incoming::{Listener, Ticket},
+    kept::Deleted,
     policy::Policy,
     station::{Condition, Station},
     texts,
@@ -60,8 +61,6 @@ pub struct Limits {
     pub queue_per_device: usize,
     /// Calls that may be open at once: bounds the memory that callers can make the gateway hold.
     pub open_calls: usize,
-    /// Completions kept for who asks again, per kind.
-    pub kept_calls: usize,
     /// How long confidential completions are kept.
     pub confidential_kept: Duration,
 }
@@ -89,6 +88,8 @@ pub enum Input {
     /// What the journal kept from before this daemon's time: the first input, unless the journal
     /// cannot be read.
     Remembered(Memory),
+    /// The journal has deleted these calls: nothing is known of them any more.
+    Deleted(Vec<Deleted>),
     /// How a call of before ended, read for who asked again.
     Read(Asked, Result<Option<Completion<Response>>, NotRead>),
     /// A device has news.
@@ -390,7 +391,7 @@ impl Desk {
             policy,
             open: BTreeMap::new(),
             stations,
-            book: Book::new(limits.kept_calls, limits.confidential_kept),
+            book: Book::new(limits.confidential_kept),
             doubts: BTreeMap::new(),
             resolving: BTreeMap::new(),
             vitals,
@@ -446,6 +447,11 @@ impl Desk {
                 self.resolved(now, no, result);
             }
             Input::Remembered(memory) => self.remember(now, memory),
+            Input::Deleted(calls) => {
+                for call in calls {
+                    self.book.deleted(call);
+                }
+            }
             Input::Read(asked, result) => self.replay(asked, result),
             Input::Device(device, news) => self.news(now, &device, news),
             Input::Tick => {}

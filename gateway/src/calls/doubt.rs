@@ -196,26 +196,23 @@ impl Desk {
     pub(super) fn remember(&mut self, now: Moment, memory: Memory) {
         self.remembers_everything = true;
         self.last_no = self.last_no.max(memory.last.0);
-        for call in memory.calls {
+        self.book.all_journalled(memory.ended);
+        for call in memory.unsettled {
             let key = (call.client, call.call);
-            let Some(left) = call.left else {
-                self.book.journalled(&key, &call.digest, call.no);
-                continue;
-            };
+            let left = call.left;
             match call.standing {
-                Standing::Ended => self.book.journalled(&key, &call.digest, call.no),
                 Standing::Unknown(device) => {
                     self.book.journalled(&key, &call.digest, call.no);
                     let (spec, at) = (left.operation, call.accepted_at);
                     self.doubt_of_before(now, call.no, key, &device, spec, at);
                 }
                 Standing::Waiting => {
-                    self.book.open(key.clone(), call.digest, call.no, true);
-                    self.take_up(now, call.no, key, *left, call.accepted_at, None);
+                    self.book.open(&key, call.digest, call.no, true);
+                    self.take_up(now, call.no, key, left, call.accepted_at, None);
                 }
                 Standing::Interrupted(device) => {
-                    self.book.open(key.clone(), call.digest, call.no, true);
-                    self.take_up(now, call.no, key, *left, call.accepted_at, Some(device));
+                    self.book.open(&key, call.digest, call.no, true);
+                    self.take_up(now, call.no, key, left, call.accepted_at, Some(device));
                 }
             }
         }

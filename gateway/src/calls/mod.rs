@@ -25,6 +25,7 @@ mod desk;
 mod doubt;
 mod gateway_device;
 mod incoming;
+mod kept;
 mod policy;
 mod queue;
 mod running;
@@ -43,5 +44,6 @@ pub use desk::{
 };
 pub use gateway_device::Vitals;
 pub use incoming::Ticket;
+pub use kept::{Deleted, Kept, Name};
 pub use policy::{ClientRole, Policy, Rights};
 pub use station::Condition;

@@ -394,7 +394,7 @@ impl Desk {
             } else {
                 Shelf::Others
             };
-            self.book.end(open.key, kept_on, completion, now.instant);
+            self.book.end(&open.key, kept_on, completion, now.instant);
         }
         let cancelled = status == Status::Cancelled;
         self.conclude_cancels(now, open.cancelled_by, cancelled);

@@ -159,7 +159,7 @@ impl Desk {
         let deadline_wall = now.wall.checked_add(left).unwrap_or(Timestamp::MAX);
         let key = (call.client.clone(), call.call.clone());
         let once = spec.effect == EffectKind::Once;
-        self.book.open(key.clone(), digest, no, once);
+        self.book.open(&key, digest, no, once);
         self.open.insert(
             no,
             Open {

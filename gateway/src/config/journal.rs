@@ -49,8 +49,8 @@ static KEEP_DAYS: Key<Whole> = Key {
     form: Whole { min: 1, max: 3_650 },
     preset: Preset::Value("90"),
     example: "keep_days = 90",
-    about: "How long an ended call is kept. The last 100,000 calls are kept however old they are, and what is open \
-            or unresolved never goes. 90 days outlast a dispute about a card payment.",
+    about: "How long an ended call is kept. The last calls of each client (limits.calls_kept) are kept however old they \
+            are, and what is open or unresolved never goes. 90 days outlast a dispute about a card payment.",
 };
 
 static MAX_MIB: Key<Whole> = Key {
@@ -61,8 +61,9 @@ static MAX_MIB: Key<Whole> = Key {
     },
     preset: Preset::Value("1024"),
     example: "max_mib = 1024",
-    about: "The largest the journal's file may grow, in MiB; its write-ahead log adds some. When it is nearly full, the \
-            oldest ended calls go before their time. A payment takes some 3 KiB: 1 GiB holds 300,000.",
+    about: "The largest the journal's file may grow, in MiB; its write-ahead log adds some. When it is nearly full, or \
+            holds 512 calls per MiB, the client with the most calls loses its oldest ended ones before their time. A \
+            payment takes some 3 KiB: 1 GiB holds 300,000.",
 };
 
 pub(super) static SECTION: Section = Section {

@@ -16,8 +16,8 @@ pub struct Limits {
     pub max_payload_bytes: usize,
     /// Calls waiting for one device.
     pub queue_per_device: usize,
-    /// Completed calls remembered for replay.
-    pub calls_kept: usize,
+    /// Ended calls of each client that are known again, however old they are.
+    pub calls_kept: u64,
     /// How long confidential answers stay in memory.
     pub confidential_kept: Duration,
     /// Messages waiting for the broker.
@@ -55,9 +55,10 @@ static CALLS_KEPT: Key<Whole> = Key {
     },
     preset: Preset::Value("100000"),
     example: "calls_kept = 100000",
-    about: "Completed calls that must not happen twice and are known again by their id, so that the same \
-            call id gets the stored completion again instead of a second effect. The completions are in \
-            the journal; in memory a call takes about 100 bytes.",
+    about: "Ended calls of each client that must not happen twice and are known again by their id, however \
+            old they are: the same call id gets the stored completion again instead of a second effect. They \
+            are in the journal, beside all that are younger than its keep_days; in memory a call takes 80 \
+            bytes at most.",
 };
 
 static CONFIDENTIAL_KEPT: Key<Millis> = Key {
@@ -119,7 +120,7 @@ pub(super) fn read(root: &Table<'_>) -> Result<Limits, Reported> {
     };
     let max_payload_bytes = size(&MAX_PAYLOAD_BYTES);
     let queue_per_device = size(&QUEUE_PER_DEVICE);
-    let calls_kept = size(&CALLS_KEPT);
+    let calls_kept = table.get(&CALLS_KEPT);
     let confidential_kept = table.get(&CONFIDENTIAL_KEPT);
     let outbox_messages = size(&OUTBOX_MESSAGES);
     let mut outbox_bytes = size(&OUTBOX_BYTES);

@@ -22,7 +22,7 @@ use super::{
     trouble::Trouble,
     writer::{Request, Shown, Writer},
 };
-use crate::calls::{CallNo, Journalled};
+use crate::calls::{CallNo, Deleted, Journalled};
 
 /// What waits for the thread. While this is full no call is accepted, and whoever else asks waits
 /// before it; with the bound on open calls it never is.
@@ -43,9 +43,19 @@ impl Durable {
     /// # Errors
     /// Where the system gives no thread.
     pub fn start(place: Place) -> io::Result<Self> {
+        let (nobody, _) = mpsc::channel(1);
+        Self::start_telling(place, nobody)
+    }
+
+    /// As [`Durable::start`], and tells which calls it deletes. Nothing is deleted while that
+    /// cannot be told; where nobody listens any more, it need not be.
+    ///
+    /// # Errors
+    /// Where the system gives no thread.
+    pub fn start_telling(place: Place, deleted: mpsc::Sender<Vec<Deleted>>) -> io::Result<Self> {
         let (requests, received) = mpsc::channel(WAITING);
         let shown = Arc::<Shown>::default();
-        let writer = Writer::new(place.clone(), received, shown.clone())?;
+        let writer = Writer::new(place.clone(), received, shown.clone(), deleted)?;
         thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writer.serve())?;

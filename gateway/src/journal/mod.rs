@@ -33,7 +33,7 @@ use koffer_proto::{
     class::gateway::{Finding, Observation},
 };
 
-use crate::calls::{AnswerTo, CallNo, Journalled};
+use crate::calls::{AnswerTo, CallNo, Journalled, Kept};
 
 pub use durable::Durable;
 pub use place::{FILE, Place, SetAside, set_aside};
@@ -42,10 +42,8 @@ pub use trouble::Trouble;
 #[cfg(test)]
 pub(crate) use volatile::Volatile;
 
-/// The contract: a call id is known for at least this long …
+/// The contract: a call id is known for at least this long.
 pub const KEPT_FOR: Duration = Duration::from_hours(24);
-/// … and for at least this many calls.
-pub const KEPT_CALLS: u64 = 100_000;
 
 /// Keeps what must not be forgotten. A future that returns `Ok` promises that it is kept; one that
 /// is dropped may have kept it or not.
@@ -96,16 +94,17 @@ pub trait Journal: Send + Sync {
 }
 
 /// What a desk must know of the time before it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Memory {
-    /// Calls of the last [`KEPT_FOR`], the last [`KEPT_CALLS`], and those whose end or outcome is
-    /// not known; the oldest first. Not those that ended `busy`: their ids may be used again.
-    pub calls: Vec<Remembered>,
+    /// Calls whose end or outcome is not known; the oldest first.
+    pub unsettled: Vec<Remembered>,
+    /// All other calls that are on record. Not those that ended `busy`: their ids may be used again.
+    pub ended: Kept,
     /// The highest number that was ever given; new calls count on from there.
     pub last: CallNo,
 }
 
-/// A call as it is found after a restart.
+/// A call that is not settled, as it is found after a restart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remembered {
     /// Its number.
@@ -120,8 +119,8 @@ pub struct Remembered {
     pub accepted_at: Timestamp,
     /// How far it came.
     pub standing: Standing,
-    /// What it takes to end it; `None` for [`Standing::Ended`].
-    pub left: Option<Box<Left>>,
+    /// What it takes to end it.
+    pub left: Left,
 }
 
 /// What it takes to end a call of before.
@@ -146,8 +145,6 @@ pub enum Standing {
     Interrupted(DeviceId),
     /// It ended, and what became of it on this device is unknown still.
     Unknown(DeviceId),
-    /// It ended, and what became of it is known.
-    Ended,
 }
 
 /// What a person said of a call whose outcome was unknown.

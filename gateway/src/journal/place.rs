@@ -41,7 +41,9 @@ const LOG_PAGES: u64 = 1024;
 pub struct Place {
     /// The folder. It is never created: a missing one may be a disk that is not mounted.
     pub directory: PathBuf,
-    /// How long ended calls are kept beyond [`super::KEPT_CALLS`].
+    /// How many of its ended calls each client has kept, however old they are.
+    pub calls_kept: u64,
+    /// How long ended calls are kept beyond those.
     pub keep: Duration,
     /// The largest the file may grow.
     pub max_bytes: u64,

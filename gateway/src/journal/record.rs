@@ -15,63 +15,54 @@ use rusqlite::{
 use serde_json::Value;
 
 use super::{
-    KEPT_CALLS, KEPT_FOR, Left, Memory, Remembered, Standing,
+    Left, Memory, Remembered, Standing,
     entry::number,
     schema::{OF_CALL, UNSETTLED},
 };
-use crate::calls::{AnswerTo, CallNo};
+use crate::calls::{AnswerTo, CallNo, Name};
 
 type Result<T> = rusqlite::Result<T>;
 
 /// Everything a desk must know.
-pub(super) fn remembered(connection: &Connection, now: Timestamp) -> Result<Memory> {
+pub(super) fn remembered(connection: &Connection) -> Result<Memory> {
     let last: Option<i64> =
         connection.query_row("SELECT max(no) FROM calls", [], |row| row.get(0))?;
-    let before_kept: Option<i64> = connection
-        .query_row(
-            "SELECT no FROM calls ORDER BY no DESC LIMIT 1 OFFSET ?1",
-            [i64::try_from(KEPT_CALLS).unwrap_or(i64::MAX)],
-            |row| row.get(0),
-        )
-        .optional()?;
-    let since = now.checked_sub(KEPT_FOR).unwrap_or(Timestamp::MIN);
     let mut select = connection.prepare(&format!(
         "SELECT no, client, call, digest, accepted_at,
                 coalesce(device, target), started_at IS NOT NULL, {UNSETTLED}, ended_at IS NOT NULL,
                 class, operation, target, reply_topic, content_type, lang, deadline
-         FROM calls
-         WHERE (no > ?1 OR accepted_at > ?2 OR {UNSETTLED}) AND coalesce(status, '') <> 'busy'
-         ORDER BY no"
+         FROM calls WHERE coalesce(status, '') <> 'busy' ORDER BY no"
     ))?;
-    let calls = select
-        .query_map((before_kept.unwrap_or(-1), since.as_microsecond()), |row| {
-            let device = || parsed::<Segment>(row, 5).map(DeviceId::from);
-            let (started, unsettled, ended) = (row.get(6)?, row.get(7)?, row.get(8)?);
-            let left = if unsettled {
-                Some(Box::new(left(row)?))
-            } else {
-                None
-            };
-            Ok(Remembered {
-                no: call_no(row.get(0)?),
-                client: parsed(row, 1)?,
-                call: parsed(row, 2)?,
-                digest: digest(row, 3)?,
-                accepted_at: timestamp(row.get(4)?),
-                standing: match (ended, unsettled, started) {
-                    (true, true, _) => Standing::Unknown(device()?),
-                    (true, false, _) => Standing::Ended,
-                    (false, _, true) => Standing::Interrupted(device()?),
-                    (false, _, false) => Standing::Waiting,
-                },
-                left,
-            })
-        })?
-        .collect::<Result<_>>()?;
-    Ok(Memory {
-        calls,
+    let mut memory = Memory {
         last: call_no(last.unwrap_or_default()),
-    })
+        ..Memory::default()
+    };
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let no = call_no(row.get(0)?);
+        let (client, call, digest) = (parsed(row, 1)?, parsed(row, 2)?, digest(row, 3)?);
+        let (started, unsettled, ended): (bool, bool, bool) =
+            (row.get(6)?, row.get(7)?, row.get(8)?);
+        if !unsettled {
+            memory.ended.add(Name::of(&client, &call), &digest, no);
+            continue;
+        }
+        let device = || parsed::<Segment>(row, 5).map(DeviceId::from);
+        memory.unsettled.push(Remembered {
+            no,
+            client,
+            call,
+            digest,
+            accepted_at: timestamp(row.get(4)?),
+            standing: match (ended, started) {
+                (true, _) => Standing::Unknown(device()?),
+                (false, true) => Standing::Interrupted(device()?),
+                (false, false) => Standing::Waiting,
+            },
+            left: left(row)?,
+        });
+    }
+    Ok(memory)
 }
 
 /// What it takes to end a call of before.
@@ -199,11 +190,11 @@ pub(super) fn timestamp(micros: i64) -> Timestamp {
     Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX)
 }
 
-fn call_no(no: i64) -> CallNo {
+pub(super) fn call_no(no: i64) -> CallNo {
     CallNo(u64::try_from(no).unwrap_or_default())
 }
 
-fn parsed<T: FromStr>(row: &Row<'_>, column: usize) -> Result<T> {
+pub(super) fn parsed<T: FromStr>(row: &Row<'_>, column: usize) -> Result<T> {
     let text = row.get_ref(column)?.as_str()?;
     text.parse().map_err(|_| invalid(column))
 }

@@ -17,7 +17,10 @@ use koffer_proto::{Completion, Reason, Response};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::{
     runtime::{Builder, Runtime},
-    sync::{mpsc, oneshot},
+    sync::{
+        mpsc::{self, error::TrySendError},
+        oneshot,
+    },
     time::{Instant, error::Elapsed, timeout_at},
 };
 
@@ -25,11 +28,12 @@ use super::{
     Memory, NotRead,
     entry::{Entry, Failed},
     place::{Opened, Place},
-    record, retention,
+    record,
+    retention::{self, Swept},
     transition::Transition,
     trouble::{Trouble, has_room},
 };
-use crate::calls::CallNo;
+use crate::calls::{CallNo, Deleted};
 
 /// Entries in one transaction. Each is some kilobytes, so a transaction stays well below the size
 /// from which the log is copied into the file. Who looks for what a crash leaves wants each by itself:
@@ -51,8 +55,8 @@ const HOLD: Duration = Duration::from_millis(1);
 /// While something is owed to the record, room is looked for this often.
 const LOOK_FOR_ROOM: Duration = Duration::from_millis(100);
 
-/// Commits after which old calls are looked for: all are counted for that, some milliseconds when there
-/// are a hundred thousand.
+/// Commits after which old calls are looked for: all are counted for that, some ten milliseconds
+/// when there are a hundred thousand.
 const SWEEP_EVERY: u32 = 1024;
 
 /// What the thread is asked.
@@ -112,6 +116,8 @@ pub(super) struct Writer {
     /// Waits for requests, and no longer than it should.
     clock: Runtime,
     shown: Arc<Shown>,
+    /// Where it is told which calls were deleted.
+    deleted: mpsc::Sender<Vec<Deleted>>,
     opened: Option<Opened>,
     /// Somebody knows what was before.
     told: bool,
@@ -126,12 +132,14 @@ impl Writer {
         place: Place,
         requests: mpsc::Receiver<Request>,
         shown: Arc<Shown>,
+        deleted: mpsc::Sender<Vec<Deleted>>,
     ) -> io::Result<Self> {
         Ok(Self {
             place,
             requests,
             clock: Builder::new_current_thread().enable_time().build()?,
             shown,
+            deleted,
             opened: None,
             told: false,
             owed: BTreeMap::new(),
@@ -361,8 +369,7 @@ impl Writer {
     fn read(&mut self, request: Request) {
         match request {
             Request::Remembered(answer) => {
-                let memory =
-                    self.with_file(|connection| record::remembered(connection, Timestamp::now()));
+                let memory = self.with_file(|connection| record::remembered(connection));
                 self.told |= memory.is_ok();
                 let stands = self.room_for_new().err();
                 self.shown.stands(stands.as_ref());
@@ -391,20 +398,31 @@ impl Writer {
         }
     }
 
-    /// Lets go of some; says whether any went.
+    /// Lets go of some; says whether any went. What goes has to be told: a call that is
+    /// remembered and not on record can neither be answered nor be made again.
     fn make_room(&mut self) -> bool {
+        let permit = match self.deleted.clone().try_reserve_owned() {
+            Ok(permit) => Some(permit),
+            Err(TrySendError::Closed(_)) => None,
+            Err(TrySendError::Full(_)) => return false,
+        };
         let place = self.place.clone();
         let swept =
             self.with_file(|connection| retention::sweep(connection, &place, Timestamp::now()));
         match swept {
-            Ok(swept) => {
-                if swept.forced > 0 {
+            Ok(Swept { deleted, forced }) => {
+                if let Some(client) = forced {
                     tracing::warn!(
-                        calls = swept.forced,
-                        "the journal is nearly full: the oldest calls went before their time"
+                        calls = deleted.len(), %client,
+                        "the journal is nearly full: the oldest calls of whoever has the most went \
+                         before their time"
                     );
                 }
-                swept.old + swept.forced > 0
+                let any = !deleted.is_empty();
+                if let Some(permit) = permit.filter(|_| any) {
+                    permit.send(deleted);
+                }
+                any
             }
             Err(trouble) => {
                 let text = trouble.text();

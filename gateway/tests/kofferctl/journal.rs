@@ -16,6 +16,7 @@ use super::*;
 async fn filled(folder: &Path) -> Durable {
     let place = Place {
         directory: folder.to_owned(),
+        calls_kept: 100_000,
         keep: Duration::from_hours(24),
         max_bytes: 64 * 1024 * 1024,
     };

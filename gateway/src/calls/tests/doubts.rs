@@ -5,8 +5,7 @@ use koffer_drivers::{Fault, Reconciled};
 use koffer_proto::{Class, Completion, ContentType, DeviceState, Reason, Response, class::payment};
 
 use super::*;
-use crate::journal::Memory;
-use crate::journal::{Left, NotRead, Remembered, Standing};
+use crate::journal::{Left, Memory, NotRead, Remembered, Standing};
 
 fn unknown() -> Outcome<Response> {
     Outcome::Failed(Failure::outcome_unknown("The line broke."))
@@ -18,6 +17,15 @@ fn undecided() -> Reconciled {
         "Beleg ansehen.",
         "Look at the receipt.",
     ))
+}
+
+/// Of a payment of five euros at till-1.
+fn digest() -> koffer_proto::Sha256 {
+    let request = koffer_proto::Request::from(payment::PayParams {
+        amount: koffer_proto::Amount::euro_cents(500).unwrap(),
+        reference: None,
+    });
+    request.digest(&"till-1".parse().unwrap()).unwrap()
 }
 
 fn fault() -> Fault {
@@ -39,12 +47,18 @@ impl Office {
         self.handle(Input::Device(device, News::Settled(no, reconciled)));
     }
 
+    fn has_on_record(&mut self, no: u64, id: &str) {
+        let mut ended = Kept::default();
+        let name = Name::of(&"ws-1".parse().unwrap(), &id.parse().unwrap());
+        ended.add(name, &digest(), CallNo(no));
+        self.handle(Input::Remembered(Memory {
+            ended,
+            last: CallNo(no),
+            ..Memory::default()
+        }));
+    }
+
     fn remembers(&mut self, no: u64, id: &str, standing: Standing) {
-        let request = koffer_proto::Request::from(payment::PayParams {
-            amount: koffer_proto::Amount::euro_cents(500).unwrap(),
-            reference: None,
-        });
-        let digest = request.digest(&"till-1".parse().unwrap()).unwrap();
         let left = Left {
             operation: Class::Payment.operation("pay").unwrap(),
             target: "till-1".parse().unwrap(),
@@ -59,14 +73,15 @@ impl Office {
             no: CallNo(no),
             client: "ws-1".parse().unwrap(),
             call: id.parse().unwrap(),
-            digest,
+            digest: digest(),
             accepted_at: Timestamp::UNIX_EPOCH,
-            left: (standing != Standing::Ended).then(|| Box::new(left)),
+            left,
             standing,
         };
         self.handle(Input::Remembered(Memory {
-            calls: vec![call],
+            unsettled: vec![call],
             last: CallNo(no),
+            ..Memory::default()
         }));
     }
 
@@ -303,7 +318,7 @@ fn a_device_that_is_plugged_in_after_the_restart_is_asked_before_it_books_again(
 #[test]
 fn a_completion_of_before_the_restart_is_read_for_who_asks_again() {
     let mut office = Office::new();
-    office.remembers(41, "a", Standing::Ended);
+    office.has_on_record(41, "a");
     for (read, status) in [
         (
             Ok(Some(Completion::ok(
@@ -336,4 +351,33 @@ fn paid_response() -> Response {
         Outcome::Ok(response) => response,
         Outcome::Failed(_) => unreachable!(),
     }
+}
+
+#[test]
+fn no_number_of_other_clients_calls_makes_a_payment_run_again() {
+    let mut office = Office::new();
+    office.pay("ws-2", "mine", "till-1", 500);
+    office.finish(0, paid());
+    for n in 1..=2_000 {
+        office.pay("ws-1", &n.to_string(), "till-1", 500);
+        office.finish(n, paid());
+    }
+    office.statuses();
+    office.pay("ws-2", "mine", "till-1", 500);
+    office.pay("ws-1", "1", "till-1", 500);
+    assert_eq!(office.starts.len(), 2_001, "each paid once");
+    assert_eq!(office.statuses(), [pair("mine", "ok")]);
+    assert_eq!(office.reads.remove(0).no, office.starts[1].no);
+
+    // They are forgotten when the journal has deleted them.
+    let deleted = |client: &str, id: &str, no| {
+        let name = Name::of(&client.parse().unwrap(), &id.parse().unwrap());
+        Deleted { name, no }
+    };
+    let mine = deleted("ws-2", "mine", office.starts[0].no);
+    let other = deleted("ws-1", "1", office.starts[1].no);
+    office.handle(Input::Deleted(vec![mine, other]));
+    office.pay("ws-2", "mine", "till-1", 500);
+    office.pay("ws-1", "1", "till-2", 500);
+    assert_eq!(office.starts.len(), 2_003);
 }

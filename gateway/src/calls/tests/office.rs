@@ -57,7 +57,6 @@ impl Office {
                 max_payload: 10_000,
                 queue_per_device: 2,
                 open_calls: 100,
-                kept_calls: 100,
                 confidential_kept: Duration::from_mins(2),
             },
             devices: vec![class("till-1"), class("till-2")],

@@ -51,7 +51,7 @@ mod killed {
                 .unwrap();
             assert_eq!(run.status.signal(), Some(9), "{point} kills");
             let (journal, memory) = folder.start().await;
-            let standing = memory.calls.first().map(|call| call.standing.clone());
+            let standing = memory.unsettled.first().map(|call| call.standing.clone());
             let till = || "till-1".parse().unwrap();
             let expected = match point {
                 "journal.accepted-uncommitted" => None,
@@ -67,7 +67,10 @@ mod killed {
                 "journal.finished-committed" | "journal.resolved-uncommitted" => {
                     Some(Standing::Unknown(till()))
                 }
-                "journal.resolved-committed" => Some(Standing::Ended),
+                "journal.resolved-committed" => {
+                    assert_eq!(memory.ended.numbers(), [1]);
+                    None
+                }
                 other => panic!("{other} is new"),
             };
             assert_eq!(standing, expected, "{point}");

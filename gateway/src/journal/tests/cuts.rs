@@ -51,7 +51,9 @@ async fn calls_in(folder: &Path) -> Vec<u64> {
     let next = memory.last.0 + 1;
     journal.accepted(&payment(next)).await.unwrap();
     journal.close().await;
-    memory.calls.iter().map(|call| call.no.0).collect()
+    let mut calls = memory.ended.numbers();
+    calls.extend(memory.unsettled.iter().map(|call| call.no.0));
+    calls
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

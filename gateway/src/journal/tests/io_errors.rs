@@ -54,7 +54,7 @@ async fn die(folder: &Path) {
         told.push(no);
         assert_eq!(journal.trouble(), None, "{within}");
         let memory = journal.remembered().await.unwrap();
-        let kept: Vec<_> = memory.calls.iter().map(|call| call.no.0).collect();
+        let kept: Vec<_> = memory.unsettled.iter().map(|call| call.no.0).collect();
         assert_eq!(kept, told, "{within}: neither lost nor made up");
     }
     journal.finished(CallNo(1), &paid()).await.unwrap();
@@ -78,7 +78,7 @@ async fn a_write_that_fails_in_the_middle_is_an_answer_and_loses_nothing() {
     let said = String::from_utf8_lossy(&said);
     assert!(run.status.success() && said.contains("1 passed"), "{said}");
     let (journal, memory) = folder.start().await;
-    assert!(memory.calls.len() > WITHIN.len());
+    assert!(memory.unsettled.len() > WITHIN.len());
     let answered = journal.completion(CallNo(1)).await.unwrap().unwrap();
     assert_eq!(receipt(&answered), receipt(&paid()));
 }

@@ -48,6 +48,7 @@ impl Folder {
 fn place(directory: &Path) -> Place {
     Place {
         directory: directory.to_owned(),
+        calls_kept: 100_000,
         keep: Duration::from_hours(24),
         max_bytes: 64 * 1024 * 1024,
     }

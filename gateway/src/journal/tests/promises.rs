@@ -18,7 +18,7 @@ fn device(name: &str) -> DeviceId {
 }
 
 fn standings(memory: &Memory) -> Vec<(u64, Standing)> {
-    let calls = memory.calls.iter();
+    let calls = memory.unsettled.iter();
     calls
         .map(|call| (call.no.0, call.standing.clone()))
         .collect()
@@ -59,14 +59,13 @@ async fn what_was_told_to_be_kept_is_there_after_a_restart_as_far_as_it_came() {
         [
             (3, Standing::Waiting),
             (4, Standing::Interrupted(till.clone())),
-            (7, Standing::Ended),
             (8, Standing::Unknown(till)),
-            (9, Standing::Ended),
         ]
     );
+    assert_eq!(memory.ended.numbers(), [7, 9]);
     assert_eq!(memory.last, CallNo(9));
     assert_eq!(
-        memory.calls[0],
+        memory.unsettled[0],
         Remembered {
             no: CallNo(3),
             client: waiting.client,
@@ -74,12 +73,12 @@ async fn what_was_told_to_be_kept_is_there_after_a_restart_as_far_as_it_came() {
             digest: waiting.digest,
             accepted_at: waiting.accepted_at,
             standing: Standing::Waiting,
-            left: Some(Box::new(Left {
+            left: Left {
                 operation: waiting.operation,
                 target: waiting.target,
                 answer_to: waiting.answer_to,
                 deadline: waiting.deadline,
-            })),
+            },
         }
     );
     let read = async |no| journal.completion(CallNo(no)).await.unwrap();
@@ -138,7 +137,10 @@ async fn a_call_that_is_settled_later_ends_again_and_the_last_end_counts() {
     let found = journal.completion(CallNo(1)).await.unwrap().unwrap();
     assert_eq!(receipt(&found), 231);
     let memory = journal.remembered().await.unwrap();
-    assert_eq!(standings(&memory), [(1, Standing::Ended)]);
+    assert_eq!(
+        (standings(&memory), memory.ended.numbers()),
+        (vec![], vec![1])
+    );
 }
 
 #[tokio::test]
@@ -243,7 +245,7 @@ async fn what_is_too_much_at_once_is_refused_and_the_rest_is_kept() {
     }
     assert!(!kept.is_empty() && kept.len() < calls.len());
     let memory = journal.remembered().await.unwrap();
-    let mut remembered: Vec<_> = memory.calls.iter().map(|call| call.no).collect();
+    let mut remembered: Vec<_> = memory.unsettled.iter().map(|call| call.no).collect();
     remembered.sort_unstable();
     assert_eq!(remembered, kept);
 }
@@ -333,7 +335,7 @@ async fn thirty_two_that_write_at_once_share_commits() {
         "{}",
         journal.commits() - before
     );
-    assert_eq!(journal.remembered().await.unwrap().calls.len(), 32);
+    assert_eq!(journal.remembered().await.unwrap().unsettled.len(), 32);
 }
 
 #[tokio::test]
@@ -351,7 +353,7 @@ async fn who_no_longer_waits_does_no_harm() {
     journal.accepted(&payment(21)).await.unwrap();
     let kept = journal.remembered().await.unwrap();
     assert_eq!(
-        kept.calls.len(),
+        kept.unsettled.len(),
         21,
         "what was asked for is kept, told or not"
     );
@@ -365,7 +367,8 @@ async fn an_id_that_was_answered_busy_may_be_used_again_and_its_number_not() {
     let busy = failed(Status::Busy);
     journal.finished(CallNo(1), &busy).await.unwrap();
     let memory = journal.remembered().await.unwrap();
-    assert_eq!((memory.calls.len(), memory.last), (0, CallNo(1)));
+    let memory = (memory.unsettled.len(), memory.ended.numbers(), memory.last);
+    assert_eq!(memory, (0, vec![], CallNo(1)));
 }
 
 #[tokio::test]
@@ -383,7 +386,7 @@ async fn a_closed_journal_says_so_and_leaves_one_file_that_is_whole() {
         .collect();
     names.sort();
     assert_eq!(names, ["journal.db", "journal.lock"]);
-    assert_eq!(folder.start().await.1.calls.len(), 1);
+    assert_eq!(folder.start().await.1.ended.numbers(), [1]);
 }
 
 #[test]

@@ -8,20 +8,25 @@ use rusqlite::Connection;
 use super::*;
 use crate::journal::{
     place::Opened,
-    retention::{Swept, sweep, sweep_beyond},
+    retention::{Swept, sweep},
     schema::{STEPS, migrate},
 };
 
 /// A journal with `count` calls, one a second until `now`; every tenth is open, every tenth but
 /// one unknown.
 fn filled(connection: &Connection, count: i64, now: Timestamp) {
+    filled_from(connection, "ws-1", 0, count, now);
+}
+
+/// As [`filled`], by this client, with numbers from `first` on.
+fn filled_from(connection: &Connection, client: &str, first: i64, count: i64, now: Timestamp) {
     let fill = format!(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
          INSERT INTO calls (no, client, call, target, class, operation, digest, lang, accepted_at,
                             deadline, reply_topic, content_type, ended_at, status, effect)
-         SELECT i, 'ws-1', 'c' || i, 'till', 'payment', 'pay', 'd', 'de', {now} - ({count} - i) * 1000000,
+         SELECT {first} + i, '{client}', 'c' || i, 'till', 'payment', 'pay', 'd', 'de', {now} - ({count} - i) * 1000000,
                 0, 'koffer/1/case-7/reply/ws-1/till', 'application/json', iif(i % 10 = 0, NULL, 1), 'x', iif(i % 10 = 1, 'unknown', 'done') FROM n;
-         INSERT INTO steps (id, at, step, content) SELECT (no << 20) + 1, 0, 'finished', hex(zeroblob(1000)) FROM calls;",
+         INSERT INTO steps (id, at, step, content) SELECT (no << 20) + 1, 0, 'finished', hex(zeroblob(1000)) FROM calls WHERE no > {first};",
         now = now.as_microsecond()
     );
     connection.execute_batch(&fill).unwrap();
@@ -32,15 +37,23 @@ fn count(connection: &Connection, what: &str) -> i64 {
     connection.query_row(&query, [], |row| row.get(0)).unwrap()
 }
 
-fn sweep_all(connection: &mut Connection, place: &Place, now: Timestamp, kept: u64) -> Swept {
-    let mut all = Swept::default();
+/// What went because it was old, and what before its time.
+fn sweep_all(connection: &mut Connection, place: &Place, now: Timestamp) -> (usize, usize) {
+    let (mut old, mut forced) = (0, 0);
     loop {
-        let swept = sweep_beyond(connection, place, now, kept).unwrap();
-        all.old += swept.old;
-        all.forced += swept.forced;
-        if swept == Swept::default() {
-            return all;
+        let swept = sweep(connection, place, now).unwrap();
+        match (swept.deleted.len(), swept.forced) {
+            (0, _) => return (old, forced),
+            (some, None) => old += some,
+            (some, Some(_)) => forced += some,
         }
+    }
+}
+
+fn keeping(place: &Place, calls_kept: u64) -> Place {
+    Place {
+        calls_kept,
+        ..place.clone()
     }
 }
 
@@ -51,21 +64,21 @@ fn what_is_old_goes_beyond_the_number_that_is_kept_and_never_what_is_not_settled
     let accepted = Timestamp::now();
     filled(&connection, 2_000, accepted);
     let place = folder.place();
-    let none = Swept::default();
     let soon = accepted + Duration::from_hours(23);
     assert_eq!(
-        sweep_all(&mut connection, &place, soon, 100),
-        none,
+        sweep_all(&mut connection, &keeping(&place, 100), soon),
+        (0, 0),
         "all younger than a day"
     );
     let later = accepted + Duration::from_hours(25);
+    let many = keeping(&place, 2_000);
     assert_eq!(
-        sweep_all(&mut connection, &place, later, 2_000),
-        none,
+        sweep_all(&mut connection, &many, later),
+        (0, 0),
         "few enough"
     );
-    let swept = sweep_all(&mut connection, &place, later, 1_000);
-    assert_eq!((swept.old, swept.forced), (1_000, 0));
+    let swept = sweep_all(&mut connection, &keeping(&place, 1_000), later);
+    assert_eq!(swept, (1_000, 0));
     assert_eq!(count(&connection, "calls"), 1_000);
     assert_eq!(
         count(&connection, "steps"),
@@ -78,8 +91,22 @@ fn what_is_old_goes_beyond_the_number_that_is_kept_and_never_what_is_not_settled
         400,
         "open and unknown ones stay"
     );
-    let swept = sweep_all(&mut connection, &place, later, 0);
-    assert_eq!((swept.old, count(&connection, "calls")), (600, 400));
+    let swept = sweep_all(&mut connection, &keeping(&place, 0), later);
+    assert_eq!((swept, count(&connection, "calls")), ((600, 0), 400));
+}
+
+#[test]
+fn the_calls_of_a_client_are_kept_however_many_others_make() {
+    let folder = Folder::new();
+    let Opened { mut connection, .. } = folder.place().open().unwrap();
+    let accepted = Timestamp::now();
+    filled_from(&connection, "ws-2", 0, 50, accepted);
+    filled_from(&connection, "ws-1", 50, 5_000, accepted);
+    let later = accepted + Duration::from_hours(25);
+    let place = keeping(&folder.place(), 100);
+    let swept = sweep_all(&mut connection, &place, later);
+    assert_eq!(swept, (4_000, 0), "all but the unsettled and 100");
+    assert_eq!(count(&connection, "calls WHERE client = 'ws-2'"), 50);
 }
 
 #[test]
@@ -92,8 +119,8 @@ fn a_file_that_is_nearly_full_lets_go_of_the_oldest_and_gives_the_room_back() {
     let Opened { mut connection, .. } = place.open().unwrap();
     filled(&connection, 3_550, Timestamp::now());
     let before = place.bytes();
-    let swept = sweep_all(&mut connection, &place, Timestamp::now(), 100_000);
-    assert!(swept.old == 0 && swept.forced >= 500, "{swept:?}");
+    let (old, forced) = sweep_all(&mut connection, &place, Timestamp::now());
+    assert!(old == 0 && forced >= 200, "{forced}");
     assert_eq!(
         count(&connection, "calls WHERE no <= 100"),
         20,
@@ -112,10 +139,70 @@ fn a_file_that_is_nearly_full_lets_go_of_the_oldest_and_gives_the_room_back() {
         "{before} {}",
         place.bytes()
     );
-    assert_eq!(
-        sweep(&mut connection, &place, Timestamp::now()).unwrap(),
-        Swept::default()
-    );
+    let swept = sweep(&mut connection, &place, Timestamp::now()).unwrap();
+    assert_eq!(swept, Swept::default());
+}
+
+#[tokio::test]
+async fn whoever_fills_the_file_loses_its_own_calls_and_it_is_told_which() {
+    let folder = Folder::new();
+    let place = Place {
+        max_bytes: 256 * 1024,
+        ..folder.place()
+    };
+    let (tell, mut told) = tokio::sync::mpsc::channel(16);
+    let journal = Durable::start_telling(place, tell).unwrap();
+    journal.remembered().await.unwrap();
+    let of = |client: &str, no| Journalled {
+        client: client.parse().unwrap(),
+        ..payment(no)
+    };
+    for no in 1..=10 {
+        journal.accepted(&of("ws-2", no)).await.unwrap();
+        journal.finished(CallNo(no), &paid()).await.unwrap();
+    }
+    let mut deleted = Vec::new();
+    for no in 11..=400 {
+        journal.accepted(&of("ws-1", no)).await.unwrap();
+        journal.finished(CallNo(no), &paid()).await.unwrap();
+        while let Ok(calls) = told.try_recv() {
+            deleted.extend(calls.into_iter().map(|call| call.no.0));
+        }
+    }
+    let kept = journal.remembered().await.unwrap().ended.numbers();
+    while let Ok(calls) = told.try_recv() {
+        deleted.extend(calls.into_iter().map(|call| call.no.0));
+    }
+    assert!(kept.starts_with(&(1..=10).collect::<Vec<_>>()), "{kept:?}");
+    assert!(deleted.len() > 100, "{}", deleted.len());
+    let mut all = [kept, deleted].concat();
+    all.sort_unstable();
+    assert!(all.into_iter().eq(1..=400), "kept, or told as deleted");
+}
+
+#[tokio::test]
+async fn nothing_is_deleted_while_it_cannot_be_told() {
+    let folder = Folder::new();
+    let place = Place {
+        max_bytes: 256 * 1024,
+        ..folder.place()
+    };
+    let (tell, mut told) = tokio::sync::mpsc::channel(1);
+    let journal = Durable::start_telling(place, tell).unwrap();
+    journal.remembered().await.unwrap();
+    let mut no = 0;
+    let refused = loop {
+        no += 1;
+        match journal.accepted(&payment(no)).await {
+            Ok(()) => journal.finished(CallNo(no), &paid()).await.unwrap(),
+            Err(refused) => break refused,
+        }
+        assert!(no < 10_000, "nothing bounds it");
+    };
+    assert!(refused.0.en.contains("max_mib"), "{refused}");
+    let first = told.try_recv().unwrap();
+    assert_eq!(first[0].no, CallNo(1));
+    journal.accepted(&payment(no)).await.unwrap();
 }
 
 #[tokio::test]
@@ -141,7 +228,7 @@ async fn the_file_never_outgrows_its_bound_and_goes_on_when_there_is_something_t
     assert!(std::fs::metadata(folder.file()).unwrap().len() <= place.max_bytes);
     let memory = journal.remembered().await.unwrap();
     assert_eq!(
-        memory.calls.len() as u64,
+        memory.unsettled.len() as u64,
         accepted,
         "nothing that is open went"
     );
@@ -174,13 +261,9 @@ fn a_hundred_thousand_calls_are_remembered_without_reading_what_they_answered() 
          SELECT i, 'ws-1', 'c' || i, 'till', 'payment', 'pay', lower(hex(zeroblob(32))), 'de', i, 0,
                 'koffer/1/case-7/reply/ws-1/till', 'application/json', iif(i = 7, NULL, 1), 'ok', 'done' FROM n";
     connection.execute_batch(fill).unwrap();
-    let memory = crate::journal::record::remembered(&connection, Timestamp::now()).unwrap();
-    assert_eq!(
-        memory.calls.len(),
-        100_001,
-        "the last 100,000 and the open one"
-    );
-    assert_eq!(memory.calls[0].no, CallNo(7));
-    assert_eq!(memory.calls[1].no, CallNo(101));
+    let memory = crate::journal::record::remembered(&connection).unwrap();
+    assert_eq!(memory.ended.len(), 100_099, "whatever is on record");
+    assert_eq!(memory.unsettled.len(), 1);
+    assert_eq!(memory.unsettled[0].no, CallNo(7));
     assert_eq!(memory.last, CallNo(100_100));
 }

@@ -73,7 +73,7 @@ async fn two_gateways_never_share_a_journal() {
     pay(&first, 1).await;
     assert_eq!(answered(folder.place()).await, "journal-in-use");
     first.close().await;
-    assert_eq!(folder.start().await.1.calls.len(), 1);
+    assert_eq!(folder.start().await.1.ended.numbers(), [1]);
 }
 
 #[tokio::test]
@@ -218,8 +218,8 @@ async fn a_full_disk_is_an_answer_and_room_is_noticed_by_the_next_call() {
         journal.accepted(&payment(no)).await.unwrap();
         assert_eq!(journal.trouble(), None);
     }
-    let kept = journal.remembered().await.unwrap().calls.len() as u64;
-    assert_eq!(kept, no);
+    let memory = journal.remembered().await.unwrap();
+    assert_eq!((memory.ended.len() + memory.unsettled.len()) as u64, no);
     journal.close().await;
 
     // A gateway that finds the disk full when it starts.
@@ -291,12 +291,13 @@ async fn what_was_before_is_known_also_where_the_disk_is_full_at_the_start() {
     let ballast = fill(disk, 0);
 
     let journal = Durable::start(place(&cut)).unwrap();
-    let standing: Vec<_> = {
-        let memory = journal.remembered().await.unwrap();
-        memory.calls.into_iter().map(|call| call.standing).collect()
-    };
+    let memory = journal.remembered().await.unwrap();
     let till = "till-1".parse().unwrap();
-    assert_eq!(standing, [Standing::Ended, Standing::Interrupted(till)]);
+    assert_eq!(memory.unsettled[0].standing, Standing::Interrupted(till));
+    assert_eq!(
+        (memory.unsettled.len(), memory.ended.numbers()),
+        (1, vec![1])
+    );
     assert_eq!(journal.completion(CallNo(1)).await.unwrap(), Some(paid()));
     assert!(journal.interrupted(CallNo(2)).await.unwrap().is_some());
     let refused = journal.accepted(&payment(3)).await.unwrap_err();
@@ -343,6 +344,6 @@ async fn a_disk_that_became_read_only_is_an_answer() {
     counted.unwrap();
     assert_eq!(read, 1, "an auditor reads it all the same");
     remount("remount,rw");
-    assert_eq!(journal.remembered().await.unwrap().calls.len(), 1);
+    assert_eq!(journal.remembered().await.unwrap().ended.numbers(), [1]);
     journal.accepted(&payment(2)).await.unwrap();
 }
