@@ -40,6 +40,10 @@ pub struct CaseSection {
     /// The broker's port on 127.0.0.1; 0 takes a free one.
     #[serde(default)]
     pub port: u16,
+    /// The broker's port for MQTT over WebSocket on 127.0.0.1; 0 takes a free one, none if it is
+    /// left out.
+    #[serde(default)]
+    pub websocket: Option<u16>,
 }
 
 /// Which broker the case has.
@@ -168,6 +172,13 @@ impl CaseFile {
         if self.case.port != 0 {
             ports.insert(self.case.port, "case.port".to_owned());
         }
+        if let Some(port) = self.case.websocket.filter(|port| *port != 0) {
+            let other = ports.insert(port, "case.websocket".to_owned());
+            check(
+                other.is_none(),
+                format!("case.websocket = {port} is also case.port: choose another, or 0"),
+            );
+        }
         for (device, entry) in &self.devices {
             let id = device.parse::<DeviceId>();
             check(
@@ -232,6 +243,7 @@ mod tests {
             [case]
             gateway = "Case 7"
             port = 4711
+            websocket = 4711
             [clients.kofferd]
             role = "workstation"
             [devices.gateway]
@@ -262,10 +274,11 @@ mod tests {
         .to_string();
         for named in [
             "case.gateway = \"Case 7\" is no name: write",
+            "case.websocket = 4711 is also case.port",
             "clients.kofferd is no name",
             "clients.kofferd.allow is empty",
             "devices.gateway is no name",
-            "devices.gateway.port = 4711 is also case.port",
+            "devices.gateway.port = 4711 is also case.websocket",
             "devices.serial.port means nothing",
             "devices.serial.profile.password: write six digits",
             "devices.printer.port = 4711 is also devices.gateway.port",

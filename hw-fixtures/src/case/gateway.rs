@@ -28,16 +28,23 @@ fn table(entries: impl IntoIterator<Item = (&'static str, Value)>) -> Table {
 pub(super) fn configuration(
     case: &CaseFile,
     port: u16,
+    websocket: Option<u16>,
     secrets: &Path,
     clients: &BTreeMap<String, ClientAccess>,
     places: &BTreeMap<String, String>,
 ) -> Table {
     let broker = format!("127.0.0.1:{port}");
     let mqtt = match case.case.broker {
-        BrokerKind::Embedded => table([
-            ("broker", text("embedded")),
-            ("embedded", Value::Table(table([("listen", text(broker))]))),
-        ]),
+        BrokerKind::Embedded => {
+            let mut embedded = table([("listen", text(broker))]);
+            if let Some(port) = websocket {
+                embedded.insert("websocket".into(), text(format!("127.0.0.1:{port}")));
+            }
+            table([
+                ("broker", text("embedded")),
+                ("embedded", Value::Table(embedded)),
+            ])
+        }
         BrokerKind::Mosquitto => table([
             ("broker", text("external")),
             (

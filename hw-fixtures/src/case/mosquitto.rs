@@ -13,8 +13,18 @@ const CONFIGURATION: &str = include_str!("../../../mosquitto/mosquitto.conf");
 /// As installed on a vehicle.
 const RULES: &str = include_str!("../../../mosquitto/acl");
 
-/// The shipped configuration with the port and the files of a case.
-pub(super) fn configuration(port: u16, dir: &Path) -> io::Result<String> {
+/// The shipped configuration with the ports and the files of a case; its lines for WebSocket count
+/// where the case has that.
+pub(super) fn configuration(port: u16, websocket: Option<u16>, dir: &Path) -> io::Result<String> {
+    let websocket = websocket.map(|port| {
+        [
+            (
+                "#   listener 9001 127.0.0.1",
+                format!("listener {port} 127.0.0.1"),
+            ),
+            ("#   protocol websockets", "protocol websockets".to_owned()),
+        ]
+    });
     let changes = [
         (
             "listener 1883 127.0.0.1",
@@ -30,7 +40,7 @@ pub(super) fn configuration(port: u16, dir: &Path) -> io::Result<String> {
         ),
     ];
     let mut text = CONFIGURATION.to_owned();
-    for (shipped, own) in changes {
+    for (shipped, own) in changes.into_iter().chain(websocket.into_iter().flatten()) {
         if !text.lines().any(|line| line == shipped) {
             let why = format!("mosquitto/mosquitto.conf has no line `{shipped}`");
             return Err(io::Error::other(why));
@@ -61,12 +71,13 @@ pub(super) fn rules(monitors: &[&str]) -> io::Result<String> {
 pub(super) async fn prepare(
     dir: &Path,
     port: u16,
+    websocket: Option<u16>,
     passwords: &[(String, String)],
     monitors: &[&str],
 ) -> io::Result<PathBuf> {
     std::fs::create_dir_all(dir)?;
     let path = dir.join("mosquitto.conf");
-    std::fs::write(&path, configuration(port, dir)?)?;
+    std::fs::write(&path, configuration(port, websocket, dir)?)?;
     write_private(&dir.join("acl"), &rules(monitors)?)?;
     let plain: String = passwords
         .iter()
@@ -109,13 +120,15 @@ mod tests {
 
     #[test]
     fn what_koffer_ships_is_what_a_case_runs_with_only_its_own_port_and_files() {
-        let text = configuration(4711, Path::new("/case")).unwrap();
+        let text = configuration(4711, None, Path::new("/case")).unwrap();
         assert!(text.contains("listener 4711 127.0.0.1") && text.contains("acl_file /case/acl"));
         assert!(!text.contains("/etc/mosquitto/koffer"));
         let shipped = CONFIGURATION
             .lines()
             .filter(|line| text.lines().any(|own| own == *line));
         assert_eq!(shipped.count() + 3, CONFIGURATION.lines().count());
+        let text = configuration(4711, Some(4712), Path::new("/case")).unwrap();
+        assert!(text.contains("\nlistener 4712 127.0.0.1\nprotocol websockets\n"));
         let rules = rules(&["fleet-1", "monitor"]).unwrap();
         assert_eq!(rules.matches("user fleet-1").count(), 1);
         assert_eq!(rules.matches("topic deny koffer/1/+/reply/#").count(), 2);

@@ -100,6 +100,8 @@ pub struct Case {
     pub file: CaseFile,
     /// The broker.
     pub broker: SocketAddr,
+    /// The broker for MQTT over WebSocket, if the case has that.
+    pub websocket: Option<SocketAddr>,
     /// How clients connect.
     pub clients: BTreeMap<String, ClientAccess>,
     /// The payment terminals.
@@ -174,10 +176,15 @@ impl Case {
             0 => free_port().map_err(cannot("a free port"))?,
             port => port,
         };
+        let websocket = match file.case.websocket {
+            Some(0) => Some(free_port().map_err(cannot("a free port"))?),
+            other => other,
+        };
         let (report, deaths) = mpsc::channel(DEATHS);
         Ok(Self {
             file: file.clone(),
             broker: SocketAddr::from(([127, 0, 0, 1], port)),
+            websocket: websocket.map(|port| SocketAddr::from(([127, 0, 0, 1], port))),
             clients,
             terminals: BTreeMap::new(),
             printers: BTreeMap::new(),
@@ -226,6 +233,7 @@ impl Case {
         json!({
             "gateway": self.file.case.gateway,
             "broker": self.broker.to_string(),
+            "websocket": self.websocket.map(|address| address.to_string()),
             "mosquitto_pid": self.mosquitto_pid(),
             "clients": named(clients),
             "terminals": named(terminals.map(|(name, it)| (name, it.describe()))),

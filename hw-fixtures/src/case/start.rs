@@ -60,13 +60,19 @@ impl Case {
             .filter(|(_, access)| access.role == ClientRole::Monitor)
             .map(|(name, _)| name.as_str())
             .collect();
-        let config = mosquitto::prepare(&dir, self.broker.port(), &passwords, &monitors)
-            .await
-            .map_err(cannot("mosquitto"))?;
+        let config = mosquitto::prepare(
+            &dir,
+            self.broker.port(),
+            self.websocket.map(|address| address.port()),
+            &passwords,
+            &monitors,
+        )
+        .await
+        .map_err(cannot("mosquitto"))?;
         let launch = Launch::new("mosquitto", &mosquitto::program(), &self.dir)
             .args(["-c".as_ref(), config.as_os_str()]);
-        let address = self.broker;
-        let listens = until(move || TcpStream::connect(address).is_ok());
+        let addresses: Vec<_> = [self.broker].into_iter().chain(self.websocket).collect();
+        let listens = until(move || addresses.iter().all(|it| TcpStream::connect(it).is_ok()));
         self.mosquitto = Some(self.up(launch, listens).await?);
         Ok(())
     }
@@ -80,6 +86,7 @@ impl Case {
         let table = gateway::configuration(
             &self.file,
             self.broker.port(),
+            self.websocket.map(|address| address.port()),
             &self.dir.join("secrets"),
             &self.clients,
             &self.places(),
