@@ -23,6 +23,9 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use crate::brokers::ROOT;
 
+/// Where the gateway's own status is kept among the devices' states.
+const GATEWAY: &str = "gateway status";
+
 /// What a call has brought so far.
 #[derive(Debug, Clone, Default)]
 pub struct Answers {
@@ -71,6 +74,7 @@ impl Workstation {
         for filter in [
             format!("{ROOT}/reply/{name}/{client_id}/#"),
             format!("{ROOT}/dev/+/state"),
+            format!("{ROOT}/status"),
         ] {
             mqtt.subscribe(filter, QoS::AtLeastOnce)
                 .await
@@ -91,7 +95,7 @@ impl Workstation {
                 }
             }
         });
-        let subscribed = heard.wait_for(|granted| *granted >= 2);
+        let subscribed = heard.wait_for(|granted| *granted >= 3);
         tokio::time::timeout(Duration::from_mins(1), subscribed)
             .await
             .expect("subscribed in time")
@@ -190,6 +194,15 @@ impl Workstation {
         self.until(device, is).await
     }
 
+    /// Waits until the gateway is online.
+    ///
+    /// # Panics
+    /// When it is not within a minute.
+    pub async fn online(&self) {
+        self.until(GATEWAY, |status| status["status"] == "online")
+            .await;
+    }
+
     /// Waits until the state of `device` is `wanted`.
     ///
     /// # Panics
@@ -271,15 +284,21 @@ impl Pending {
 fn take(
     message: &Publish,
     calls: &Mutex<HashMap<String, watch::Sender<Answers>>>,
-    states: &watch::Sender<HashMap<String, Value>>,
+    seen: &watch::Sender<HashMap<String, Value>>,
 ) {
     let topic = String::from_utf8_lossy(&message.topic);
     let Ok(value) = serde_json::from_slice::<Value>(&message.payload) else {
         return;
     };
+    if topic == format!("{ROOT}/status") {
+        seen.send_modify(|states| {
+            states.insert(GATEWAY.to_owned(), value);
+        });
+        return;
+    }
     if let Some(device) = topic.strip_prefix(&format!("{ROOT}/dev/")) {
         if let Some(device) = device.strip_suffix("/state") {
-            states.send_modify(|states| {
+            seen.send_modify(|states| {
                 states.insert(device.to_owned(), value);
             });
         }

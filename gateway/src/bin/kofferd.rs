@@ -6,6 +6,8 @@ use std::{
     io::{self, Write as _},
     path::PathBuf,
     process::ExitCode,
+    sync::mpsc::{SyncSender, sync_channel},
+    thread,
 };
 
 use clap::Parser;
@@ -100,6 +102,7 @@ async fn supervised_by_systemd(
     config: Config,
     beside: Handle,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let systemd = Systemd::start()?;
     let stop = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -114,10 +117,11 @@ async fn supervised_by_systemd(
     if let Some(period) = sd_notify::watchdog_enabled() {
         // A runtime whose workers are all blocked misses this, and systemd restarts the daemon.
         let mut beat = tokio::time::interval(period / 2);
+        let systemd = systemd.clone();
         tokio::spawn(async move {
             loop {
                 beat.tick().await;
-                notify(&[NotifyState::Watchdog]);
+                systemd.notify(&[NotifyState::Watchdog]);
             }
         });
     }
@@ -127,17 +131,40 @@ async fn supervised_by_systemd(
         &beside,
         stop,
         |milestone| match milestone {
-            Milestone::Online => notify(&[NotifyState::Ready, NotifyState::Status("online")]),
-            Milestone::Stopping => notify(&[NotifyState::Stopping]),
+            Milestone::Online => {
+                systemd.notify(&[NotifyState::Ready, NotifyState::Status("online")]);
+            }
+            Milestone::Stopping => systemd.notify(&[NotifyState::Stopping]),
         },
     )
     .await?;
     Ok(())
 }
 
-fn notify(states: &[NotifyState<'_>]) {
-    // Without systemd there is no socket, and nobody to tell.
-    let _ = sd_notify::notify(states);
+/// What systemd has not taken yet; a beat of the watchdog that finds it full is left out.
+const UNTOLD: usize = 16;
+
+/// The way to systemd: a thread of its own, because a socket that nobody reads blocks.
+#[derive(Clone)]
+struct Systemd(SyncSender<Vec<NotifyState<'static>>>);
+
+impl Systemd {
+    fn start() -> io::Result<Self> {
+        let (states, untold) = sync_channel::<Vec<NotifyState<'static>>>(UNTOLD);
+        thread::Builder::new()
+            .name("systemd".to_owned())
+            .spawn(move || {
+                for states in untold {
+                    // Without systemd there is no socket, and nobody to tell.
+                    let _ = sd_notify::notify(&states);
+                }
+            })?;
+        Ok(Self(states))
+    }
+
+    fn notify(&self, states: &[NotifyState<'static>]) {
+        let _ = self.0.try_send(states.to_vec());
+    }
 }
 
 fn summarise(config: &Config, lang: Lang) -> ExitCode {
