@@ -114,15 +114,39 @@ pub enum Disconnection {
         /// The SUBACK's reason.
         reason: String,
     },
+    /// Something is there, and does not speak MQTT with us.
+    #[error(
+        "{address} did not answer CONNECT as an MQTT broker does: {error}; \
+         is it the broker's port for MQTT without TLS?"
+    )]
+    NotMqtt {
+        /// Where we tried.
+        address: Address,
+        /// What came instead.
+        error: String,
+    },
     /// The broker said goodbye.
-    #[error("the broker closed the connection: {0}")]
-    ClosedByBroker(String),
+    #[error("the broker at {address} closed the connection: {reason}")]
+    ClosedByBroker {
+        /// Which broker.
+        address: Address,
+        /// The DISCONNECT's reason.
+        reason: String,
+    },
     /// The connection broke.
-    #[error("the connection to the broker broke: {0}")]
-    Broken(String),
+    #[error("the connection to the broker at {address} broke: {error}")]
+    Broken {
+        /// Which broker.
+        address: Address,
+        /// What was wrong.
+        error: String,
+    },
     /// The broker does not answer any more.
-    #[error("the broker does not answer")]
-    Silent,
+    #[error("the broker at {address} does not answer any more")]
+    Silent {
+        /// Which broker.
+        address: Address,
+    },
 }
 
 /// Why [`Bus::publish`] did not take a message.

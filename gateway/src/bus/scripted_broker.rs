@@ -29,6 +29,10 @@ impl ScriptedBroker {
         Self(TcpListener::bind("127.0.0.1:0").await.unwrap())
     }
 
+    pub(super) fn address(&self) -> String {
+        self.0.local_addr().unwrap().to_string()
+    }
+
     pub(super) fn settings(&self) -> Settings {
         let port = self.0.local_addr().unwrap().port();
         let mut settings = Settings::new(

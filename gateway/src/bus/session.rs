@@ -136,9 +136,17 @@ impl Session {
                 Woken::Done(Err(_)) | Woken::Overdue if link.is_leaving() => Err(Ended::Left),
                 Woken::Done(Err(error)) => {
                     ending = wire::ending(&error);
-                    Err(Ended::Lost(wire::disconnection(error, &self.settings)))
+                    let connecting = matches!(link.stage, Stage::Connecting);
+                    Err(Ended::Lost(wire::disconnection(
+                        error,
+                        connecting,
+                        &self.settings,
+                    )))
                 }
-                Woken::Overdue => Err(Ended::Lost(Disconnection::Silent)),
+                Woken::Overdue => {
+                    let address = self.settings.address.clone();
+                    Err(Ended::Lost(Disconnection::Silent { address }))
+                }
                 Woken::Leave => Err(Ended::Left),
             };
             match step {
@@ -338,8 +346,10 @@ impl Session {
             }
         }
         if suback.return_codes.len() != self.settings.subscriptions.len() {
-            let problem = "the SUBACK does not fit the SUBSCRIBE".to_owned();
-            return Err(Ended::Lost(Disconnection::Broken(problem)));
+            return Err(Ended::Lost(Disconnection::Broken {
+                address: self.settings.address.clone(),
+                error: "the SUBACK does not fit the SUBSCRIBE".to_owned(),
+            }));
         }
         self.subscribed = true;
         self.ready(link, event_loop);

@@ -593,7 +593,7 @@ async fn a_broker_that_reads_nothing_is_given_up_and_its_messages_go_to_the_next
         }
     };
     tokio::time::resume();
-    assert_eq!(reason, Disconnection::Silent);
+    assert!(matches!(reason, Disconnection::Silent { .. }), "{reason}");
     drop(peer);
     let mut peer = broker.welcome(true).await;
     let publish = peer.read_publish().await;
@@ -603,6 +603,47 @@ async fn a_broker_that_reads_nothing_is_given_up_and_its_messages_go_to_the_next
     );
     peer.acknowledge(publish.pkid, PubAckReason::Success).await;
     assert_eq!(sent.await, Ok(()));
+}
+
+#[tokio::test]
+async fn the_reason_for_a_lost_connection_names_the_address_and_what_was_wrong() {
+    // A TLS alert, as a port for TLS answers to what is none; a web server; nothing.
+    let strangers: [(&[u8], &str); 3] = [
+        (b"\x15\x03\x03\x00\x02\x02\x46", "no MQTT 5 packet"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "no MQTT 5 packet"),
+        (b"", "it was closed"),
+    ];
+    for (answer, problem) in strangers {
+        let broker = ScriptedBroker::start().await;
+        let (_bus, mut incoming) = Bus::start(broker.settings());
+        broker.accept().await.write_raw(answer).await;
+        let told = disconnected(&mut incoming).await;
+        for words in [&broker.address(), problem, "without TLS"] {
+            assert!(told.contains(words), "{words:?} is not in {told:?}");
+        }
+    }
+    for (code, problem) in [
+        (0x8e, "another client connected as kofferd"),
+        (0x95, "0x95"),
+    ] {
+        let (broker, _bus, mut incoming, mut peer) = connected_bus().await;
+        peer.write_raw(&[0xe0, 2, code, 0]).await;
+        let told = disconnected(&mut incoming).await;
+        for words in [&broker.address(), problem] {
+            assert!(told.contains(words), "{words:?} is not in {told:?}");
+        }
+    }
+    let (broker, _bus, mut incoming, peer) = connected_bus().await;
+    drop(peer);
+    let told = disconnected(&mut incoming).await;
+    assert!(told.contains(&broker.address()), "{told}");
+}
+
+async fn disconnected(incoming: &mut mpsc::Receiver<Incoming>) -> String {
+    match next(incoming).await {
+        Incoming::Disconnected { reason } => reason.to_string(),
+        other => panic!("expected the end of the connection, got {other:?}"),
+    }
 }
 
 /// With paused time a timeout would fire before the session's own timers.

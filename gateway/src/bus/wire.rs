@@ -252,32 +252,59 @@ pub(super) fn ending(error: &ConnectionError) -> Ending {
     }
 }
 
-pub(super) fn disconnection(error: ConnectionError, settings: &Settings) -> Disconnection {
-    let address = || settings.address.clone();
-    match error {
-        ConnectionError::Io(error) => Disconnection::Unreachable {
-            address: address(),
-            error: error.to_string(),
-        },
-        ConnectionError::Timeout(_) => Disconnection::Unreachable {
-            address: address(),
-            error: format!("no answer within {CONNECT_SECONDS} s"),
-        },
-        ConnectionError::ConnectionRefused(code) => Disconnection::Refused {
-            address: address(),
-            username: settings.username.clone(),
-            reason: format!("{code:?}"),
-        },
+/// Why there is no connection; `connecting`: it never came as far as CONNACK.
+pub(super) fn disconnection(
+    error: ConnectionError,
+    connecting: bool,
+    settings: &Settings,
+) -> Disconnection {
+    let address = settings.address.clone();
+    let error = match error {
+        ConnectionError::Io(error) => {
+            let error = error.to_string();
+            return Disconnection::Unreachable { address, error };
+        }
+        ConnectionError::Timeout(_) => {
+            let error = format!("no answer within {CONNECT_SECONDS} s");
+            return Disconnection::Unreachable { address, error };
+        }
+        ConnectionError::ConnectionRefused(code) => {
+            return Disconnection::Refused {
+                address,
+                username: settings.username.clone(),
+                reason: format!("{code:?}"),
+            };
+        }
         ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, .. }) => {
-            Disconnection::ClosedByBroker(format!("{reason_code:?}"))
+            let reason = match reason_code {
+                DisconnectReasonCode::SessionTakenOver => {
+                    format!("another client connected as {}", settings.client_id)
+                }
+                other => format!("{other:?} (0x{:02x})", other as u8),
+            };
+            return Disconnection::ClosedByBroker { address, reason };
         }
         ConnectionError::MqttState(StateError::AwaitPingResp | StateError::CollisionTimeout) => {
-            Disconnection::Silent
+            return Disconnection::Silent { address };
+        }
+        ConnectionError::MqttState(
+            StateError::Io(error) | StateError::Deserialization(mqttbytes::Error::Io(error)),
+        ) => match error.kind() {
+            // `tokio_util`'s words for a packet that is cut off: "bytes remaining on stream".
+            ErrorKind::Other => "what came is no MQTT 5 packet".to_owned(),
+            _ => error.to_string(),
+        },
+        ConnectionError::MqttState(StateError::ConnectionAborted) => "it was closed".to_owned(),
+        ConnectionError::MqttState(StateError::Deserialization(error)) => {
+            format!("what came is no MQTT 5 packet ({error})")
         }
         // Debug output of a packet would show its payload.
-        ConnectionError::NotConnAck(_) => {
-            Disconnection::Broken("the answer to CONNECT was no CONNACK".to_owned())
-        }
-        other => Disconnection::Broken(other.to_string()),
+        ConnectionError::NotConnAck(_) => "the answer to CONNECT was no CONNACK".to_owned(),
+        other => other.to_string(),
+    };
+    if connecting {
+        Disconnection::NotMqtt { address, error }
+    } else {
+        Disconnection::Broken { address, error }
     }
 }

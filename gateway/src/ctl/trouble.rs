@@ -71,7 +71,10 @@ impl Trouble {
             Disconnection::SubscriptionRefused { filter, .. } => {
                 Self::NotAllowed(texts::subscription(address, &user, filter))
             }
-            Disconnection::ClosedByBroker(_) | Disconnection::Broken(_) | Disconnection::Silent => {
+            Disconnection::NotMqtt { .. }
+            | Disconnection::ClosedByBroker { .. }
+            | Disconnection::Broken { .. }
+            | Disconnection::Silent { .. } => {
                 Self::Unreachable(texts::unreachable(address, reason))
             }
         }
