@@ -4,7 +4,7 @@
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help demo test chaos soak bench prepare lint deny contract fuzz clean
+.PHONY: help demo test chaos soak bench prepare lint deny contract fuzz install clean
 
 help:
 	@echo "make demo            a payment, a printed form and a written chip in a virtual case; stays up"
@@ -16,6 +16,7 @@ help:
 	@echo "make lint            formatting and lints"
 	@echo "make deny            licences, bans, sources, advisories of the dependencies"
 	@echo "make contract        generates docs/contract from the types in proto/"
+	@echo "make install         puts a build where the package will put it (docs/install.md); DESTDIR="
 	@echo "make fuzz            two minutes of fuzzing per target (nightly Rust)"
 
 prepare:
@@ -48,6 +49,9 @@ contract:
 
 fuzz:
 	@scripts/fuzz
+
+install:
+	@DESTDIR="$(DESTDIR)" BIN="$(BIN)" scripts/install
 
 clean:
 	$(CARGO) clean

@@ -190,8 +190,8 @@ pub(crate) fn prepare() {
     if *done {
         return;
     }
-    let own = "cp tests/clients/runner.mjs target/examples/node/
-        cp tests/clients/runner.cpp target/examples/cpp/
+    let own = "cp -a tests/clients/runner.mjs target/examples/node/
+        cp -a tests/clients/runner.cpp target/examples/cpp/
         make -C target/examples/cpp runner";
     let languages = languages();
     let scripts = languages.iter().map(|language| &*language.install);
