@@ -40,8 +40,8 @@ use crate::{
 /// Topic and properties around a payload of full size.
 const FRAME_BYTES: usize = 64 * 1024;
 
-/// Calls that may be open at once. With each workstation's few and each device's queue this is
-/// never reached; it bounds what a client gone wild can make the gateway hold.
+/// Calls that may be open at once. With each workstation's few this is never reached; it bounds what
+/// a client gone wild can make the gateway hold. Beyond it each client still has its share.
 const OPEN_CALLS: usize = 1024;
 
 /// What supervisors tell and the clerk has not heard; a supervisor that is faster waits.

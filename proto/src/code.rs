@@ -23,7 +23,7 @@ pub enum Status {
     UnknownDevice,
     /// The device is not usable right now. Nothing was started.
     Unavailable,
-    /// The device's queue is full. Nothing was started.
+    /// Too many of the client's own calls wait. Nothing was started.
     Busy,
     /// Another client holds a claim on the device. Nothing was started.
     Claimed,

@@ -57,9 +57,10 @@ pub struct Moment {
 pub struct Limits {
     /// The largest payload of a call or an answer, in bytes.
     pub max_payload: usize,
-    /// Calls that may wait for one device.
+    /// Calls of one client that may wait for one device.
     pub queue_per_device: usize,
-    /// Calls that may be open at once: bounds the memory that callers can make the gateway hold.
+    /// Calls that may be open at once; beyond it, each client has its share of them. Bounds the
+    /// memory that callers can make the gateway hold.
     pub open_calls: usize,
     /// How long confidential completions are kept.
     pub confidential_kept: Duration,
@@ -282,6 +283,8 @@ pub struct Setup {
 pub(super) struct Open {
     pub(super) key: Key,
     pub(super) spec: &'static OperationSpec,
+    /// Of its payload.
+    pub(super) bytes: usize,
     /// The device or role that was called.
     pub(super) target: Segment,
     pub(super) claim: Option<ClaimToken>,

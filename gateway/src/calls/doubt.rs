@@ -245,6 +245,7 @@ impl Desk {
         let open = Open {
             key: key.clone(),
             spec: operation,
+            bytes: 0,
             target: target.clone(),
             claim: None,
             tried: Vec::new(),

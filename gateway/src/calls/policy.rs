@@ -41,6 +41,11 @@ impl Policy {
         }
     }
 
+    /// How many clients there are.
+    pub(crate) fn clients(&self) -> usize {
+        self.clients.len()
+    }
+
     pub(crate) fn knows(&self, client: &ClientId) -> bool {
         self.clients.contains_key(client)
     }

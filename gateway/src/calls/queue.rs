@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use koffer_proto::ClientId;
 
-/// A bounded queue with fair turns.
+/// A queue with fair turns, and a bound for each client: what one puts in takes no place from others.
 #[derive(Debug)]
 pub(crate) struct FairQueue<T> {
     /// Clients with something waiting, the one whose turn is next first.
@@ -14,7 +14,7 @@ pub(crate) struct FairQueue<T> {
 }
 
 impl<T> FairQueue<T> {
-    /// An empty queue for at most `bound` calls.
+    /// An empty queue for at most `bound` calls of each client.
     pub(crate) fn new(bound: usize) -> Self {
         Self {
             turns: VecDeque::new(),
@@ -27,17 +27,28 @@ impl<T> FairQueue<T> {
         self.len
     }
 
-    pub(crate) fn is_full(&self) -> bool {
-        self.len >= self.bound
+    pub(crate) fn is_full_for(&self, client: &ClientId) -> bool {
+        self.of(client) >= self.bound
     }
 
-    /// Adds a call, or hands it back where the queue is full. Returns how many stand before it
-    /// at the most.
+    fn of(&self, client: &ClientId) -> usize {
+        let mut turns = self.turns.iter();
+        let own = turns.find(|(waiting, _)| waiting == client);
+        own.map_or(0, |(_, items)| items.len())
+    }
+
+    /// Adds a call, or hands it back where its client has too many. Returns how many get their
+    /// turn before it at the most.
     pub(crate) fn push(&mut self, client: &ClientId, item: T) -> Result<usize, T> {
-        if self.is_full() {
+        let own = self.of(client);
+        if own >= self.bound {
             return Err(item);
         }
-        let ahead = self.len;
+        let others = self.turns.iter().filter(|(waiting, _)| waiting != client);
+        let ahead = own
+            + others
+                .map(|(_, items)| items.len().min(own + 1))
+                .sum::<usize>();
         match self.turns.iter_mut().find(|(waiting, _)| waiting == client) {
             Some((_, items)) => items.push_back(item),
             None => self
@@ -98,13 +109,17 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_hands_the_call_back() {
+    fn whoever_has_too_many_waiting_gets_the_call_back_and_nobody_else() {
         let mut queue = FairQueue::new(2);
         assert_eq!(queue.push(&client("a"), 1), Ok(0));
-        assert_eq!(queue.push(&client("b"), 2), Ok(1));
-        assert_eq!(queue.push(&client("c"), 3), Err(3));
+        assert_eq!(queue.push(&client("a"), 2), Ok(1));
+        assert_eq!(queue.push(&client("a"), 3), Err(3));
+        assert_eq!(queue.push(&client("b"), 4), Ok(1), "after one of the other");
+        assert_eq!(queue.push(&client("b"), 5), Ok(3));
+        assert_eq!(queue.push(&client("b"), 6), Err(6));
         queue.pop();
-        assert_eq!(queue.push(&client("c"), 3), Ok(1));
+        assert!(!queue.is_full_for(&client("a")) && queue.is_full_for(&client("b")));
+        assert_eq!(queue.push(&client("a"), 3), Ok(3));
     }
 
     #[test]

@@ -22,6 +22,21 @@ use crate::bus::Message;
 /// Characters of a client's topic that a log line shows.
 const LOGGED: usize = 200;
 
+/// Calls that a client may have open while all places are taken: its share of them, and this many
+/// where there are so many clients that its share is less.
+const LEAST_OPEN: usize = 16;
+
+/// Payloads of full size that open calls may hold together. Beyond that each client still has one
+/// call with a large one.
+const PAYLOADS_OPEN: usize = 4;
+
+/// Payloads up to this part of the full size are not counted: the number of open calls bounds them,
+/// to 64 MiB where the full size is 32.
+const SMALL: usize = 512;
+
+/// Places at which one call is told: an app that asks again from somewhere else, and some more.
+const LISTENERS: usize = 8;
+
 impl Desk {
     pub(super) fn call(
         &mut self,
@@ -99,7 +114,9 @@ impl Desk {
             Known::Nothing => {}
             Known::Conflict => return Err(refuse(Status::Conflict, texts::conflict())),
             Known::Open(no) => {
-                self.join(no, call.listener);
+                if !self.join(no, call.listener) {
+                    return Err(refuse(Status::Busy, texts::too_many_listen()));
+                }
                 self.actions.push(Action::Acknowledge(ticket));
                 return Ok(());
             }
@@ -130,7 +147,7 @@ impl Desk {
         if self.going_down && spec.class != Class::Gateway {
             return Err(refuse(Status::Unavailable, texts::going_down()));
         }
-        if self.open.len() >= self.limits.open_calls {
+        if self.is_crowded_for(&call.client, call.payload.len()) {
             return Err(refuse(Status::Busy, texts::overloaded()));
         }
         self.open(now, call, request, digest, ticket)
@@ -165,6 +182,7 @@ impl Desk {
             Open {
                 key,
                 spec,
+                bytes: call.payload.len(),
                 target: call.target.clone(),
                 claim: call.claim.clone(),
                 tried: Vec::new(),
@@ -306,9 +324,29 @@ impl Desk {
             .ok()
     }
 
-    fn join(&mut self, no: CallNo, listener: Listener) {
+    /// Whether there is no room for a call of `client` with a payload of so many bytes. While all
+    /// is taken, each client still has its share: what one sends takes nothing from others.
+    fn is_crowded_for(&self, client: &ClientId, bytes: usize) -> bool {
+        let (max, clients) = (self.limits.open_calls, self.policy.clients().max(1));
+        let largest = self.limits.max_payload;
+        let counted = |bytes: usize| if bytes > largest / SMALL { bytes } else { 0 };
+        let (mut held, mut own_calls, mut own_held) = (0, 0, 0);
+        for open in self.open.values() {
+            held += counted(open.bytes);
+            if open.key.0 == *client {
+                own_calls += 1;
+                own_held += counted(open.bytes);
+            }
+        }
+        let no_place = self.open.len() >= max && own_calls >= (max / clients).max(LEAST_OPEN);
+        let no_memory = held + bytes > PAYLOADS_OPEN * largest && own_held > 0;
+        no_place || (no_memory && counted(bytes) > 0)
+    }
+
+    /// Whether the call is told there too.
+    fn join(&mut self, no: CallNo, listener: Listener) -> bool {
         let Some(open) = self.open.get_mut(&no) else {
-            return;
+            return true;
         };
         // The same place asks again: it gets one completion, not two.
         if !open
@@ -316,8 +354,12 @@ impl Desk {
             .iter()
             .any(|known| known.topic == listener.topic)
         {
+            if open.listeners.len() >= LISTENERS {
+                return false;
+            }
             open.listeners.push(listener);
         }
+        true
     }
 
     fn refuse(&mut self, listener: &Listener, failure: Failure) {
@@ -384,7 +426,7 @@ fn usable_for(
     if let Some(failure) = station.doubted(device, spec, lang) {
         return Err(failure);
     }
-    if station.queue.is_full() {
+    if station.queue.is_full_for(asker.client) {
         return Err(busy(device, lang));
     }
     Ok(())

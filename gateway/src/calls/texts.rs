@@ -163,8 +163,11 @@ pub(super) fn conflict() -> Text {
 
 pub(super) fn busy(device: &DeviceId) -> Text {
     Text::new(
-        format!("Vor „{device}“ warten schon zu viele Aufrufe. Gleich noch einmal versuchen."),
-        format!("Too many calls wait for \"{device}\". Try again in a moment."),
+        format!(
+            "Vor „{device}“ warten schon zu viele Aufrufe dieses Arbeitsplatzes. Gleich noch einmal \
+             versuchen."
+        ),
+        format!("Too many calls of this client wait for \"{device}\". Try again in a moment."),
     )
 }
 
@@ -172,6 +175,13 @@ pub(super) fn overloaded() -> Text {
     Text::new(
         "Das Gateway hat zu viele offene Aufrufe. Gleich noch einmal versuchen.",
         "The gateway has too many open calls. Try again in a moment.",
+    )
+}
+
+pub(super) fn too_many_listen() -> Text {
+    Text::new(
+        "Dieser Aufruf wird schon an zu vielen Stellen beantwortet. Dort ist die Antwort zu finden.",
+        "This call is answered in too many places already. Its answer can be found there.",
     )
 }
 

@@ -14,7 +14,7 @@ use super::{
 pub struct Limits {
     /// The largest call or reply.
     pub max_payload_bytes: usize,
-    /// Calls waiting for one device.
+    /// Calls of one client that wait for one device.
     pub queue_per_device: usize,
     /// Ended calls of each client that are known again, however old they are.
     pub calls_kept: u64,
@@ -43,8 +43,8 @@ static QUEUE_PER_DEVICE: Key<Whole> = Key {
     form: Whole { min: 1, max: 1_024 },
     preset: Preset::Value("16"),
     example: "queue_per_device = 16",
-    about: "Calls waiting for one device; the next one is answered `busy` at once. \
-            Eight workstations with two calls each.",
+    about: "Calls of one client that wait for one device; the next one is answered `busy` at once. Others are \
+            served in turn with it, and have as many places of their own.",
 };
 
 static CALLS_KEPT: Key<Whole> = Key {

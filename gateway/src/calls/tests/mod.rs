@@ -16,6 +16,7 @@ use super::*;
 
 mod brief;
 mod doubts;
+mod fairness;
 mod office;
 mod races;
 mod roles;
