@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
 };
 
-use koffer_drivers::card::iso7816::{Command, Response, StatusWord};
+use koffer_drivers::card::iso7816::{Command, Response, StatusWord, tlv};
 use serde::{Deserialize, Serialize};
 
 /// The root of the files.
@@ -32,6 +32,8 @@ pub struct Manners {
     pub exact: bool,
     /// SELECT answers with control parameters.
     pub parameters: bool,
+    /// It reads beyond 32,767 with the odd READ BINARY (B1).
+    pub odd: bool,
 }
 
 impl Default for Manners {
@@ -42,6 +44,7 @@ impl Default for Manners {
             waits: false,
             exact: false,
             parameters: true,
+            odd: true,
         }
     }
 }
@@ -194,7 +197,11 @@ impl Chip {
         }
         match command.ins {
             0xA4 => self.select(&command),
-            0xB0 => self.read(&command),
+            0xB0 => {
+                let at = usize::from(u16::from_be_bytes([command.p1, command.p2]));
+                self.read(at, command.le.unwrap_or(256) as usize)
+            }
+            0xB1 if self.manners.odd => self.read_far(&command),
             0xD6 => self.update(&command),
             0x20 => self.verify(&command.data),
             0x24 => self.change(&command.data),
@@ -255,25 +262,42 @@ impl Chip {
             return say(0x6A82);
         };
         self.selected = Some(id);
-        let [high, low] = u16::try_from(file.len()).unwrap_or(u16::MAX).to_be_bytes();
+        let [_, highest, high, low] = u32::try_from(file.len()).unwrap_or(u32::MAX).to_be_bytes();
         match command.le {
             Some(length) if command.p2 == 0x04 => {
-                let parameters = vec![0x62, 0x07, 0x80, 0x02, high, low, 0x82, 0x01, 0x01];
+                let parameters = vec![0x62, 8, 0x80, 3, highest, high, low, 0x82, 1, 1];
                 self.give(parameters, length as usize, false)
             }
             _ => say(0x9000),
         }
     }
 
-    fn read(&mut self, command: &Command) -> Response {
-        let at = usize::from(u16::from_be_bytes([command.p1, command.p2]));
+    /// READ BINARY with the offset as an object; what is read is one, too.
+    fn read_far(&mut self, command: &Command) -> Response {
+        let at = match tlv::Object::first(&command.data) {
+            Some((object, _)) if object.tag == 0x54 && object.value.len() <= 3 => {
+                let digits = object.value.iter();
+                digits.fold(0, |at, digit| at << 8 | usize::from(*digit))
+            }
+            _ => return say(0x6A80),
+        };
+        let most = command.le.unwrap_or(256) as usize;
+        let mut response = self.read(at, most.saturating_sub(4));
+        if !response.data.is_empty() {
+            let length = u16::try_from(response.data.len()).unwrap_or(u16::MAX);
+            let [high, low] = length.to_be_bytes();
+            response.data.splice(0..0, [0x53, 0x82, high, low]);
+        }
+        response
+    }
+
+    fn read(&mut self, at: usize, length: usize) -> Response {
         let Some(file) = self.selected.and_then(|id| self.files.get(&id)) else {
             return say(0x6986);
         };
         if at >= file.len() {
             return say(0x6B00);
         }
-        let length = command.le.unwrap_or(256) as usize;
         let rest = &file[at..];
         if rest.len() < length && !self.manners.exact && !self.manners.waits {
             return Response {

@@ -94,6 +94,33 @@ fn any_card_is_read_and_written_and_holds_what_was_sent() {
 }
 
 #[test]
+fn a_file_beyond_the_15_bit_offsets_is_read_whole_or_not_at_all() {
+    alone(async |home| {
+        let pcscd = Pcscd::start(&home).unwrap();
+        let file = pattern(3, 40_000);
+        for odd in [true, false] {
+            let manners = Manners {
+                odd,
+                ..Manners::default()
+            };
+            let mut card = VirtualCard::new(chip(&file).with_manners(manners));
+            card.insert(pcscd.ports()[0]).unwrap();
+            let mut bench = Bench::open_with_card(SLOT[0]).await;
+            let done = bench.ask(read("0101")).await;
+            if odd {
+                assert_eq!(content(done.ok()), file);
+            } else {
+                let refused = (Status::Declined, Effect::None, "card-refused");
+                assert_eq!(done.failed(), refused);
+            }
+            bench.close().await;
+            card.remove();
+            until_present(SLOT[0], false).await;
+        }
+    });
+}
+
+#[test]
 fn a_batch_goes_through_in_order_and_stops_where_it_is_told() {
     alone(async |home| {
         let pcscd = Pcscd::start(&home).unwrap();

@@ -15,8 +15,12 @@ impl StatusWord {
     pub const WRONG_LENGTH: Self = Self(0x6700);
     /// 6B00: the offset lies outside the file.
     pub const OUTSIDE_FILE: Self = Self(0x6B00);
+    /// 6A82: there is no such file or application.
+    pub const FILE_NOT_FOUND: Self = Self(0x6A82);
     /// 6A86: P1 or P2 does not fit.
     pub const WRONG_P1_P2: Self = Self(0x6A86);
+    /// 6D00: the card does not know the instruction.
+    pub const UNKNOWN_INSTRUCTION: Self = Self(0x6D00);
     /// 6983: no try is left.
     pub const BLOCKED: Self = Self(0x6983);
 

@@ -56,8 +56,18 @@ pub fn objects(mut bytes: &[u8]) -> Option<Vec<Object<'_>>> {
     Some(objects)
 }
 
+/// How long a transparent file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileSize {
+    /// So many bytes.
+    pub bytes: u32,
+    /// Whether these are its data (80) and nothing else; structural information may be among them
+    /// (81).
+    pub exact: bool,
+}
+
 /// The size of a transparent file as its control parameters say (tag 62 or 6F; 80, else 81).
-pub fn file_size(control: &[u8]) -> Option<u32> {
+pub fn file_size(control: &[u8]) -> Option<FileSize> {
     let (template, _) = Object::first(control)?;
     if !matches!(template.tag, 0x62 | 0x6F) {
         return None;
@@ -78,7 +88,8 @@ pub fn file_size(control: &[u8]) -> Option<u32> {
         }
         rest = more;
     }
-    data.or(total)
+    let sized = |exact| move |bytes| FileSize { bytes, exact };
+    data.map(sized(true)).or(total.map(sized(false)))
 }
 
 #[cfg(test)]
@@ -89,8 +100,13 @@ mod tests {
 
     #[test]
     fn a_files_size_is_found_in_its_control_parameters() {
-        assert_eq!(file_size(&[0x62, 4, 0x80, 2, 1, 0]), Some(256));
-        assert_eq!(file_size(&[0x6F, 7, 0x82, 1, 1, 0x81, 2, 0, 9]), Some(9));
+        let sized = |bytes, exact| Some(FileSize { bytes, exact });
+        let both = [0x6F, 7, 0x81, 1, 9, 0x80, 2, 1, 0];
+        assert_eq!(file_size(&both), sized(256, true));
+        assert_eq!(
+            file_size(&[0x6F, 7, 0x82, 1, 1, 0x81, 2, 0, 9]),
+            sized(9, false)
+        );
         assert_eq!(file_size(&[0x62, 3, 0x82, 1, 1]), None);
         assert_eq!(file_size(&[0x61, 4, 0x80, 2, 1, 0]), None);
         assert_eq!(file_size(&[]), None);

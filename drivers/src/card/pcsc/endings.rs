@@ -4,7 +4,7 @@ use koffer_proto::{Detail, Failure, Lang, Status, Text};
 use pcsc::Error;
 
 use super::{
-    file::Refusal,
+    file::{Refusal, Shortfall, Unread},
     worker::{Unanswered, is_service_gone},
 };
 pub(super) use crate::ending::{Halt, caused, pick};
@@ -227,6 +227,56 @@ pub(super) fn declined(refusal: Refusal, lang: Lang) -> Failure {
     };
     let message = format!("{} ({}, {word})", pick(lang, de, en), refusal.step);
     Failure::without_effect(Status::Declined, message).with(coded(cause, word))
+}
+
+/// A file was not read.
+pub(super) fn unread(why: Unread, lang: Lang) -> Failure {
+    match why {
+        Unread::Refused(refusal) => declined(refusal, lang),
+        Unread::Incomplete(shortfall) => incomplete(shortfall, lang),
+    }
+}
+
+/// The card gave a part of a file; a part is no file, and is not given out.
+pub(super) fn incomplete(shortfall: Shortfall, lang: Lang) -> Failure {
+    let (read, message) = match shortfall {
+        Shortfall::Rest { read, of } => (
+            read,
+            pick(
+                lang,
+                format!(
+                    "Die Karte gab nur {read} von {of} Bytes der Datei heraus. Legen Sie die Karte neu ein und versuchen Sie es erneut."
+                ),
+                format!(
+                    "The card gave only {read} of {of} bytes of the file. Insert the card again and try once more."
+                ),
+            ),
+        ),
+        Shortfall::NoEnd(read) => (
+            read,
+            pick(
+                lang,
+                format!(
+                    "Die Karte gab nach {read} Bytes nichts mehr heraus und sagte nicht, ob die Datei dort endet."
+                ),
+                format!(
+                    "The card gave nothing after {read} bytes, and did not say whether the file ends there."
+                ),
+            ),
+        ),
+        Shortfall::TooLong => (
+            0,
+            pick(
+                lang,
+                "Die Datei ist länger als 1 MiB und wird nicht gelesen.",
+                "The file is longer than 1 MiB and is not read.",
+            ),
+        ),
+    };
+    Failure::without_effect(Status::DeviceFault, message).with(Detail {
+        completed: Some(read.into()),
+        ..caused("file-incomplete")
+    })
 }
 
 /// A cause with the card's word for it.

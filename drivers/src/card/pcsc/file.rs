@@ -7,7 +7,7 @@ mod write;
 use crate::card::iso7816::{CardCapabilities, Command, FileId, Response, StatusWord};
 
 use range::Range;
-pub(super) use range::Span;
+pub(super) use range::{Shortfall, Span};
 use select::Select;
 pub(super) use write::{Holds, Verdict, Write};
 
@@ -25,6 +25,15 @@ pub(super) struct Refusal {
     pub(super) step: &'static str,
     /// What the card said.
     pub(super) status_word: StatusWord,
+}
+
+/// Why there is no content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// The card said no.
+    Refused(Refusal),
+    /// It is not all there.
+    Incomplete(Shortfall),
 }
 
 /// Which file, from which application.
@@ -103,9 +112,9 @@ pub(super) struct Read {
 }
 
 impl Read {
-    pub(super) fn new(address: Address, span: Span, reach: Reach) -> Self {
+    pub(super) fn new(address: &Address, span: Span, reach: Reach) -> Self {
         Self {
-            select: Select::new(address),
+            select: Select::to_read(address),
             range: None,
             span,
             reach,
@@ -113,12 +122,24 @@ impl Read {
         }
     }
 
+    /// The same for a file that most cards have not: a card that does not find it is not asked in
+    /// other words.
+    pub(super) fn optional(mut self) -> Self {
+        self.select = self.select.optional();
+        self
+    }
+
     /// What was read, or why not.
-    pub(super) fn into_content(self) -> Result<Vec<u8>, Refusal> {
-        match (self.refusal, self.range) {
-            (Some(refusal), _) => Err(refusal),
-            (None, Some(range)) => Ok(range.into_content()),
-            (None, None) => Ok(Vec::new()),
+    pub(super) fn into_content(self) -> Result<Vec<u8>, Unread> {
+        if let Some(refusal) = self.refusal {
+            return Err(Unread::Refused(refusal));
+        }
+        let Some(range) = self.range else {
+            return Ok(Vec::new());
+        };
+        match range.shortfall() {
+            Some(shortfall) => Err(Unread::Incomplete(shortfall)),
+            None => Ok(range.into_content()),
         }
     }
 }
@@ -131,7 +152,7 @@ impl Script for Read {
         let command = self.select.next().or_else(|| {
             let (select, span, reach) = (&self.select, self.span, self.reach);
             self.range
-                .get_or_insert_with(|| Range::new(span.within(select.size()), reach))
+                .get_or_insert_with(|| Range::new(span, select.size(), reach))
                 .next()
         })?;
         Some(Outgoing {

@@ -60,13 +60,13 @@ impl Pcsc {
             length: params.length.map(|length| length.get().into()),
         };
         let (session, borrowed) = self.card_for(call).await?;
-        let mut read = Read::new(address, span, Reach::of(session.card));
+        let mut read = Read::new(&address, span, Reach::of(session.card));
         let outcome = self.read_all(&mut read, call).await;
         self.done_with_card(borrowed, call).await;
         outcome?;
         let content = read
             .into_content()
-            .map_err(|refusal| endings::declined(refusal, call.lang))?;
+            .map_err(|why| endings::unread(why, call.lang))?;
         Ok(FileContent {
             sha256: Sha256::of(&content),
             content: content.into(),
@@ -109,7 +109,7 @@ impl Pcsc {
         let traces = traces.map_err(|_| unrecorded(call.lang))?;
         let sha256 = Sha256::of(&content);
         let bytes = u32::try_from(content.len()).unwrap_or(u32::MAX);
-        let mut write = Write::new(address, offset, content, Reach::of(session.card));
+        let mut write = Write::new(&address, offset, content, Reach::of(session.card));
         let outcome = match self.update(&mut write, &traces, call).await {
             Ok(()) => verdict(&write, bytes, call.lang),
             Err(Broken::Ended(failure)) => Err(failure.into()),
@@ -295,6 +295,7 @@ fn verdict(write: &Write, bytes: u32, lang: Lang) -> Result<(), Halt> {
         // The card may have complained: what it holds is what counts.
         Verdict::Written(_) => return Ok(()),
         Verdict::Untouched(refusal) => endings::declined(refusal, lang),
+        Verdict::Unread(shortfall) => endings::incomplete(shortfall, lang),
         Verdict::TooShort(room) => {
             let message = endings::pick(
                 lang,

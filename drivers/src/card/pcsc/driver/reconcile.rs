@@ -78,7 +78,7 @@ impl Pcsc {
             // Nobody's business what another card holds.
             return Ok(Said::NotIt);
         }
-        let mut read = Read::new(kept.address.clone(), kept.span, Reach::of(session.card));
+        let mut read = Read::new(&kept.address, kept.span, Reach::of(session.card));
         self.follow(&mut read, call).await?;
         Ok(match read.into_content() {
             Ok(region) => Said::Region(is_it, region),

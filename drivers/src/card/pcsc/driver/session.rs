@@ -16,7 +16,7 @@ use crate::{
         iso7816::{CardCapabilities, FileId},
         pcsc::{
             endings,
-            file::{Address, Reach, Read, Script, Span},
+            file::{Address, Reach, Read, Script, Span, Unread},
             record::Mark,
             timing,
             worker::Powered,
@@ -70,16 +70,19 @@ impl Pcsc {
             application: None,
             path: [&[ROOT], path].concat(),
         };
-        let mut read = Read::new(from_root(&[EF_GDO]), whole, reach);
+        let mut read = Read::new(&from_root(&[EF_GDO]), whole, reach).optional();
         self.follow(&mut read, call).await?;
-        let Ok(gdo) = read.into_content() else {
-            return Ok(());
+        let gdo = match read.into_content() {
+            Ok(gdo) => gdo,
+            // It is selected, and holds no number that could be trusted.
+            Err(Unread::Incomplete(_)) => Vec::new(),
+            Err(Unread::Refused(_)) => return Ok(()),
         };
         let nothing = Span {
             length: Some(0),
             ..whole
         };
-        let mut back = Read::new(from_root(&[]), nothing, reach);
+        let mut back = Read::new(&from_root(&[]), nothing, reach);
         self.follow(&mut back, call).await?;
         if let Some(session) = &mut self.session {
             session.mark = Mark::new(&session.atr, &gdo);

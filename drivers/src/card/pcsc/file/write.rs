@@ -2,7 +2,7 @@
 //! read back. A command that changes the card is given out once; whatever goes wrong after that,
 //! the file is read and compared, never written again.
 
-use super::{Address, Outgoing, Range, Reach, Refusal, Script, Select, Span};
+use super::{Address, Outgoing, Range, Reach, Refusal, Script, Select, Shortfall, Span};
 use crate::card::iso7816::{Command, Length, Response, StatusWord};
 
 /// A piece of a chained command.
@@ -25,6 +25,8 @@ pub(in super::super) struct Write {
     /// Whether a command that changes the card was ever given out.
     given_out: bool,
     refusal: Option<Refusal>,
+    /// What could not be read of what was there before.
+    shortfall: Option<Shortfall>,
     now: Option<Vec<u8>>,
 }
 
@@ -50,6 +52,8 @@ pub(in super::super) enum Verdict {
     Untouched(Refusal),
     /// The part of the file is shorter than the content: so many bytes; nothing was sent.
     TooShort(usize),
+    /// What is there could not be read; nothing was sent.
+    Unread(Shortfall),
     /// The file holds neither what was there nor what was sent; so many bytes of it, from the
     /// beginning, are new.
     Differs(usize, Option<Refusal>),
@@ -59,7 +63,7 @@ pub(in super::super) enum Verdict {
 
 impl Write {
     pub(in super::super) fn new(
-        address: Address,
+        address: &Address,
         offset: u16,
         content: Vec<u8>,
         reach: Reach,
@@ -68,13 +72,14 @@ impl Write {
             content,
             offset,
             reach,
-            select: Select::new(address),
+            select: Select::to_write(address),
             phase: Phase::Select,
             before: Vec::new(),
             confirmed: 0,
             chained: 0,
             given_out: false,
             refusal: None,
+            shortfall: None,
             now: None,
         }
     }
@@ -84,7 +89,7 @@ impl Write {
             offset: self.offset,
             length: Some(u32::try_from(self.content.len()).unwrap_or(u32::MAX)),
         };
-        Range::new(span, self.reach)
+        Range::new(span, self.select.size(), self.reach)
     }
 
     /// What is to be written.
@@ -183,7 +188,10 @@ impl Write {
                 }
             }
             (None, Some(refusal)) if self.untouched() => Verdict::Untouched(refusal),
-            (None, None) if self.untouched() => Verdict::TooShort(self.before.len()),
+            (None, None) if self.untouched() => match self.shortfall {
+                Some(shortfall) => Verdict::Unread(shortfall),
+                None => Verdict::TooShort(self.before.len()),
+            },
             (None, refusal) => Verdict::Unverified(self.confirmed, refusal),
         }
     }
@@ -241,6 +249,7 @@ impl Script for Write {
                         self.reach = Reach::Short;
                     }
                     self.before = range.content().to_vec();
+                    self.shortfall = range.shortfall();
                     self.phase = if self.before.len() < self.content.len() {
                         Phase::Ended
                     } else if self.content.is_empty() {
@@ -265,7 +274,8 @@ impl Script for Write {
                     if let Some(command) = range.next() {
                         return quiet(command);
                     }
-                    self.now = Some(range.content().to_vec());
+                    let whole = range.shortfall().is_none();
+                    self.now = whole.then(|| range.content().to_vec());
                     self.phase = Phase::Ended;
                 }
                 Phase::Ended => return None,

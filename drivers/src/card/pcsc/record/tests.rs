@@ -39,7 +39,7 @@ fn mark(serial: &[u8]) -> Option<Mark> {
 /// them is executed or not. What the record and the card hold then.
 fn cut(old: &[u8], new: &[u8], commands: usize, executed: bool) -> (Interrupted, Vec<u8>) {
     let traces = Traces::new(&address(), 0, mark(b"4711 4712").as_ref()).unwrap();
-    let mut write = Write::new(address(), 0, new.to_vec(), Reach::Short);
+    let mut write = Write::new(&address(), 0, new.to_vec(), Reach::Short);
     let (mut baseline, mut milestones, mut given) = (None, Vec::new(), 0);
     let mut file = old.to_vec();
     while let Some(outgoing) = write.next() {
