@@ -33,7 +33,7 @@ use crate::{
     drivers,
     enumerate::Enumerator,
     journal::{Durable, Journal, Memory, Place},
-    left_behind, memory,
+    left_behind, logging, memory,
     registry::{DeviceSpec, Plug, supervise},
 };
 
@@ -268,7 +268,8 @@ struct Raised {
     jobs: BTreeMap<DeviceId, mpsc::Sender<Job>>,
     classes: Vec<(DeviceId, Class)>,
     attached: watch::Receiver<Vec<AttachedThing>>,
-    /// Supervisors, and who finds further devices; they end with `letting_go`.
+    /// Supervisors, who finds further devices, and who counts log lines; they end with
+    /// `letting_go`.
     tasks: JoinSet<()>,
 }
 
@@ -305,6 +306,9 @@ fn raise(
     }
     let attached = enumerator.told();
     tasks.spawn(enumerator.run());
+    let left_out = logging::tell_what_was_left_out();
+    let left_out = letting_go.clone().run_until_cancelled_owned(left_out);
+    tasks.spawn(async move { left_out.await.unwrap_or_default() });
     Raised {
         jobs,
         classes,

@@ -6,6 +6,10 @@
 //! - events of other crates pass only as warnings and errors, whatever the filter says, because
 //!   below that libraries print the packets they handle;
 //! - records of the `log` crate (rumqttc) are not bridged at all.
+//!
+//! No place in the code writes more than some lines in a second, whoever makes it.
+
+mod sparing;
 
 use std::{
     ffi::OsStr,
@@ -22,6 +26,8 @@ use tracing_subscriber::{
     registry::LookupSpan,
     util::{SubscriberInitExt, TryInitError},
 };
+
+pub(crate) use sparing::tell_what_was_left_out;
 
 use crate::config::{LogConfig, LogTarget};
 
@@ -59,7 +65,8 @@ pub fn start(
     let filter = EnvFilter::try_new(&filter).map_err(|_| LogError::Filter(filter))?;
     let registry = tracing_subscriber::registry()
         .with(filter)
-        .with(filter_fn(may_pass));
+        .with(filter_fn(may_pass))
+        .with(sparing::Sparing::default());
     let connected = stderr_is_journal(journal_stream);
     let journald = match config.target {
         LogTarget::Stderr => None,
