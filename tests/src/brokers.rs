@@ -20,8 +20,8 @@ pub const USERS: [(&str, &str, Role); 4] = [
 
 /// A broker under test.
 pub enum Broker {
-    /// Refuses forbidden subscriptions in the SUBACK, forbidden and retained wills and other
-    /// clients' identifiers at CONNECT.
+    /// Refuses forbidden subscriptions in the SUBACK, forbidden and retained wills at CONNECT, and
+    /// keeps the sessions of each user apart whatever the client identifiers.
     Embedded(Box<Running>),
     /// mosquitto 2.0 with an ACL file grants any subscription and withholds the messages, takes any
     /// will and withholds it when it is due, accepts a retained will where the client may publish

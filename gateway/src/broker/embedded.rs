@@ -1,36 +1,41 @@
-//! The broker inside the gateway: crate `mqtt5`, in memory only, asking [`Rules`] about everything.
+//! The broker inside the gateway: crate `mqtt5`, in memory only, behind a front of our own that
+//! asks [`Rules`] about everything.
 //!
 //! What it does that mosquitto does not: it refuses a forbidden subscription in the SUBACK, a
-//! forbidden will (and any client's retained will) at CONNECT, and a client identifier that belongs
-//! to another client. What it cannot do: listen on a Unix socket (`mqtt5` has none), and refuse a
-//! publish for its retain flag (its hooks see the flag only where they cannot refuse).
+//! forbidden will (and any client's retained will) at CONNECT, and keeps the sessions of each user
+//! apart whatever the client identifiers. What it cannot do: refuse a publish for its retain flag
+//! (the crate's hooks see the flag only where they cannot refuse). What holds which bound is in
+//! `docs/decisions/0030-a-front-before-the-broker.md`.
 
 pub use super::credentials::Password;
 
 use super::InternalBroker;
-use super::credentials::{Check, Credentials};
+use super::credentials::Credentials;
+use super::engine::Engine;
+use super::front::{Door, Front};
+use super::gatekeeper::Gatekeeper;
 use super::rules::{InvalidName, Role, Rules};
+use super::sessions::Users;
+use super::waiting::Waiting;
 use async_trait::async_trait;
-use mqtt5::broker::auth::{AuthProvider, AuthResult, PasswordAuthProvider};
-use mqtt5::broker::config::{
-    AuthConfig, BrokerConfig, RateLimitConfig, StorageBackend, StorageConfig, WebSocketConfig,
-};
-use mqtt5::broker::{BrokerShutdownHandle, MqttBroker};
-use mqtt5::packet::connect::ConnectPacket;
-use mqtt5::types::ReasonCode;
-use std::future::Future;
+use nix::sys::resource::{Resource, getrlimit};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-/// Argon2 checks at once: each takes 20 MiB and a processor.
-const EXPENSIVE_CHECKS: usize = 2;
-
-/// The broker gives its connections five seconds to end.
+/// Clients get so long to read that the broker ends.
 const STOP_PATIENCE: Duration = Duration::from_secs(8);
+
+/// Connections at once of which nobody knows yet who they are.
+const MOST_UNKNOWN: usize = 64;
+/// A WebSocket of such a client has more memory reserved for it.
+const MOST_UNKNOWN_WEBSOCKETS: usize = 16;
+
+/// Descriptors that clients never get: devices, the journal, and what the system's libraries open.
+const DESCRIPTORS_KEPT: usize = 256;
 
 /// How the embedded broker runs.
 #[derive(Debug, Clone)]
@@ -45,8 +50,9 @@ pub struct Settings {
     pub clients: Vec<Client>,
     /// Largest packet in bytes, announced as Maximum Packet Size.
     pub max_packet_size: u32,
-    /// Connections at once. A workstation has two or three.
-    pub max_connections: usize,
+    /// Connections of one user at once, where there are descriptors for as many. A workstation has
+    /// two or three.
+    pub connections_each: usize,
     /// Unacknowledged QoS 1 messages a client may have under way, announced as Receive Maximum.
     pub receive_maximum: u16,
 }
@@ -71,7 +77,7 @@ impl Settings {
             gateway: gateway.into(),
             clients,
             max_packet_size: crate::bus::DEFAULT_MAX_PACKET_SIZE,
-            max_connections: 64,
+            connections_each: 32,
             receive_maximum: 128,
         }
     }
@@ -108,17 +114,13 @@ pub enum StartError {
     /// An Argon2 hash that cannot be parsed would lock its client out silently.
     #[error("the password hash of client {0} is no Argon2 hash in PHC format ($argon2id$...)")]
     PasswordHash(String),
-    /// The crate refused its configuration.
-    #[error("the embedded broker did not start: {0}")]
-    Broker(String),
 }
 
 /// The running embedded broker. Dropped without [`InternalBroker::stop`] it ends at once.
 pub struct Running {
     mqtt: SocketAddr,
     websocket: Option<SocketAddr>,
-    shutdown: BrokerShutdownHandle,
-    task: JoinHandle<()>,
+    front: Arc<Front>,
 }
 
 /// Starts the broker on the present Tokio runtime. When this returns, clients can connect.
@@ -135,103 +137,88 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
             return Err(StartError::PasswordHash(client.name.clone()));
         }
     }
-    // The crate only logs an address it cannot have; we would come up deaf.
-    for address in std::iter::once(settings.listen).chain(settings.websocket) {
-        probe(address).await?;
-    }
-    let mut broker = MqttBroker::with_config(configuration(&settings))
-        .await
-        .map_err(|error| StartError::Broker(error.to_string()))?;
-    let (Some(mqtt), websocket) = (broker.local_addr(), broker.ws_local_addr()) else {
-        return Err(StartError::AddressInUse(settings.listen));
+    let (listener, mqtt) = listen(settings.listen).await?;
+    let upgrading = match settings.websocket {
+        Some(address) => Some(listen(address).await?),
+        None => None,
     };
-    if let (Some(address), None) = (settings.websocket, websocket) {
-        return Err(StartError::AddressInUse(address));
-    }
-    let credentials = Credentials::new(
-        settings
-            .clients
-            .into_iter()
-            .map(|client| (client.name, client.password)),
-    );
-    let gatekeeper = Gatekeeper {
-        rules,
-        credentials,
-        expensive: Arc::new(Semaphore::new(EXPENSIVE_CHECKS)),
-    };
-    // Until run() is called nobody is accepted, so nobody meets the crate's default of no rules.
-    broker = broker.with_auth_provider(Arc::new(gatekeeper));
-    let shutdown = broker.shutdown_handle();
-    let mut ready = broker.ready_receiver();
-    let task = tokio::spawn(async move {
-        if let Err(error) = broker.run().await {
-            tracing::error!(%error, "the embedded broker ended");
-        }
+    let websocket = upgrading.as_ref().map(|(_, address)| *address);
+    let bounds = Bounds::within(descriptors(), settings.clients.len(), &settings);
+    let engine = Engine::new(&settings);
+    let credentials = settings
+        .clients
+        .into_iter()
+        .map(|client| (client.name, client.password));
+    let front = Arc::new(Front {
+        engine,
+        gatekeeper: Gatekeeper::new(rules, Credentials::new(credentials)),
+        users: Mutex::new(Users::new(bounds.connections_each)),
+        max_packet_size: settings.max_packet_size as usize,
+        stop: CancellationToken::new(),
+        tasks: TaskTracker::new(),
     });
-    if ready.wait_for(|ready| *ready).await.is_err() {
-        return Err(StartError::Broker(
-            "it ended while starting; see the log".to_owned(),
-        ));
+    let take = |listener, door, unknown| {
+        let room = Waiting::new(unknown);
+        front
+            .tasks
+            .spawn(Arc::clone(&front).take(listener, door, room));
+    };
+    take(listener, Door::Mqtt, bounds.unknown);
+    if let Some((listener, _)) = upgrading {
+        take(listener, Door::WebSocket, bounds.unknown_websockets);
     }
-    tracing::info!(%mqtt, ?websocket, "embedded broker listens");
+    let sweeping = Arc::clone(&front);
+    front
+        .tasks
+        .spawn(async move { sweeping.engine.sweep(sweeping.stop.clone()).await });
+    tracing::info!(%mqtt, ?websocket, ?bounds, "embedded broker listens");
     Ok(Running {
         mqtt,
         websocket,
-        shutdown,
-        task,
+        front,
     })
 }
 
-async fn probe(address: SocketAddr) -> Result<(), StartError> {
-    match tokio::net::TcpListener::bind(address).await {
-        Ok(_) => Ok(()),
-        Err(error) => Err(match error.kind() {
-            std::io::ErrorKind::AddrInUse => StartError::AddressInUse(address),
-            std::io::ErrorKind::PermissionDenied => StartError::NotPermitted(address),
-            _ => StartError::CannotListen { address, error },
-        }),
-    }
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let refused = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => StartError::AddressInUse(address),
+        std::io::ErrorKind::PermissionDenied => StartError::NotPermitted(address),
+        _ => StartError::CannotListen { address, error },
+    };
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let bound = listener.local_addr().map_err(refused)?;
+    Ok((listener, bound))
 }
 
-fn configuration(settings: &Settings) -> BrokerConfig {
-    BrokerConfig {
-        bind_addresses: vec![settings.listen],
-        websocket_config: settings.websocket.map(|address| {
-            WebSocketConfig::new()
-                .with_bind_addresses(vec![address])
-                .with_path("/mqtt")
-        }),
-        max_clients: settings.max_connections,
-        max_packet_size: settings.max_packet_size as usize,
-        server_receive_maximum: Some(settings.receive_maximum.max(1)),
-        // Longer than any deadline a call can have.
-        session_expiry_interval: Duration::from_hours(1),
-        topic_alias_maximum: 16,
-        // They take messages away from others, and nothing here needs them.
-        shared_subscription_available: false,
-        max_subscriptions_per_client: 64,
-        // Some dozens of devices with two documents each; a client that retains calls must not fill
-        // the memory.
-        max_retained_messages: 1024,
-        max_retained_message_size: 256 * 1024,
-        // Per client and lane. QoS 0 beyond it is dropped, QoS 1 goes to the bounded queue.
-        client_channel_capacity: 128,
-        sys_topics_enabled: false,
-        // Fingerprints and scans pass through: nothing ever goes to disk.
-        storage_config: StorageConfig::new()
-            .with_backend(StorageBackend::Memory)
-            .with_max_queued_messages_per_client(1000)
-            .with_max_queued_bytes_per_client(2 * settings.max_packet_size as usize),
-        // Replaced by the gatekeeper before anybody is accepted. Its lock-out by address would lock
-        // out every client on this machine for the mistake of one.
-        auth_config: AuthConfig {
-            rate_limit: RateLimitConfig {
-                enabled: false,
-                ..RateLimitConfig::default()
-            },
-            ..AuthConfig::default()
-        },
-        ..BrokerConfig::default()
+/// The descriptors that this process may have.
+fn descriptors() -> usize {
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
+/// How many connections there may be, so that devices and the journal find a descriptor whatever
+/// clients do.
+#[derive(Debug, PartialEq, Eq)]
+struct Bounds {
+    connections_each: usize,
+    unknown: usize,
+    unknown_websockets: usize,
+}
+
+impl Bounds {
+    fn within(descriptors: usize, users: usize, settings: &Settings) -> Self {
+        let free = descriptors - DESCRIPTORS_KEPT.min(descriptors / 2);
+        let unknown = MOST_UNKNOWN.min(free / 4).max(2);
+        let unknown_websockets = match settings.websocket {
+            Some(_) => MOST_UNKNOWN_WEBSOCKETS.min(unknown / 2).max(1),
+            None => 0,
+        };
+        let known = free.saturating_sub(unknown + unknown_websockets);
+        Self {
+            connections_each: settings.connections_each.min(known / users.max(1)).max(1),
+            unknown,
+            unknown_websockets,
+        }
     }
 }
 
@@ -245,12 +232,12 @@ impl InternalBroker for Running {
         self.websocket
     }
 
-    async fn stop(mut self: Box<Self>) {
-        self.shutdown.shutdown();
-        if tokio::time::timeout(STOP_PATIENCE, &mut self.task)
-            .await
-            .is_err()
-        {
+    async fn stop(self: Box<Self>) {
+        self.front.stop.cancel();
+        self.front.engine.shut_down();
+        self.front.tasks.close();
+        let ended = tokio::time::timeout(STOP_PATIENCE, self.front.tasks.wait());
+        if ended.await.is_err() {
             tracing::warn!("the embedded broker did not end in time and was cut off");
         }
     }
@@ -258,134 +245,13 @@ impl InternalBroker for Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// Asks credentials and rules on behalf of the broker.
-struct Gatekeeper {
-    rules: Rules,
-    credentials: Credentials,
-    expensive: Arc<Semaphore>,
-}
-
-type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-impl Gatekeeper {
-    async fn admit(&self, connect: &ConnectPacket) -> Result<String, ReasonCode> {
-        let name = connect
-            .username
-            .as_deref()
-            .ok_or(ReasonCode::NotAuthorized)?;
-        let password = connect
-            .password
-            .as_deref()
-            .ok_or(ReasonCode::NotAuthorized)?;
-        if !self.knows(name, password).await {
-            return Err(ReasonCode::BadUsernameOrPassword);
-        }
-        if !self.rules.may_use_client_id(name, &connect.client_id) {
-            return Err(ReasonCode::ClientIdentifierNotValid);
-        }
-        if let Some(will) = &connect.will {
-            let retained_in_vain = will.retain && !self.rules.may_retain(name);
-            if retained_in_vain || !self.rules.may_publish(name, &will.topic) {
-                return Err(ReasonCode::NotAuthorized);
-            }
-        }
-        Ok(name.to_owned())
-    }
-
-    async fn knows(&self, name: &str, password: &[u8]) -> bool {
-        let hash = match self.credentials.check(name, password) {
-            Check::Right => return true,
-            Check::Wrong => return false,
-            Check::Expensive(hash) => hash,
-        };
-        let Ok(password) = String::from_utf8(password.to_vec()) else {
-            return false;
-        };
-        let Ok(permit) = Arc::clone(&self.expensive).acquire_owned().await else {
-            return false;
-        };
-        tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            PasswordAuthProvider::verify_password(&password, &hash)
-        })
-        .await
-        .unwrap_or(false)
-    }
-}
-
-impl AuthProvider for Gatekeeper {
-    fn authenticate<'a>(
-        &'a self,
-        connect: &'a ConnectPacket,
-        peer: SocketAddr,
-    ) -> Pending<'a, mqtt5::Result<AuthResult>> {
-        Box::pin(async move {
-            Ok(match self.admit(connect).await {
-                Ok(name) => AuthResult::success_with_user(name),
-                Err(reason) => {
-                    tracing::warn!(
-                        client = ?connect.username, client_id = %connect.client_id, %peer, ?reason,
-                        "connection refused"
-                    );
-                    AuthResult::fail(reason)
-                }
-            })
-        })
-    }
-
-    fn authorize_publish<'a>(
-        &'a self,
-        _client_id: &str,
-        user_id: Option<&'a str>,
-        topic: &'a str,
-    ) -> Pending<'a, bool> {
-        Box::pin(async move { user_id.is_some_and(|name| self.rules.may_publish(name, topic)) })
-    }
-
-    fn authorize_subscribe<'a>(
-        &'a self,
-        _client_id: &str,
-        user_id: Option<&'a str>,
-        topic_filter: &'a str,
-    ) -> Pending<'a, bool> {
-        Box::pin(
-            async move { user_id.is_some_and(|name| self.rules.may_subscribe(name, topic_filter)) },
-        )
+        self.front.stop.cancel();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Secret;
-
-    fn gatekeeper(password: Password) -> Gatekeeper {
-        Gatekeeper {
-            rules: Rules::new("case-7", [("ws-1", Role::Workstation)]).unwrap(),
-            credentials: Credentials::new([("ws-1".to_owned(), password)]),
-            expensive: Arc::new(Semaphore::new(EXPENSIVE_CHECKS)),
-        }
-    }
-
-    #[tokio::test]
-    async fn hashed_and_clear_passwords_open_for_the_right_one_only() {
-        let hash = PasswordAuthProvider::hash_password("right").unwrap();
-        for password in [
-            Password::Argon2(hash),
-            Password::Clear(Secret::new("right")),
-        ] {
-            let gatekeeper = gatekeeper(password);
-            assert!(gatekeeper.knows("ws-1", b"right").await);
-            for wrong in [&b"wrong"[..], b"", b"right ", b"\xff"] {
-                assert!(!gatekeeper.knows("ws-1", wrong).await);
-            }
-            assert!(!gatekeeper.knows("ws-2", b"right").await);
-        }
-    }
 
     #[tokio::test]
     async fn a_mistyped_password_hash_is_told_at_start() {
@@ -398,5 +264,23 @@ mod tests {
         settings.listen = (Ipv4Addr::LOCALHOST, 0).into();
         let error = start(settings).await.err().unwrap();
         assert!(matches!(error, StartError::PasswordHash(name) if name == "ws-1"));
+    }
+
+    #[test]
+    fn clients_never_get_every_descriptor() {
+        let mut settings = Settings::new("case-7", Vec::new());
+        settings.websocket = Some(settings.listen);
+        for descriptors in [64, 256, 1024, 4096, 1 << 20] {
+            for users in [1, 2, 10] {
+                let bounds = Bounds::within(descriptors, users, &settings);
+                let all =
+                    bounds.connections_each * users + bounds.unknown + bounds.unknown_websockets;
+                let kept = descriptors - all;
+                assert!(kept >= DESCRIPTORS_KEPT.min(descriptors / 2), "{bounds:?}");
+                assert!(bounds.connections_each >= 1 && bounds.unknown >= 2);
+            }
+        }
+        let usual = Bounds::within(1024, 10, &settings);
+        assert_eq!((usual.connections_each, usual.unknown), (32, 64));
     }
 }
