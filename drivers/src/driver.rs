@@ -1,5 +1,7 @@
 //! What every driver is to the gateway.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use koffer_proto::{
@@ -58,6 +60,8 @@ pub struct Interrupted {
     pub baseline: Option<Evidence>,
     /// What was reached, in order.
     pub milestones: Vec<Evidence>,
+    /// For how long this process has known that it was interrupted: so long ago it was, or longer.
+    pub known_for: Duration,
 }
 
 /// What the device's own records say of an interrupted call.
@@ -67,8 +71,21 @@ pub enum Reconciled {
     Settled(Outcome<Response>),
     /// The records cannot tell: what a person should look at.
     Undecided(Reason),
+    /// The records may still change: the device is asked again, and does nothing else meanwhile.
+    NotYet(NotYet),
     /// Contact was lost over the question; it is asked again when the device is back.
     Lost(Fault),
+}
+
+/// The device's records do not tell yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotYet {
+    /// Why, and for how long at most.
+    pub reason: Reason,
+    /// When the device should be asked again.
+    pub again: Duration,
+    /// When the records tell at the latest.
+    pub within: Duration,
 }
 
 /// What a device is, as found when contact was made.

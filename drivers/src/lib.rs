@@ -16,5 +16,5 @@ pub use call::{
     Call, CallControl, Effects, Evidence, NotStored, Steering, Stop, Told, Unrecorded, call,
 };
 pub use driver::{
-    Contact, Driver, Fault, Finished, Interrupted, Opened, Reconciled, Report, Reports,
+    Contact, Driver, Fault, Finished, Interrupted, NotYet, Opened, Reconciled, Report, Reports,
 };

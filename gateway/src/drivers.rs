@@ -89,6 +89,8 @@ fn zvt_config(config: &ZvtConfig) -> zvt::ZvtConfig {
             response_timeout: config.t4,
             reverse_only_last: config.reverse_only_last,
             shows_books: config.shows_books,
+            tells_busy: config.tells_busy,
+            books_within: config.books_within,
             ..zvt::Profile::default()
         },
     }

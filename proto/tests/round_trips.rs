@@ -109,8 +109,8 @@ fn transaction() -> impl Strategy<Value = Transaction> {
         vec(receipt(), 0..3),
     )
         .prop_map(|(receipt, trace, amount, word, receipts)| Transaction {
-            receipt,
-            trace,
+            receipt: Some(receipt),
+            trace: Some(trace),
             terminal: word.clone().unwrap_or_default(),
             amount,
             card: word.clone(),

@@ -300,7 +300,7 @@ fn zvt_table(terminal: &Terminal) -> String {
         Address::Tcp(address) => format!("tcp://{address}"),
         Address::Serial(path) => format!("serial://{}?baud=115200", path.display()),
     };
-    format!("driver = \"zvt\"\naddress = \"{address}\"\n")
+    format!("driver = \"zvt\"\naddress = \"{address}\"\ntells_busy = true\n")
 }
 
 fn secret(folder: &Path, name: &str) -> String {

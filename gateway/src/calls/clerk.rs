@@ -9,7 +9,7 @@ use std::{
 
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use jiff::Timestamp;
-use koffer_drivers::Reconciled;
+use koffer_drivers::{Interrupted, Reconciled};
 use koffer_proto::{DeviceId, Failure, Outcome, Status};
 use tokio::{
     sync::mpsc,
@@ -312,10 +312,11 @@ impl Clerk {
                     .boxed(),
                 );
             }
-            Action::Settle(device, no) => {
+            Action::Settle(device, no, known_for) => {
                 let jobs = self.with.devices.get(&device).cloned();
                 let journal = self.with.journal.clone();
-                self.asking.push(ask(journal, jobs, device, no).boxed());
+                self.asking
+                    .push(ask(journal, jobs, device, no, known_for).boxed());
             }
             Action::Start(start) => {
                 // A device has one place for a call, and the desk starts one at a time: where
@@ -393,9 +394,14 @@ async fn ask(
     jobs: Option<mpsc::Sender<Job>>,
     device: DeviceId,
     no: CallNo,
+    known_for: Duration,
 ) -> Option<Input> {
     let reconciled = match journal.interrupted(no).await {
         Ok(Some(interrupted)) => {
+            let interrupted = Interrupted {
+                known_for,
+                ..interrupted
+            };
             let settle = Job::Settle(Settle { no, interrupted });
             // A device has one place for a job, and the desk gives it one at a time.
             match jobs {

@@ -170,8 +170,9 @@ pub enum Action {
     Read(Asked),
     /// Run a call on its device.
     Start(Start),
-    /// Ask a device what became of a call; answer with [`News::Settled`].
-    Settle(DeviceId, CallNo),
+    /// Ask a device what became of a call that this process has known for so long to be
+    /// interrupted; answer with [`News::Settled`].
+    Settle(DeviceId, CallNo, Duration),
 }
 
 /// What a person says became of a call.
@@ -496,6 +497,7 @@ impl Desk {
             .chain(busy)
             .chain(claims)
             .chain(self.book.next_sweep())
+            .chain(self.next_question())
             .min()
     }
 
@@ -576,6 +578,7 @@ impl Desk {
             }
         }
         self.give_up_settling(now, |open| open.deadline <= now.instant);
+        self.ask_again(now);
         self.tell_of_long_calls(now);
         for station in self.stations.values_mut() {
             if station.claim(now.instant).is_none() {

@@ -1,10 +1,14 @@
 //! Calls whose outcome is unknown: the device's own records are asked, and where they cannot
 //! tell, a person is.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    mem,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
-use koffer_drivers::{NotStored, Reconciled};
+use koffer_drivers::{NotStored, NotYet, Reconciled};
 use koffer_proto::{
     ClientId, Completion, Detail, DeviceId, Effect, EffectKind, Failure, Lang, OperationSpec,
     Outcome, ProgressEvent, Reason, ReplyTopic, Response, Status,
@@ -15,6 +19,7 @@ use super::{
     book::Key,
     desk::{Acceptance, Action, Asked, CallNo, Desk, Moment, Open, Resolved},
     incoming::Listener,
+    running::storable,
     texts,
 };
 use crate::journal::{Left, Memory, NotRead, Resolution, Standing};
@@ -30,6 +35,8 @@ pub(super) struct Doubt {
     device: DeviceId,
     spec: &'static OperationSpec,
     accepted_at: Timestamp,
+    /// Since when this process knows of it.
+    since: Instant,
     stage: Stage,
 }
 
@@ -39,6 +46,8 @@ enum Stage {
     Unasked,
     /// It is being asked.
     Asking,
+    /// Its records may still change. It is asked again then, and gets no other call before.
+    Later(Instant),
     /// Its records cannot tell; what a person should look at.
     Person(Reason),
 }
@@ -49,6 +58,14 @@ pub(super) struct Resolving {
     target: CallNo,
     at: Timestamp,
     completion: Arc<Completion<Response>>,
+}
+
+impl Doubt {
+    /// The device is asked as soon as it can be; the answer is which.
+    fn ask_anew(&mut self) -> DeviceId {
+        self.stage = Stage::Unasked;
+        self.device.clone()
+    }
 }
 
 impl Desk {
@@ -67,6 +84,7 @@ impl Desk {
                 device: open.device.clone(),
                 spec: open.spec,
                 accepted_at: open.accepted_at,
+                since: now.instant,
                 stage: Stage::Unasked,
             },
         );
@@ -75,14 +93,14 @@ impl Desk {
         open.request = None;
         open.deadline = open.deadline.max(now.instant + SETTLING);
         let text = texts::settling().get(open.lang()).to_owned();
-        let waiting = std::mem::take(&mut open.cancelled_by);
+        let waiting = mem::take(&mut open.cancelled_by);
         self.conclude_cancels(now, waiting, false);
         let reasons = vec!["settling".to_owned()];
         self.progress(no, ProgressEvent::StateReasons { reasons, text });
     }
 
     /// Asks an idle device for the first of its calls that it has yet to be asked for.
-    pub(super) fn ask_device(&mut self, device: &DeviceId) {
+    pub(super) fn ask_device(&mut self, now: Moment, device: &DeviceId) {
         let Some(station) = self.stations.get_mut(device) else {
             return;
         };
@@ -100,7 +118,9 @@ impl Desk {
         {
             doubt.stage = Stage::Asking;
             station.settling = Some(*no);
-            self.actions.push(Action::Settle(device.clone(), *no));
+            let known_for = now.instant.saturating_duration_since(doubt.since);
+            self.actions
+                .push(Action::Settle(device.clone(), *no, known_for));
         }
     }
 
@@ -113,6 +133,10 @@ impl Desk {
         match reconciled {
             Reconciled::Lost(_) => doubt.stage = Stage::Unasked,
             Reconciled::Undecided(reason) => self.leave_to_a_person(now, no, reason),
+            Reconciled::NotYet(not_yet) => {
+                doubt.stage = Stage::Later(now.instant + not_yet.again);
+                self.wait_for_records(now, no, &device, not_yet);
+            }
             Reconciled::Settled(Outcome::Failed(failure))
                 if failure.status() == Status::OutcomeUnknown =>
             {
@@ -120,23 +144,89 @@ impl Desk {
                 self.leave_to_a_person(now, no, reason);
             }
             Reconciled::Settled(outcome) => {
-                let key = doubt.key.clone();
                 tracing::info!(call = no.0, %device, "the device's records tell what became of it");
-                self.doubts.remove(&no);
-                if let Some(open) = self.open.get_mut(&no) {
-                    open.unknown = None;
-                    self.end(now, no, outcome);
-                } else {
-                    let completion = Arc::new(Completion {
-                        device: Some(device.clone()),
-                        outcome,
-                    });
-                    self.book.correct(&key, completion.clone());
-                    self.actions.push(Action::StoreFinished(no, completion));
+                let Some(doubt) = self.doubts.remove(&no) else {
+                    return;
+                };
+                match self.open.get_mut(&no) {
+                    Some(open) if open.ended.is_none() => {
+                        open.unknown = None;
+                        self.end(now, no, outcome);
+                    }
+                    _ => self.correct(no, doubt, outcome),
                 }
             }
         }
         self.show_unresolved(&device);
+    }
+
+    /// The device tells what became of a call that has ended as unknown, or is being stored so.
+    fn correct(&mut self, no: CallNo, doubt: Doubt, outcome: Outcome<Response>) {
+        let Doubt {
+            key, device, spec, ..
+        } = doubt;
+        let device = Some(device);
+        let completion = Arc::new(Completion { device, outcome });
+        let lang = self.open.get(&no).map(Open::lang).unwrap_or_default();
+        if let Some(open) = self.open.get_mut(&no) {
+            open.ended = Some(completion.clone());
+        }
+        self.book.correct(&key, completion.clone());
+        let stored = storable(&completion, spec, lang);
+        self.actions.push(Action::StoreFinished(no, stored));
+    }
+
+    /// The call stays open until the device's records can tell, and its caller hears why.
+    fn wait_for_records(&mut self, now: Moment, no: CallNo, device: &DeviceId, not_yet: NotYet) {
+        let NotYet { reason, within, .. } = not_yet;
+        let Some(station) = self.stations.get_mut(device) else {
+            return;
+        };
+        let heard = station.waits_for.replace(reason.clone()).as_ref() == Some(&reason);
+        station.settling = Some(no);
+        if let Some(open) = self.open.get_mut(&no) {
+            open.deadline = open.deadline.max(now.instant + within + SETTLING);
+            if !heard {
+                let text = reason.text.get(open.lang()).to_owned();
+                let reasons = vec![reason.keyword];
+                self.progress(no, ProgressEvent::StateReasons { reasons, text });
+            }
+        }
+    }
+
+    /// Asks the devices whose records may tell more by now.
+    pub(super) fn ask_again(&mut self, now: Moment) {
+        let due = self.doubts.values_mut();
+        let due = due.filter(|doubt| matches!(doubt.stage, Stage::Later(at) if at <= now.instant));
+        let devices: Vec<_> = due.map(Doubt::ask_anew).collect();
+        for device in devices {
+            if let Some(station) = self.stations.get_mut(&device) {
+                station.settling = None;
+            }
+            self.dispatch(now, &device);
+        }
+    }
+
+    /// When the next device is to be asked again.
+    pub(super) fn next_question(&self) -> Option<Instant> {
+        let later = self.doubts.values().filter_map(|doubt| match doubt.stage {
+            Stage::Later(at) => Some(at),
+            _ => None,
+        });
+        later.min()
+    }
+
+    /// Contact with a device was lost: it is asked anew when it is back.
+    pub(super) fn stop_waiting(&mut self, device: &DeviceId) {
+        let later = self.doubts.values_mut();
+        let later =
+            later.filter(|doubt| doubt.device == *device && matches!(doubt.stage, Stage::Later(_)));
+        if later.map(Doubt::ask_anew).count() > 0
+            && let Some(station) = self.stations.get_mut(device)
+        {
+            station.settling = None;
+            station.waits_for = None;
+        }
     }
 
     fn leave_to_a_person(&mut self, now: Moment, no: CallNo, reason: Reason) {
@@ -187,7 +277,7 @@ impl Desk {
         station.unresolved = here
             .filter_map(|doubt| match &doubt.stage {
                 Stage::Person(reason) => Some(texts::unresolved(&doubt.key, doubt.spec, reason)),
-                Stage::Unasked | Stage::Asking => None,
+                Stage::Unasked | Stage::Asking | Stage::Later(_) => None,
             })
             .collect();
     }
@@ -296,6 +386,7 @@ impl Desk {
                 device: device.clone(),
                 spec,
                 accepted_at,
+                since: now.instant,
                 stage: Stage::Unasked,
             },
         );
@@ -362,7 +453,8 @@ impl Desk {
             return refuse(Status::Denied, texts::may_not_resolve(client), None);
         }
         let being_resolved = self.resolving.values().any(|other| other.target == target);
-        let settling = self.open.contains_key(&target) || matches!(doubt.stage, Stage::Asking);
+        let settling = self.open.contains_key(&target)
+            || matches!(doubt.stage, Stage::Asking | Stage::Later(_));
         if being_resolved || settling {
             return refuse(Status::Busy, texts::still_settling(), None);
         }

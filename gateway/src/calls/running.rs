@@ -2,10 +2,10 @@
 
 use std::{mem, sync::Arc};
 
-use koffer_drivers::{NotStored, Report, Steering, Stop, Told, Unrecorded};
+use koffer_drivers::{NotStored, Reconciled, Report, Steering, Stop, Told, Unrecorded};
 use koffer_proto::{
-    Class, Completion, Detail, DeviceEvent, DeviceId, Effect, EffectKind, Failure, Lang, Outcome,
-    Progress, ProgressEvent, Response, Status, class::gateway::CallPhase,
+    Class, Completion, Detail, DeviceEvent, DeviceId, Effect, EffectKind, Failure, Lang,
+    OperationSpec, Outcome, Progress, ProgressEvent, Response, Status, class::gateway::CallPhase,
 };
 
 use super::{
@@ -126,7 +126,7 @@ impl Desk {
 
     /// Starts the next call of an idle device.
     pub(super) fn dispatch(&mut self, now: Moment, device: &DeviceId) {
-        self.ask_device(device);
+        self.ask_device(now, device);
         while let Some(station) = self.stations.get_mut(device)
             && station.is_idle()
             && let Some(no) = station.queue.pop()
@@ -261,6 +261,9 @@ impl Desk {
             }
             News::Condition(condition) => {
                 station.set_condition(condition);
+                if !station.is_usable() {
+                    self.stop_waiting(device);
+                }
                 self.pass_on_waiting(now, device);
                 self.dispatch(now, device);
             }
@@ -300,6 +303,9 @@ impl Desk {
             }
             News::Settled(no, reconciled) => {
                 station.settling = None;
+                if !matches!(reconciled, Reconciled::NotYet(_)) {
+                    station.waits_for = None;
+                }
                 self.settled(now, no, reconciled);
                 self.dispatch(now, device);
             }
@@ -353,12 +359,7 @@ impl Desk {
         open.ended = Some(completion.clone());
         open.untold = None;
         if open.spec.effect == EffectKind::Once {
-            // What is confidential never reaches a disk: the journal keeps what became of it.
-            let stored = if open.spec.confidential {
-                Arc::new(without_content(&completion, open.lang()))
-            } else {
-                completion
-            };
+            let stored = storable(&completion, open.spec, open.lang());
             self.actions.push(Action::StoreFinished(no, stored));
         } else {
             self.deliver(now, no);
@@ -460,6 +461,19 @@ impl Desk {
             let letter = Letter::progress(listener, progress.clone(), travel, self.largest_answer);
             self.actions.push(Action::Answer(letter));
         }
+    }
+}
+
+/// What the journal keeps of a completion. What is confidential never reaches a disk.
+pub(super) fn storable(
+    completion: &Arc<Completion<Response>>,
+    spec: &OperationSpec,
+    lang: Lang,
+) -> Arc<Completion<Response>> {
+    if spec.confidential {
+        Arc::new(without_content(completion, lang))
+    } else {
+        completion.clone()
     }
 }
 

@@ -42,6 +42,8 @@ pub(crate) struct Station {
     /// A call of before, whose outcome the device is asked for.
     pub(crate) settling: Option<CallNo>,
     pub(crate) claim: Option<Claim>,
+    /// Why that question has no answer yet.
+    pub(crate) waits_for: Option<Reason>,
     /// Calls whose outcome only a person can tell, as the retained state says it.
     pub(crate) unresolved: Vec<Reason>,
     /// From when on it shows as busy, with one call after the other without a pause.
@@ -62,6 +64,7 @@ impl Station {
             running: None,
             settling: None,
             claim: None,
+            waits_for: None,
             unresolved: Vec::new(),
             busy_from: None,
             since: now,
@@ -141,6 +144,7 @@ impl Station {
             Condition::Usable(reasons) => {
                 let mut reasons = reasons.clone();
                 reasons.extend_from_slice(&self.unresolved);
+                reasons.extend(self.waits_for.clone());
                 let busy = self.running.and(self.busy_from);
                 let busy = busy.is_some_and(|from| from <= now);
                 let state = if busy || self.settling.is_some() {

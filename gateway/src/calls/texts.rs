@@ -259,8 +259,8 @@ pub(super) fn not_stored(why: &Text) -> Text {
 
 pub(super) fn settling() -> Text {
     Text::new(
-        "Die Verbindung brach ab. Was geschehen ist, wird mit den Aufzeichnungen des Geräts geklärt.",
-        "The connection broke. What happened is being settled with the device's own records.",
+        "Der Vorgang wurde unterbrochen. Was geschehen ist, wird mit den Aufzeichnungen des Geräts geklärt.",
+        "It was interrupted. What happened is being settled with the device's own records.",
     )
 }
 

@@ -43,6 +43,10 @@ pub struct ZvtConfig {
     pub reverse_only_last: bool,
     /// Whether it may be asked for its last entry and its turnover before it books.
     pub shows_books: bool,
+    /// It says that it is busy as long as it can still book.
+    pub tells_busy: bool,
+    /// The longest time in which it can still book after contact was lost.
+    pub books_within: Duration,
 }
 
 /// Where a terminal is.
@@ -166,8 +170,8 @@ static CHARSET: Key<Choice<ZvtCharset>> = Key {
     ]),
     preset: Preset::Value("cp437"),
     example: r#"charset = "cp437""#,
-    about: "The character set to ask for at registration; it holds only if the terminal confirms it, \
-            else CP437, which every terminal knows. `zvt7` is not asked for: old terminals simply have it.",
+    about: "The character set of the terminal's texts. It is asked for at registration and holds unless the \
+            terminal names another one. `zvt7` is not asked for: old terminals simply have it.",
 };
 
 static T4: Key<Millis> = Key {
@@ -199,6 +203,30 @@ static SHOWS_BOOKS: Key<Switch> = Key {
             that prints a slip each time; most of its interrupted payments must then be looked after by a person.",
 };
 
+static TELLS_BUSY: Key<Switch> = Key {
+    name: "tells_busy",
+    form: Switch,
+    preset: Preset::Value("false"),
+    example: "tells_busy = true",
+    about: "Whether the terminal says that it is busy as long as it can still book: it answers the status enquiry \
+            (05 01) with 9C, or refuses commands with 84 9C, from the command until the customer has paid or not. \
+            An interrupted payment is then settled as soon as it says that it is ready. `false` where that is not known.",
+};
+
+static BOOKS_WITHIN: Key<Millis> = Key {
+    name: "books_within_ms",
+    form: Millis {
+        min: 0,
+        max: 600_000,
+    },
+    preset: Preset::Value("180000"),
+    example: "books_within_ms = 180000",
+    about: "The longest time in which the terminal can still book a payment after contact was lost, because the customer \
+            stands there with a card. \"Nothing was booked\" is said after that time only, unless `tells_busy` is set; \
+            what was booked is told at once. Shorter than the terminal's own time limits, it tells customers who pay late \
+            that they did not.",
+};
+
 pub(super) static SECTION: Section = Section {
     path: r#"devices.<name>, driver = "zvt""#,
     about: "A payment terminal that speaks ZVT; class `payment`.",
@@ -213,6 +241,8 @@ pub(super) static SECTION: Section = Section {
         &T4,
         &REVERSE_ONLY_LAST,
         &SHOWS_BOOKS,
+        &TELLS_BUSY,
+        &BOOKS_WITHIN,
     ],
     tables: &[],
 };
@@ -365,6 +395,8 @@ fn read_at(
     let t4 = table.get(&T4);
     let reverse_only_last = table.get(&REVERSE_ONLY_LAST);
     let shows_books = table.get(&SHOWS_BOOKS);
+    let tells_busy = table.get(&TELLS_BUSY);
+    let books_within = table.get(&BOOKS_WITHIN);
     Ok(ZvtConfig {
         address: address?,
         password: terminal_password(table, password?)?,
@@ -374,6 +406,8 @@ fn read_at(
         t4: t4?,
         reverse_only_last: reverse_only_last?,
         shows_books: shows_books?,
+        tells_busy: tells_busy?,
+        books_within: books_within?,
     })
 }
 

@@ -1,6 +1,6 @@
 //! What is read back: for the desk, and for drivers that reconcile.
 
-use std::{borrow::Cow, collections::BTreeMap, str::FromStr};
+use std::{borrow::Cow, collections::BTreeMap, str::FromStr, time::Duration};
 
 use jiff::Timestamp;
 use koffer_drivers::{Evidence, Interrupted};
@@ -135,6 +135,7 @@ pub(super) fn interrupted(connection: &Connection, call: CallNo) -> Result<Optio
             accepted_at: timestamp(row.get(5)?),
             baseline: None,
             milestones: Vec::new(),
+            known_for: Duration::ZERO,
         })
     });
     let Some(mut interrupted) = found.optional()? else {

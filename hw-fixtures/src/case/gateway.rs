@@ -122,6 +122,7 @@ fn device_tables(case: &CaseFile, places: &BTreeMap<String, String>) -> Table {
                     ("password", text(&terminal.profile.password)),
                     ("currency", text("EUR")),
                     ("receipts", text(receipts)),
+                    ("tells_busy", Value::Boolean(!terminal.profile.hides_work)),
                 ]);
                 (device, &terminal.kofferd)
             }

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,6 +93,32 @@ pub(super) struct Conversation {
     pub(super) muted: bool,
     /// The ECR left a message unanswered: it is spared what is only for show.
     pub(super) unanswered: bool,
+    /// What an idle terminal would say, while it hides that a command runs.
+    pub(super) meanwhile: Option<Meanwhile>,
+    /// The ECR is gone, and the terminal goes on without telling whoever connects.
+    pub(super) alone: bool,
+}
+
+/// The answers of an idle terminal, made before a command began.
+#[derive(Debug)]
+pub(super) struct Meanwhile {
+    /// To 06 00.
+    pub(super) registered: Apdu,
+    /// To 05 01.
+    pub(super) ready: Apdu,
+    /// To 06 20.
+    pub(super) last: Vec<Apdu>,
+}
+
+impl Meanwhile {
+    fn answers(&self, control: Control) -> Option<&[Apdu]> {
+        match control {
+            control::REGISTRATION => Some(slice::from_ref(&self.registered)),
+            control::STATUS_ENQUIRY => Some(slice::from_ref(&self.ready)),
+            control::REPEAT_RECEIPT => Some(&self.last),
+            _ => None,
+        }
+    }
 }
 
 impl Conversation {
@@ -111,6 +138,8 @@ impl Conversation {
             aborted: false,
             muted: false,
             unanswered: false,
+            meanwhile: None,
+            alone: false,
         }
     }
 
@@ -130,6 +159,8 @@ impl Conversation {
         self.aborted = false;
         self.muted = false;
         self.unanswered = false;
+        self.meanwhile = None;
+        self.alone = false;
         self.expected.clear();
     }
 
@@ -143,6 +174,8 @@ impl Conversation {
     fn close_exchange(&mut self) {
         self.running = false;
         self.muted = false;
+        self.meanwhile = None;
+        self.alone = false;
         if let Some(command) = self.meter.command.take() {
             self.shared.finish_exchange(command, self.meter.exchange);
         }
@@ -175,8 +208,14 @@ impl Conversation {
             }
             match self.event().await? {
                 Event::Apdu | Event::FrameAck | Event::FrameNak => {}
-                Event::Connected => return Ok(Heard::Connected),
-                Event::Lost => return Ok(Heard::Lost),
+                Event::Connected => {
+                    self.alone = self.meanwhile.is_some();
+                    return Ok(Heard::Connected);
+                }
+                Event::Lost => {
+                    self.alone = self.meanwhile.is_some();
+                    return Ok(Heard::Lost);
+                }
             }
         }
     }
@@ -274,6 +313,17 @@ impl Conversation {
         if self.muted {
             return Ok(());
         }
+        let hidden = self.meanwhile.as_ref();
+        if let Some(answers) = hidden.and_then(|idle| idle.answers(apdu.control())) {
+            let answers = answers.to_vec();
+            self.put_apdu(&acknowledgement(None)?, false).await?;
+            for answer in answers {
+                if self.put_apdu(&answer, false).await? {
+                    self.expected.push_back(Expected::Aside);
+                }
+            }
+            return Ok(());
+        }
         let code = match apdu.control() {
             control::ABORT_REQUEST if self.abortable => {
                 self.aborted = true;
@@ -318,7 +368,7 @@ impl Conversation {
                 }
             }
         }
-        if self.muted {
+        if self.muted || self.alone {
             return Ok(false);
         }
         if !noise.is_empty() {

@@ -2,13 +2,13 @@
 
 use koffer_drivers::payment::zvt::codec::bcd::{Bcd, EUR, NO_RECEIPT};
 use koffer_drivers::payment::zvt::codec::bmp::Bmp;
-use koffer_drivers::payment::zvt::codec::command::NACK_BUSY;
+use koffer_drivers::payment::zvt::codec::command::{NACK_BUSY, control};
 use koffer_drivers::payment::zvt::codec::fields::Fields;
 use koffer_drivers::payment::zvt::codec::registration::ConfigByte;
 
 use super::books::{Draft, encoded};
 use super::cardholder::{Cardholder, Pin};
-use super::conversation::{Ended, Reply};
+use super::conversation::{Ended, Meanwhile, Reply, message};
 use super::fault::Step;
 use super::ledger::{Entry, Event};
 use super::machine::{Machine, Outcome};
@@ -66,6 +66,7 @@ impl Machine {
         if !asks_pin {
             person.pin.clear();
         }
+        self.talk.meanwhile = self.meanwhile()?;
         self.talk.abortable = true;
         let verdict = self.ask_card_and_host(&person).await?;
         self.talk.abortable = false;
@@ -79,6 +80,29 @@ impl Machine {
             Verdict::Declined(code) => self.decline(draft, code, &person).await,
             Verdict::Cancelled(code) => self.cancel(draft, code).await,
         }
+    }
+
+    /// What it says of itself while it waits for the card, where it hides that.
+    fn meanwhile(&self) -> Result<Option<Meanwhile>, Ended> {
+        let profile = self.shared.profile().clone();
+        if !profile.hides_work {
+            return Ok(None);
+        }
+        let last = match self.books.last_result() {
+            Some(entry) => vec![
+                self.books.status_information(&entry)?,
+                message(control::COMPLETION, Vec::new())?,
+            ],
+            None => vec![message(control::ABORT, vec![0x83])?],
+        };
+        let mut fields = vec![Bmp::Type(0)];
+        fields.extend(Bcd::from_value(profile.terminal_id.into()).map(Bmp::TerminalId));
+        fields.push(Bmp::Currency(EUR));
+        Ok(Some(Meanwhile {
+            registered: message(control::COMPLETION, encoded(&fields)?)?,
+            ready: message(control::COMPLETION, vec![0])?,
+            last,
+        }))
     }
 
     async fn ask_card_and_host(&mut self, person: &Cardholder) -> Result<Verdict, Ended> {

@@ -46,6 +46,9 @@ pub struct Profile {
     /// A transaction goes on when the connection is lost. Otherwise it is cancelled, unless it is
     /// with the host already.
     pub continues_alone: bool,
+    /// While it waits for a card it answers other commands as if it did nothing: 06 00 is taken,
+    /// 05 01 says 00, 06 20 shows the last entry.
+    pub hides_work: bool,
     /// An end of day is due: payments are refused with F0.
     pub closing_lock: bool,
     /// 06 93 is due: 05 01 says 51, payments are refused with it.
@@ -97,6 +100,7 @@ impl Default for Profile {
             idle_drop_ms: 0,
             split: 0,
             continues_alone: true,
+            hides_work: false,
             closing_lock: false,
             needs_initialisation: false,
             needs_diagnosis: false,

@@ -385,6 +385,7 @@ impl Case {
                 Found::Undecided(reason.keyword)
             }
             Reconciled::Lost(fault) => panic!("{fault}"),
+            Reconciled::NotYet(not_yet) => panic!("it tells that it is busy: {not_yet:?}"),
         }
     }
 
@@ -401,9 +402,9 @@ impl Case {
         };
         assert!(transaction.recovered, "{self:?}");
         let mut entries = after.entries().iter();
-        let entry = entries.find(|entry| entry.trace == transaction.trace);
+        let entry = entries.find(|entry| Some(entry.trace) == transaction.trace);
         let entry = entry.unwrap_or_else(|| panic!("{self:?} {transaction:?}"));
-        assert_eq!(entry.receipt, transaction.receipt);
+        assert_eq!(Some(entry.receipt), transaction.receipt);
         let cents = transaction.amount.unwrap().cents.get();
         assert_eq!(u64::try_from(entry.cents).ok(), Some(cents));
         let lines = self.receipts == ReceiptsTo::ToApp;

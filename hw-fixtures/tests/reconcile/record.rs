@@ -1,6 +1,7 @@
 //! A journal that keeps what it promised, and can be where the process dies.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use koffer_drivers::{Effects, Evidence, Interrupted, NotStored};
@@ -84,6 +85,7 @@ impl Record {
             accepted_at: jiff::Timestamp::UNIX_EPOCH,
             baseline,
             milestones,
+            known_for: Duration::ZERO,
         }
     }
 

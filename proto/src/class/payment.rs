@@ -71,10 +71,12 @@ pub struct RefundParams {
 /// A booked transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Transaction {
-    /// The receipt number.
-    pub receipt: u16,
-    /// The trace number.
-    pub trace: u32,
+    /// The receipt number, where the terminal tells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<u16>,
+    /// The trace number, where the terminal tells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<u32>,
     /// The terminal id (TID).
     pub terminal: String,
     /// What was booked.

@@ -79,6 +79,7 @@ fn named(said: &Reconciled) -> String {
         }
         Reconciled::Undecided(reason) => format!("undecided: {}", reason.keyword),
         Reconciled::Lost(fault) => panic!("{fault}"),
+        Reconciled::NotYet(not_yet) => panic!("{not_yet:?}"),
     }
 }
 

@@ -221,6 +221,7 @@ impl Bench {
             accepted_at: Timestamp::now(),
             baseline: None,
             milestones: Vec::new(),
+            known_for: Duration::ZERO,
         };
         let mut started = false;
         for entry in stored.iter() {

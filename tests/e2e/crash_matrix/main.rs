@@ -77,7 +77,7 @@ async fn tried(operation: Operation) -> Tried {
 
     let certain = rows
         .iter()
-        .filter(|(crash, _)| !early.contains(&crash.first));
+        .filter(|(crash, _)| operation.is_cut_twice() && !early.contains(&crash.first));
     let (_, more) = all_of(offices, operation, seconds(certain)).await;
     rows.extend(more);
     rows.sort_by_key(|(crash, _)| steps.iter().position(|step| *step == crash.first));

@@ -35,6 +35,9 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Of the gateway's log, with a failure.
 const SHOWN_LINES: usize = 40;
 
+/// When a late card comes, in milliseconds.
+const LATE: u32 = 3000;
+
 /// Everybody of an office.
 const PEOPLE: &str = r#"
     [clients.ws-1]
@@ -54,6 +57,8 @@ pub(crate) enum Furniture {
     SerialTerminal,
     /// One that keeps what is not acknowledged.
     KeepingTerminal,
+    /// One that keeps it, goes on alone, and says that it is idle meanwhile.
+    HidingTerminal,
     /// A printer for forms.
     Printer,
     /// A chip card in a reader.
@@ -74,26 +79,38 @@ pub(crate) struct Office {
 impl Furniture {
     fn case(self, broker: Broker) -> CaseFile {
         let device = match self {
-            Self::Terminal | Self::SerialTerminal | Self::KeepingTerminal => {
+            Self::Terminal
+            | Self::SerialTerminal
+            | Self::KeepingTerminal
+            | Self::HidingTerminal => {
                 // A serial line does not tell the terminal that the gateway is gone: it waits.
                 let (line, waits) = match self {
                     Self::SerialTerminal => ("serial", 2500),
                     _ => ("tcp", 5000),
                 };
                 let missing_ack = match self {
-                    Self::KeepingTerminal => "keeps",
+                    Self::KeepingTerminal | Self::HidingTerminal => "keeps",
                     _ => "reverses",
+                };
+                let hides = self == Self::HidingTerminal;
+                // The first looks of the gateway's next life come before the card.
+                let (inserts, kofferd) = if hides {
+                    (LATE, "books_within_ms = 6000")
+                } else {
+                    (0, "")
                 };
                 format!(
                     r#"
                     simulator = "zvt"
                     line = "{line}"
+                    kofferd = {{ {kofferd} }}
                     [devices.device.profile]
+                    hides_work = {hides}
                     missing_ack = "{missing_ack}"
                     ack_timeout_ms = {waits}
                     frame_ack_timeout_ms = {waits}
                     [devices.device.profile.cardholder]
-                    inserts_after_ms = 0
+                    inserts_after_ms = {inserts}
                     pin_after_ms = 0
                     host_after_ms = 0
                     removes_after_ms = 0

@@ -18,6 +18,7 @@ pub(crate) enum Operation {
     PaySerial,
     PayFirst,
     PayKept,
+    PayAlone,
     Reverse,
     Refund,
     EndOfDay,
@@ -69,12 +70,13 @@ const UPDATES: usize = 2;
 
 impl Operation {
     /// In the order of the page.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Pay,
         Self::PayMosquitto,
         Self::PaySerial,
         Self::PayFirst,
         Self::PayKept,
+        Self::PayAlone,
         Self::Reverse,
         Self::Refund,
         Self::EndOfDay,
@@ -87,9 +89,12 @@ impl Operation {
     /// As the contract calls it.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Pay | Self::PayMosquitto | Self::PaySerial | Self::PayFirst | Self::PayKept => {
-                "pay"
-            }
+            Self::Pay
+            | Self::PayMosquitto
+            | Self::PaySerial
+            | Self::PayFirst
+            | Self::PayKept
+            | Self::PayAlone => "pay",
             Self::Reverse => "reverse",
             Self::Refund => "refund",
             Self::EndOfDay => "end-of-day",
@@ -107,6 +112,7 @@ impl Operation {
             Self::PaySerial => "pay: a terminal on a serial line",
             Self::PayFirst => "pay: the first payment of a new terminal",
             Self::PayKept => "pay: a terminal that keeps what is not acknowledged",
+            Self::PayAlone => "pay: a terminal that books late and does not say that it is busy",
             Self::Resolve => "gateway/resolve",
             _ => self.name(),
         }
@@ -120,6 +126,7 @@ impl Operation {
             | Self::PaySerial
             | Self::PayFirst
             | Self::PayKept
+            | Self::PayAlone
             | Self::Reverse
             | Self::Refund
             | Self::EndOfDay => &["journal", "zvt"],
@@ -135,6 +142,7 @@ impl Operation {
             Self::Write | Self::Transmit => Furniture::Card,
             Self::PaySerial => Furniture::SerialTerminal,
             Self::PayKept => Furniture::KeepingTerminal,
+            Self::PayAlone => Furniture::HidingTerminal,
             _ => Furniture::Terminal,
         }
     }
@@ -152,16 +160,27 @@ impl Operation {
         match self {
             Self::Print | Self::Write | Self::Transmit | Self::Resolve => 1,
             // Where the terminal waits longest.
-            Self::PaySerial => 4,
+            Self::PaySerial | Self::PayAlone => 4,
             _ => 2,
         }
+    }
+
+    /// Whether finding out is cut as well. How often a terminal is asked that books late depends on
+    /// the clock, so its steps are not the same each time.
+    pub(crate) fn is_cut_twice(self) -> bool {
+        self != Self::PayAlone
     }
 
     /// Makes what the call needs, while the gateway lives.
     pub(crate) async fn prepare(self, office: &mut Office) -> Deed {
         let amount = json!({"amount": {"cents": 1010, "currency": "EUR"}});
         let params = match self {
-            Self::Pay | Self::PayMosquitto | Self::PaySerial | Self::PayKept | Self::Refund => {
+            Self::Pay
+            | Self::PayMosquitto
+            | Self::PaySerial
+            | Self::PayKept
+            | Self::PayAlone
+            | Self::Refund => {
                 if ledger(office).await.list(Event::Booked).is_empty() {
                     pays(office).await;
                 }

@@ -77,6 +77,7 @@ pub(crate) const NOT_PASSED: &[(&[Operation], &[&str], &str)] = &[
             Operation::PaySerial,
             Operation::PayFirst,
             Operation::PayKept,
+            Operation::PayAlone,
             Operation::Reverse,
             Operation::Refund,
             Operation::EndOfDay,

@@ -31,7 +31,7 @@ pub(crate) const UNKNOWABLE: &[Unknowable] = &[
               before can be compared, and a refusal afterwards is no proof either (decision 0009)",
     },
     Unknowable {
-        operations: &[Operation::PayKept],
+        operations: &[Operation::PayKept, Operation::PayAlone],
         steps: &[
             "zvt.sent",
             "zvt.acked",

@@ -64,7 +64,9 @@ fn told_printed(reconciled: &Reconciled) -> Printed {
 fn agrees(reconciled: &Reconciled, tray: &[Vec<u8>]) -> bool {
     match (reconciled, tray) {
         (Reconciled::Settled(Outcome::Ok(_)), [content]) => content == PAGE,
-        (Reconciled::Settled(Outcome::Ok(_)) | Reconciled::Lost(_), _) => false,
+        (Reconciled::Settled(Outcome::Ok(_)) | Reconciled::Lost(_) | Reconciled::NotYet(_), _) => {
+            false
+        }
         (Reconciled::Settled(Outcome::Failed(failure)), printed) => match failure.effect() {
             Effect::None => printed.is_empty(),
             Effect::Partial | Effect::Done => printed.len() == 1,

@@ -117,6 +117,7 @@ impl Record {
             accepted_at: Timestamp::now(),
             baseline,
             milestones: milestones.collect(),
+            known_for: Duration::ZERO,
         })
     }
 

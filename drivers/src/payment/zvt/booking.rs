@@ -13,7 +13,7 @@ use super::codec::{
     totals::{CARD_GROUPS, Totals},
 };
 
-/// A booked transaction. Numbers that the terminal left out are 0: it has none for them.
+/// A booked transaction. Zeros are what a terminal sends in the place of a number that it has not.
 pub(super) fn transaction(
     fields: &Fields,
     terminal: Option<TerminalId>,
@@ -23,8 +23,8 @@ pub(super) fn transaction(
 ) -> Transaction {
     let card = fields.card_name().map(|name| name.decode(charset));
     Transaction {
-        receipt: receipt_number(fields).unwrap_or_default(),
-        trace: trace(fields).unwrap_or_default(),
+        receipt: receipt_number(fields).filter(|number| *number > 0),
+        trace: trace(fields).filter(|number| *number > 0),
         terminal: terminal_name(fields, terminal),
         amount: cents(fields).map(|cents| Amount { cents, currency }),
         card: card.as_deref().map(trimmed).filter(|name| !name.is_empty()),
@@ -163,7 +163,7 @@ mod tests {
         let it = transaction(&fields, None, Currency::EUR, Charset::Cp437, Vec::new());
         assert_eq!(
             (it.receipt, it.trace, it.terminal.as_str()),
-            (231, 1077, "68000123")
+            (Some(231), Some(1077), "68000123")
         );
         assert_eq!(it.amount, Amount::euro_cents(3780).ok());
         assert_eq!(it.pan.as_deref(), Some("************4711"));

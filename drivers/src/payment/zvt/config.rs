@@ -62,8 +62,8 @@ pub enum ReceiptsTo {
 /// What is peculiar to a terminal model. The default suits a terminal that keeps to the book.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
-    /// Offered at registration where it is not CP437; holds only if the terminal agrees, else it
-    /// is CP437. The 7-bit set cannot be offered: a terminal that has it has it.
+    /// Offered at registration where it is not CP437; holds unless the terminal names another.
+    /// The 7-bit set cannot be offered: a terminal that has it has it.
     pub charset: Charset,
     /// Whether the connection outlives a call. A serial port stays open in any case.
     pub connection: ConnectionUse,
@@ -77,6 +77,12 @@ pub struct Profile {
     /// printing them, and is asked before it books or closes. Not for a model that prints each time:
     /// most of its interrupted calls must then be looked after by a person.
     pub shows_books: bool,
+    /// The model says that it is busy (05 01 tells 9C, or a command is refused with 84 9C) as long
+    /// as it can still book. Then 00 proves that nothing is under way.
+    pub tells_busy: bool,
+    /// The longest time in which a booking that lost contact can still be made. Where the model
+    /// does not tell that it is busy, "not booked" is said after that time only.
+    pub books_within: Duration,
 }
 
 impl Default for Profile {
@@ -88,6 +94,8 @@ impl Default for Profile {
             status_service_byte: None,
             reverse_only_last: false,
             shows_books: true,
+            tells_busy: false,
+            books_within: super::timing::T4,
         }
     }
 }

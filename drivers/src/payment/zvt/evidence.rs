@@ -31,6 +31,11 @@ pub const STATUS_INFORMATION: &str = "status-information";
 /// Contact was lost, and the outcome with it.
 pub const LOST: &str = "lost";
 
+/// Why the outcome was lost: messages that contradict each other, up to their proper end.
+pub(super) const CONTRADICTION: &str = "contradiction";
+/// The same: an end without a reason.
+pub(super) const UNEXPLAINED: &str = "aborted-without-reason";
+
 /// The steps of a call that are kept, in order.
 pub const STEPS: [&str; 3] = [BASELINE, STATUS_INFORMATION, LOST];
 
@@ -231,6 +236,15 @@ pub(super) fn read_status_information(milestones: &[Evidence]) -> Option<Shown> 
 /// Contact was lost; `why` is the keyword of the loss.
 pub(super) fn lost(why: &'static str) -> Evidence {
     Evidence::new(LOST, [("why", why.to_owned()), (MARK, mark())])
+}
+
+/// Whether the terminal itself ended the exchange: then nothing is under way any more, whatever
+/// became of it.
+pub(super) fn ended_by_terminal(milestones: &[Evidence]) -> bool {
+    let mut latest = milestones.iter().rev();
+    let lost = latest.find(|evidence| evidence.step == LOST);
+    lost.and_then(|evidence| evidence.fact("why"))
+        .is_some_and(|why| matches!(why, CONTRADICTION | UNEXPLAINED))
 }
 
 /// How long ago the call was last known to have the terminal for itself. `None` where that was

@@ -7,6 +7,7 @@ use super::{
         command::NACK_BUSY,
         result::{Advice, Class, NackCode, ResultCode, TerminalStatus},
     },
+    evidence,
     link::Broken,
     session::Trouble,
     transaction::{Cause, Ended, Ending, Loss, verdict::Refusal},
@@ -306,7 +307,8 @@ pub(super) fn loss_keyword(loss: &Loss) -> &'static str {
         Loss::Line(_) => "connection-lost",
         Loss::Silence => "terminal-silent",
         Loss::Unexpected => "unexpected-answer",
-        Loss::Contradiction => "contradiction",
+        Loss::Contradiction => evidence::CONTRADICTION,
+        Loss::Unexplained => evidence::UNEXPLAINED,
     }
 }
 
@@ -327,6 +329,10 @@ fn loss_text(loss: &Loss) -> Text {
         Loss::Contradiction => Text::new(
             "Die Antworten des Terminals widersprechen sich.",
             "The terminal's answers contradict each other.",
+        ),
+        Loss::Unexplained => Text::new(
+            "Das Terminal hat den Vorgang abgebrochen und keinen Grund genannt.",
+            "The terminal cancelled it and gave no reason.",
         ),
     }
 }

@@ -6,7 +6,8 @@
 //!
 //! 1. Another terminal id than before: a person decides.
 //! 2. The last entry is the one that was stored: booked. It takes that one back: not booked.
-//! 3. The last entry is the one from before: not booked. The caller looks twice, at an idle terminal.
+//! 3. The last entry is the one from before: not booked. The caller looks twice, at an idle terminal,
+//!    and waits until it can book no more (docs/decisions/0014).
 //! 4. Nothing was stored. All that came since is one entry and its reversal, or a decline: not booked.
 //! 5. Nothing was stored, and one fitting entry came: booked, if nobody else can have made it. A
 //!    payment of the same amount, typed in at the terminal meanwhile, looks the same.

@@ -86,6 +86,9 @@ pub(super) struct Leaf {
 pub(super) struct Condition {
     /// Ready, or what must be done first.
     pub(super) status: TerminalStatus,
+    /// The terminal said so. One that does not know the question counts as ready, which proves
+    /// nothing.
+    pub(super) is_told: bool,
     /// The software version, if it told.
     pub(super) software: Option<String>,
 }
@@ -164,7 +167,10 @@ impl Session {
             Err(Trouble::Busy) => return Ok(Condition::of(TerminalStatus::BUSY)),
             // A terminal without this command has no state to tell of.
             Err(Trouble::Refused(ResultCode(NACK_UNKNOWN))) => {
-                return Ok(Condition::of(TerminalStatus::READY));
+                return Ok(Condition {
+                    is_told: false,
+                    ..Condition::of(TerminalStatus::READY)
+                });
             }
             Err(trouble) => return Err(trouble),
         };
@@ -179,8 +185,8 @@ impl Session {
         };
         let software = completion.software();
         Ok(Condition {
-            status,
             software: software.filter(|text| !text.trim().is_empty()),
+            ..Condition::of(status)
         })
     }
 
@@ -314,6 +320,7 @@ impl Condition {
     fn of(status: TerminalStatus) -> Self {
         Self {
             status,
+            is_told: true,
             software: None,
         }
     }
@@ -334,16 +341,14 @@ fn answered(done: Done) -> Result<Ended, Trouble> {
     }
 }
 
-/// What the terminal agreed to. An old terminal of 7 bits has nothing to agree to.
+/// The set of the terminal's texts: the one that it names, else the one that is configured. Many
+/// terminals have another than CP437 and name none.
 fn agreed(wanted: Charset, fields: &Fields) -> Charset {
     if wanted == Charset::Zvt7 {
         return wanted;
     }
-    let echoed = fields.tlv().and_then(|container| container.charset());
-    match echoed {
-        Some(charset) if charset == wanted => wanted,
-        _ => Charset::default(),
-    }
+    let named = fields.tlv().and_then(|container| container.charset());
+    named.unwrap_or(wanted)
 }
 
 /// 06 00 for this configuration.

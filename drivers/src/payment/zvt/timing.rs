@@ -20,6 +20,10 @@ pub(super) const FRAME_REPEATS: u32 = 2;
 /// From a command to its 80 00 or 84 xx.
 pub(super) const T3: Duration = Duration::from_secs(5);
 
+/// From a command that must not happen twice to its 80 00 or 84 xx. T3 is what the book allows; a
+/// terminal that is late has perhaps begun, and whoever hangs up on it knows nothing any more.
+pub(super) const LATE_ANSWER: Duration = Duration::from_secs(10);
+
 /// To the terminal's next message; 04 FF may set another.
 pub(super) const T4: Duration = Duration::from_mins(3);
 
@@ -58,6 +62,12 @@ pub(super) const SECOND_LOOK: Duration = Duration::from_secs(1);
 /// For the terminal to come to rest when an interrupted call is looked after; it may be asking for
 /// a card or for the bank. Then contact counts as lost, and it is asked again later.
 pub(super) const REST: Duration = Duration::from_mins(2);
+
+/// Between two looks at books that may still change, while what is found is ours ([`BY_HAND`]).
+pub(super) const NEXT_LOOK: Duration = Duration::from_millis(500);
+
+/// The same, later: what the clerk waits for is mostly over by then.
+pub(super) const LATER_LOOK: Duration = Duration::from_secs(5);
 
 /// What a payment typed in at the terminal takes at least: it must have ended ours, somebody
 /// must have seen that, typed the amount and presented a card. What is found within this time

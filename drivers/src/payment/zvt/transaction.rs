@@ -265,7 +265,12 @@ impl Transaction {
 
     fn send(&mut self, now: Duration) -> Vec<Action> {
         self.phase = Phase::Sent;
-        self.wait(now, timing::T3);
+        let patience = if self.is_once() {
+            timing::LATE_ANSWER
+        } else {
+            timing::T3
+        };
+        self.wait(now, patience);
         self.limit = self.plan.limit.map(|limit| now + limit);
         let repeat = if self.is_once() {
             Repeat::OnNak

@@ -151,6 +151,7 @@ mod tests {
             accepted_at: Timestamp::UNIX_EPOCH,
             baseline,
             milestones,
+            known_for: Duration::ZERO,
         }
     }
 

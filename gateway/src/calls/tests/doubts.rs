@@ -1,10 +1,11 @@
 //! Calls whose outcome is unknown: asked of the device, left to a person, and across restarts.
 
 use jiff::Timestamp;
-use koffer_drivers::{Fault, Reconciled};
+use koffer_drivers::{Fault, NotYet, Reconciled};
 use koffer_proto::{Class, Completion, ContentType, DeviceState, Reason, Response, class::payment};
 
 use super::*;
+use crate::bus::Message;
 use crate::journal::{Left, Memory, NotRead, Remembered, Standing};
 
 fn unknown() -> Outcome<Response> {
@@ -380,4 +381,80 @@ fn no_number_of_other_clients_calls_makes_a_payment_run_again() {
     office.pay("ws-2", "mine", "till-1", 500);
     office.pay("ws-1", "1", "till-2", 500);
     assert_eq!(office.starts.len(), 2_003);
+}
+
+fn not_yet(again: u64, within: u64) -> Reconciled {
+    Reconciled::NotYet(NotYet {
+        reason: Reason::new("may-still-book", "Bitte warten.", "Please wait."),
+        again: Duration::from_secs(again),
+        within: Duration::from_secs(within),
+    })
+}
+
+#[test]
+fn a_call_whose_device_cannot_tell_yet_stays_open_and_its_caller_hears_why() {
+    let mut office = Office::broken_payment();
+    office.condition("till-1", Condition::Usable(Vec::new()));
+    office.pay("ws-2", "next", "till-1", 100);
+    office.published.clear();
+    office.settled(0, not_yet(5, 180));
+    let told = |office: &Office| {
+        let text =
+            |message: &Message| String::from_utf8_lossy(&message.payload).contains("Please wait.");
+        office
+            .published
+            .iter()
+            .filter(|message| text(message))
+            .count()
+    };
+    assert_eq!(told(&office), 1);
+    assert_eq!(office.state("till-1"), DeviceState::Busy);
+    office.later(Duration::from_secs(4));
+    assert_eq!(office.asked.len(), 1);
+    for ask in 1..=30 {
+        office.later(Duration::from_secs(5));
+        assert_eq!(office.asked.len(), ask + 1, "asked again");
+        office.settled(ask, not_yet(5, 180 - 5 * ask as u64));
+    }
+    assert_eq!(told(&office), 1, "the same is said once");
+    assert!(office.asked_after[30] >= Duration::from_secs(150));
+    assert_eq!(office.statuses(), [pair("next", "expired")], "not this one");
+    assert_eq!(office.starts.len(), 1, "nothing else runs meanwhile");
+    office.later(Duration::from_secs(5));
+    office.settled(31, Reconciled::Settled(paid()));
+    assert_eq!(office.statuses()[0], pair("a", "ok"));
+}
+
+#[test]
+fn a_device_that_goes_away_before_it_can_tell_is_asked_when_it_is_back() {
+    let mut office = Office::broken_payment();
+    office.condition("till-1", Condition::Usable(Vec::new()));
+    office.settled(0, not_yet(5, 180));
+    office.condition("till-1", Condition::Fault(fault().reason));
+    office.later(Duration::from_secs(6));
+    assert_eq!(office.asked.len(), 1);
+    office.condition("till-1", Condition::Usable(Vec::new()));
+    assert_eq!(office.asked.len(), 2);
+    office.settled(1, Reconciled::Settled(paid()));
+    assert_eq!(office.statuses(), [pair("a", "ok")]);
+}
+
+#[test]
+fn a_verdict_that_comes_while_the_end_is_being_stored_counts() {
+    let mut office = Office::broken_payment();
+    office.condition("till-1", Condition::Usable(Vec::new()));
+    office.journal_answers = false;
+    office.later(Duration::from_mins(10));
+    assert_eq!(office.statuses(), [], "being stored");
+    office.settled(0, Reconciled::Settled(paid()));
+    office.journal_answers = true;
+    office.journal_answer();
+    assert_eq!(office.statuses(), [pair("a", "ok")]);
+    assert_eq!(office.kept[&CallNo(1)].effect(), Effect::Done, "journalled");
+    office.pay("ws-1", "a", "till-1", 500);
+    assert_eq!(
+        office.statuses(),
+        [pair("a", "ok")],
+        "and told who asks again"
+    );
 }

@@ -22,6 +22,7 @@ pub(super) struct Office {
     pub(super) acknowledged: Vec<Ticket>,
     pub(super) starts: Vec<Start>,
     pub(super) asked: Vec<(DeviceId, CallNo)>,
+    pub(super) asked_after: Vec<Duration>,
     pub(super) reads: Vec<Asked>,
     pub(super) resolved: Vec<Resolved>,
     pub(super) kept: BTreeMap<CallNo, Arc<Completion<Response>>>,
@@ -87,6 +88,7 @@ impl Office {
             acknowledged: Vec::new(),
             starts: Vec::new(),
             asked: Vec::new(),
+            asked_after: Vec::new(),
             reads: Vec::new(),
             resolved: Vec::new(),
             kept: BTreeMap::new(),
@@ -124,7 +126,10 @@ impl Office {
                     self.resolved.push(resolved);
                 }
                 Action::Read(asked) => self.reads.push(asked),
-                Action::Settle(device, no) => self.asked.push((device, no)),
+                Action::Settle(device, no, known_for) => {
+                    self.asked.push((device, no));
+                    self.asked_after.push(known_for);
+                }
                 Action::Describe(..) | Action::Event(..) => {}
             }
         }
@@ -261,8 +266,8 @@ pub(super) fn payment_of(cents: u64) -> Value {
 pub(super) fn paid() -> Outcome<Response> {
     Outcome::Ok(
         payment::Response::Pay(payment::Transaction {
-            receipt: 231,
-            trace: 1077,
+            receipt: Some(231),
+            trace: Some(1077),
             terminal: "68000123".to_owned(),
             amount: None,
             card: None,

@@ -127,7 +127,7 @@ async fn pay(journal: &Durable, no: u64) {
 /// The receipt number of a completion.
 fn receipt(completion: &Completion<Response>) -> u16 {
     match &completion.outcome {
-        Outcome::Ok(Response::Payment(payment::Response::Pay(paid))) => paid.receipt,
+        Outcome::Ok(Response::Payment(payment::Response::Pay(paid))) => paid.receipt.unwrap(),
         other => panic!("no payment: {other:?}"),
     }
 }

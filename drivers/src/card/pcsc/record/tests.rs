@@ -20,6 +20,7 @@ fn interrupted(baseline: Option<Evidence>, milestones: Vec<Evidence>) -> Interru
         accepted_at: Timestamp::UNIX_EPOCH,
         baseline,
         milestones,
+        known_for: std::time::Duration::ZERO,
     }
 }
 

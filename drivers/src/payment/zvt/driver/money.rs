@@ -182,7 +182,7 @@ impl Zvt {
     fn transaction(&mut self, booked: Booked) -> Transaction {
         let Booked { ended, mut session } = booked;
         let answer = self.as_transaction(&ended, &session);
-        self.memory.receipt = Some(answer.receipt).filter(|number| *number > 0);
+        self.memory.receipt = answer.receipt;
         let entry = ended.information.as_ref().map(Shown::of);
         session.last = entry.map_or(Recall::Unasked, Recall::Told);
         self.put_back(session);

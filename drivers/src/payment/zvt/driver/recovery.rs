@@ -1,5 +1,7 @@
 //! What became of an interrupted call: the terminal's books are asked, nothing is begun.
 
+use std::time::Duration;
+
 use koffer_proto::{
     Outcome, Response,
     class::payment::{self, Closing, ClosingTotal},
@@ -8,17 +10,14 @@ use tokio::time::{Instant, sleep};
 
 use super::Zvt;
 use crate::{
-    Interrupted, Reconciled,
+    Interrupted, NotYet, Reconciled,
     payment::zvt::{
         ReceiptsTo, booking,
-        codec::{
-            command::Command,
-            result::{Class, TerminalStatus},
-        },
+        codec::{command::Command, result::Class},
         evidence::{self, Day, Kind, Order, Shown},
         exchange::Audience,
-        reconcile::{self, Asked, Doubt, Record, Seen, Verdict, closing, wording},
-        session::{self, Leaf, Session, Trouble},
+        reconcile::{self, Asked, Doubt, Proof, Record, Seen, Verdict, closing, wording},
+        session::{self, Condition, Leaf, Session, Trouble},
         timing,
     },
 };
@@ -28,7 +27,8 @@ struct Kept {
     order: Order,
     before: Day,
     told: Option<Shown>,
-    alone: bool,
+    /// When the call was last known to have the terminal for itself, by this process's clock.
+    attended: Option<Instant>,
 }
 
 /// What the terminal's books say twice.
@@ -36,6 +36,10 @@ struct Books {
     leaf: Leaf,
     day: Day,
     session: Session,
+    /// The terminal says that it does nothing, and is known to say otherwise while it can book.
+    at_rest: bool,
+    /// When they said so first.
+    since: Instant,
 }
 
 impl Zvt {
@@ -52,10 +56,15 @@ impl Zvt {
         let verdict = if closes {
             closing::decide(&kept.before, &books.day)
         } else {
-            reconcile::decide(&kept.record(), &books.seen(kept.alone))
+            reconcile::decide(&kept.record(), &books.seen(kept.is_alone_at(books.since)))
         };
         tracing::info!(call = %interrupted.id, ?verdict, "an interrupted call was looked up");
         let reconciled = match verdict {
+            Verdict::NotDone(Proof::Unchanged)
+                if let Some(left) = self.may_still_book(interrupted, &books) =>
+            {
+                Reconciled::NotYet(not_yet(closes, interrupted, left))
+            }
             Verdict::Done => self.done(&kept, &books),
             Verdict::NotDone(proof) => {
                 let failure = wording::not_done(proof, closes, interrupted.lang);
@@ -72,16 +81,29 @@ impl Zvt {
         Ok(reconciled)
     }
 
+    /// For how long a terminal whose books are as before may still book; `None`: it cannot.
+    fn may_still_book(&self, interrupted: &Interrupted, books: &Books) -> Option<Duration> {
+        if books.at_rest || evidence::ended_by_terminal(&interrupted.milestones) {
+            return None;
+        }
+        let within = self.config.profile.books_within;
+        let left = within.checked_sub(interrupted.known_for);
+        left.filter(|left| !left.is_zero())
+    }
+
     /// The books, as an idle terminal shows them twice in a row.
     async fn books_at_rest(&mut self, closes: bool) -> Result<Books, Trouble> {
         let give_up = Instant::now() + timing::REST;
-        let mut before: Option<Day> = None;
+        let mut before: Option<(Day, Instant)> = None;
         while Instant::now() < give_up {
-            let books = self.books(closes, give_up).await?;
-            if before.as_ref() == Some(&books.day) {
-                return Ok(books);
+            let mut books = self.books(closes, give_up).await?;
+            match before {
+                Some((day, since)) if day == books.day => {
+                    books.since = since;
+                    return Ok(books);
+                }
+                _ => before = Some((books.day, books.since)),
             }
-            before = Some(books.day);
             self.put_back(books.session);
             sleep(timing::SECOND_LOOK).await;
         }
@@ -89,7 +111,7 @@ impl Zvt {
     }
 
     async fn books(&mut self, closes: bool, give_up: Instant) -> Result<Books, Trouble> {
-        let (mut session, status) = self.idle_terminal(give_up).await?;
+        let (mut session, condition) = self.idle_terminal(give_up).await?;
         // The receipt comes with it where that prints nothing.
         let command = match self.config.receipts {
             ReceiptsTo::ToApp => session::repeat_receipt(&self.config),
@@ -105,18 +127,21 @@ impl Zvt {
         };
         let day = Day {
             terminal: session.terminal.map(|id| id.to_string()),
-            locked: status.class() == Class::NeedsEndOfDay,
+            locked: condition.status.class() == Class::NeedsEndOfDay,
             turnover,
             last: leaf.fields.as_ref().map(Shown::of),
         };
-        Ok(Books { leaf, day, session })
+        Ok(Books {
+            leaf,
+            day,
+            session,
+            at_rest: condition.is_told && self.config.profile.tells_busy,
+            since: Instant::now(),
+        })
     }
 
     /// A session with a terminal that is doing nothing.
-    async fn idle_terminal(
-        &mut self,
-        give_up: Instant,
-    ) -> Result<(Session, TerminalStatus), Trouble> {
+    async fn idle_terminal(&mut self, give_up: Instant) -> Result<(Session, Condition), Trouble> {
         loop {
             let kept = self.session.is_some();
             match self.enquire_once(Audience::Nobody).await {
@@ -124,7 +149,7 @@ impl Zvt {
                     Class::Busy | Class::NeedsCardRemoved => self.put_back(session),
                     // A new session registers.
                     Class::NeedsRegistration => {}
-                    _ => return Ok((session, condition.status)),
+                    _ => return Ok((session, condition)),
                 },
                 // Terminals close what is idle; nothing but a question was lost with it.
                 Err(Trouble::Line(_)) if kept => continue,
@@ -188,12 +213,19 @@ impl Kept {
         let baseline = interrupted.baseline.as_ref()?;
         let (order, before) = evidence::read_baseline(baseline)?;
         let unattended = evidence::unattended(baseline, &interrupted.milestones);
+        let attended = unattended.and_then(|time| Instant::now().checked_sub(time));
         Some(Self {
             order,
             before,
             told: evidence::read_status_information(&interrupted.milestones),
-            alone: unattended.is_some_and(|time| time <= timing::BY_HAND),
+            attended,
         })
+    }
+
+    /// Whether nobody else can have booked by then.
+    fn is_alone_at(&self, then: Instant) -> bool {
+        self.attended
+            .is_some_and(|attended| then <= attended + timing::BY_HAND)
     }
 
     fn record(&self) -> Record {
@@ -222,5 +254,19 @@ impl Books {
             last: self.day.last.clone(),
             alone,
         }
+    }
+}
+
+/// Ask again: soon while what is found then is ours, and later until nothing can come any more.
+fn not_yet(closes: bool, interrupted: &Interrupted, left: Duration) -> NotYet {
+    let pause = if interrupted.known_for < timing::BY_HAND {
+        timing::NEXT_LOOK
+    } else {
+        timing::LATER_LOOK
+    };
+    NotYet {
+        reason: wording::may_still_book(closes, left),
+        again: pause.min(left),
+        within: left,
     }
 }

@@ -1,5 +1,7 @@
 //! Verdicts in the contract's words.
 
+use std::time::Duration;
+
 use koffer_proto::{Detail, Failure, Lang, Reason, Status, Text};
 
 use super::{Doubt, Proof};
@@ -26,23 +28,23 @@ pub(in super::super) fn not_done(proof: Proof, closing: bool, lang: Lang) -> Fai
     let (cause, de, en) = match proof {
         Proof::Unchanged | Proof::Declined(_) if closing => (
             "not-closed",
-            "Die Verbindung brach ab. Das Terminal hat den Tag nicht abgeschlossen; der Kassenschnitt kann wiederholt werden.",
-            "The connection was lost. The terminal did not close the day; closing it can be repeated.",
+            "Der Vorgang wurde unterbrochen. Das Terminal hat den Tag nicht abgeschlossen; der Kassenschnitt kann wiederholt werden.",
+            "It was interrupted. The terminal did not close the day; closing it can be repeated.",
         ),
         Proof::Unchanged | Proof::Declined(_) => (
             "not-booked",
-            "Die Verbindung brach ab. Das Terminal hat nichts gebucht; der Vorgang kann wiederholt werden.",
-            "The connection was lost. The terminal booked nothing; it can be done again.",
+            "Der Vorgang wurde unterbrochen. Das Terminal hat nichts gebucht; der Vorgang kann wiederholt werden.",
+            "It was interrupted. The terminal booked nothing; it can be done again.",
         ),
         Proof::TakenBack => (
             "taken-back",
-            "Die Verbindung brach ab. Das Terminal hat gebucht und den Betrag wieder zurückgenommen; der Vorgang kann wiederholt werden.",
-            "The connection was lost. The terminal booked it and took it back; it can be done again.",
+            "Der Vorgang wurde unterbrochen. Das Terminal hat gebucht und den Betrag wieder zurückgenommen; der Vorgang kann wiederholt werden.",
+            "It was interrupted. The terminal booked it and took it back; it can be done again.",
         ),
         Proof::Overtaken => (
             "not-booked",
-            "Die Verbindung brach ab. Das Terminal hat seitdem etwas anderes gebucht, diesen Vorgang nicht; er kann wiederholt werden.",
-            "The connection was lost. The terminal has booked something else since, and not this; it can be done again.",
+            "Der Vorgang wurde unterbrochen. Das Terminal hat seitdem etwas anderes gebucht, diesen Vorgang nicht; er kann wiederholt werden.",
+            "It was interrupted. The terminal has booked something else since, and not this; it can be done again.",
         ),
     };
     let detail = Detail {
@@ -50,6 +52,33 @@ pub(in super::super) fn not_done(proof: Proof, closing: bool, lang: Lang) -> Fai
         ..Detail::default()
     };
     Failure::without_effect(Status::DeviceFault, pick(lang, de, en)).with(detail)
+}
+
+/// Why an interrupted call is not decided yet, and when it will be at the latest.
+pub(in super::super) fn may_still_book(closing: bool, left: Duration) -> Reason {
+    let minutes = left.as_secs().div_ceil(60);
+    let (within_de, within_en) = match minutes {
+        0 | 1 => ("1 Minute".to_owned(), "1 minute".to_owned()),
+        more => (format!("{more} Minuten"), format!("{more} minutes")),
+    };
+    let (de, en) = if closing {
+        (
+            "Das Terminal hat den Tag bisher nicht abgeschlossen, kann es aber noch tun.",
+            "The terminal has not closed the day so far, but can still do so.",
+        )
+    } else {
+        (
+            "Das Terminal hat bisher nichts gebucht, kann es aber noch tun: Vielleicht steht der Vorgang noch auf seinem Display.",
+            "The terminal has booked nothing so far, but can still do so: its display may still show the transaction.",
+        )
+    };
+    Reason::new(
+        "may-still-book",
+        format!(
+            "{de} Bitte warten und nichts wiederholen; in höchstens {within_de} steht das Ergebnis fest."
+        ),
+        format!("{en} Please wait and repeat nothing; the result is certain within {within_en}."),
+    )
 }
 
 /// What a person should look at.
@@ -154,11 +183,22 @@ fn looked_for(order: &Order, before: Option<&Shown>) -> Text {
 }
 
 fn shows(last: &Shown) -> Text {
-    let receipt = last.receipt.unwrap_or_default();
-    let amount = last.cents.map(decimal).unwrap_or_default();
+    let (receipt_de, receipt_en) = last.receipt.map_or_else(
+        || ("einen Vorgang".to_owned(), "a transaction".to_owned()),
+        |number| (format!("Beleg {number:04}"), format!("receipt {number:04}")),
+    );
+    let amount = last.cents.map(decimal);
+    let of_de = amount.as_ref().map(|amount| format!(" über {amount}"));
+    let of_en = amount.map(|amount| format!(" of {amount}"));
     Text::new(
-        format!(" Zuletzt zeigt es Beleg {receipt:04} über {amount}."),
-        format!(" Its last one is receipt {receipt:04} of {amount}."),
+        format!(
+            " Zuletzt zeigt es {receipt_de}{}.",
+            of_de.unwrap_or_default()
+        ),
+        format!(
+            " Its last one is {receipt_en}{}.",
+            of_en.unwrap_or_default()
+        ),
     )
 }
 

@@ -1,5 +1,7 @@
 //! What is asked of the terminal's books before something is booked, and after contact was lost.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use koffer_proto::{
     Effect, Lang, Operation, Outcome, Response, Status,
@@ -11,7 +13,7 @@ use super::script::{
     ACK, BOOKED, DONE, Hear, PAY, PAYMENT, READY, REGISTER, Recorder, Say, Stage, Step, TAKEN,
     kept, pay, perform_and_leave, script,
 };
-use crate::{Contact, Driver, Interrupted, Reconciled};
+use crate::{Contact, Driver, Interrupted, NotYet, Reconciled};
 
 /// 06 20 without a receipt.
 const ASK: Step = Hear("0620 05 123456 03 03");
@@ -47,6 +49,7 @@ fn interrupted(journal: &Recorder) -> Interrupted {
             .filter_map(find)
             .cloned()
             .collect(),
+        known_for: Duration::ZERO,
     }
 }
 
@@ -71,6 +74,13 @@ async fn finds(journal: &Recorder, last: &[Step]) -> Reconciled {
     let found = stage.driver.reconcile(&interrupted(journal)).await;
     stage.all_said().await;
     found
+}
+
+fn effect(reconciled: Reconciled) -> Effect {
+    match reconciled {
+        Reconciled::Settled(Outcome::Failed(failure)) => failure.effect(),
+        other => panic!("not settled: {other:?}"),
+    }
 }
 
 fn paid(reconciled: Reconciled) -> Transaction {
@@ -149,7 +159,7 @@ async fn what_was_told_and_is_shown_is_paid_with_the_terminals_own_receipt() {
     ];
     let paid = paid(finds(&journal, &last).await);
     assert!(paid.recovered);
-    assert_eq!((paid.receipt, paid.trace), (231, 1077));
+    assert_eq!((paid.receipt, paid.trace), (Some(231), Some(1077)));
     assert_eq!(paid.receipts[0].lines[0].text, "Kundenbeleg");
 }
 
@@ -188,7 +198,7 @@ async fn what_is_as_before_is_not_paid_once_it_was_seen_twice() {
     ]));
     let found = stage.driver.reconcile(&interrupted(&journal)).await;
     stage.all_said().await;
-    assert_eq!(paid(found).trace, 1077);
+    assert_eq!(paid(found).trace, Some(1077));
     let shown = [Say(EARLIER), ACK, DONE, ACK];
     assert!(matches!(
         finds(&journal, &shown).await,
@@ -200,7 +210,7 @@ async fn what_is_as_before_is_not_paid_once_it_was_seen_twice() {
 async fn after_a_restart_what_was_not_told_may_be_somebody_elses() {
     let journal = cut_after(&[]).await;
     let shown = [Say(BOOKED), ACK, DONE, ACK];
-    assert_eq!(paid(finds(&journal, &shown).await).trace, 1077);
+    assert_eq!(paid(finds(&journal, &shown).await).trace, Some(1077));
     // A power cut: the marks are of another life of the process.
     for evidence in journal.steps.lock().unwrap().iter_mut() {
         evidence.facts.remove("mark");
@@ -246,4 +256,89 @@ async fn a_terminal_that_never_comes_to_rest_is_asked_again_later() {
     let found = stage.driver.reconcile(&interrupted(&journal)).await;
     terminal.abort();
     assert!(matches!(found, Reconciled::Lost(_)), "{found:?}");
+}
+
+/// 05 01 of a terminal that does not know it.
+const NO_ENQUIRY: &[Step] = &[Hear("0501 00"), Say("8483 00")];
+
+/// What is found out `known_for` after contact was lost, from a terminal that does not say that it
+/// is busy.
+async fn finds_after(
+    known_for: Duration,
+    tells_busy: bool,
+    enquiry: &[Step],
+    last: &[Step],
+) -> Reconciled {
+    let journal = cut_after(&[]).await;
+    let mut config = asking();
+    config.profile.tells_busy = tells_busy;
+    let mut stage = Stage::new(config);
+    let look = script(&[enquiry, &[ASK_ALL, TAKEN], last]);
+    stage.terminal(script(&[REGISTER, &look, &look]));
+    let interrupted = Interrupted {
+        known_for,
+        ..interrupted(&journal)
+    };
+    let found = stage.driver.reconcile(&interrupted).await;
+    stage.all_said().await;
+    found
+}
+
+#[tokio::test(start_paused = true)]
+async fn not_booked_is_said_only_when_the_terminal_can_book_no_more() {
+    let unchanged = &[Say(EARLIER), ACK, DONE, ACK];
+    // 00 of a terminal that may say so while a customer stands there, and no answer at all.
+    for (tells_busy, enquiry) in [(false, READY), (false, NO_ENQUIRY), (true, NO_ENQUIRY)] {
+        let ask = async |seconds| {
+            let known_for = Duration::from_secs(seconds);
+            finds_after(known_for, tells_busy, enquiry, unchanged).await
+        };
+        let Reconciled::NotYet(NotYet {
+            reason,
+            again,
+            within,
+        }) = ask(0).await
+        else {
+            panic!("it may still book");
+        };
+        assert_eq!(reason.keyword, "may-still-book");
+        assert!(reason.text.en.ends_with("certain within 3 minutes."));
+        assert_eq!(within, Duration::from_mins(3));
+        assert!(again < Duration::from_secs(1), "what comes soon is ours");
+        assert!(
+            matches!(ask(179).await, Reconciled::NotYet(NotYet { within, .. })
+            if within == Duration::from_secs(1))
+        );
+        assert_eq!(effect(ask(180).await), Effect::None);
+    }
+    let idle = finds_after(Duration::ZERO, true, READY, unchanged).await;
+    assert_eq!(effect(idle), Effect::None, "it would say that it is busy");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_booked_late_is_told_at_once() {
+    let booked = &[Say(BOOKED), ACK, DONE, ACK];
+    let found = finds_after(Duration::from_secs(8), false, NO_ENQUIRY, booked).await;
+    assert_eq!(paid(found).receipt, Some(231));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_terminal_itself_ended_is_not_waited_for() {
+    let mut stage = Stage::new(asking());
+    let mut line = stage.line();
+    let aborts = &[PAY, TAKEN, Say("061E 01 00"), ACK];
+    let steps = script(&[REGISTER, READY, SHOWS_EARLIER, aborts]);
+    let terminal = tokio::spawn(async move { perform_and_leave(&mut line, steps).await });
+    let played = stage.run(pay()).await;
+    terminal.await.unwrap();
+    assert_eq!(played.ended(), (Status::OutcomeUnknown, Effect::Unknown));
+    let detail = &played.failure().detail;
+    assert_eq!(detail.cause.as_deref(), Some("aborted-without-reason"));
+    let mut config = asking();
+    config.profile.tells_busy = false;
+    let mut stage = Stage::new(config);
+    let look = script(&[READY, &[ASK_ALL, TAKEN, Say(EARLIER), ACK, DONE, ACK]]);
+    stage.terminal(script(&[REGISTER, &look, &look]));
+    let found = stage.driver.reconcile(&interrupted(&played.journal)).await;
+    assert_eq!(effect(found), Effect::None);
 }

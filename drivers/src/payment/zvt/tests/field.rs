@@ -7,8 +7,8 @@ use koffer_proto::{
 
 use super::refusals::paying;
 use super::script::{
-    ACK, BOOKED, DONE, Hear, PAY, PAYMENT, Played, READY, REGISTER, Say, Stage, Step, TAKEN,
-    config, kept, pay, script,
+    ACK, BOOKED, DONE, Hear, PAY, PAYMENT, Played, READY, REGISTER, Say, Silent, Stage, Step,
+    TAKEN, config, kept, pay, script,
 };
 
 const NO_EFFECT: fn(Status) -> (Status, Effect) = |status| (status, Effect::None);
@@ -117,7 +117,7 @@ async fn a_further_result_with_more_data_is_taken_and_one_of_another_booking_ref
     let more = "040F 11 27 00 04 000000003780 0B 001077 88 000231";
     let played = paying(&[TAKEN, Say(BOOKED), ACK, Say(more), ACK, DONE, ACK]).await;
     assert_eq!(played.ended(), (Status::Ok, Effect::Done));
-    assert_eq!(played.paid().receipt, 231);
+    assert_eq!(played.paid().receipt, Some(231));
     let other = "040F 0D 27 00 04 000000003780 0B 001078";
     let played = paying(&[
         TAKEN,
@@ -293,4 +293,20 @@ async fn a_payment_type_alone_tells_that_the_cardholder_signs() {
         assert_eq!(played.paid().receipts[0].signature_required, signs);
         stage.all_said().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_acknowledgement_and_a_status_before_it_are_waited_for() {
+    let late = paying(&[Silent(7), TAKEN, Say(BOOKED), ACK, DONE, ACK]).await;
+    assert_eq!(late.ended(), (Status::Ok, Effect::Done));
+    let before = [Say("04FF 01 0E"), ACK, TAKEN, Say(BOOKED), ACK, DONE, ACK];
+    assert_eq!(paying(&before).await.ended(), (Status::Ok, Effect::Done));
+}
+
+#[tokio::test(start_paused = true)]
+async fn numbers_that_the_terminal_leaves_out_are_absent() {
+    let result = Say("040F 15 27 00 04 000000003780 0B 000000 29 68000123 87 0000");
+    let played = paying(&[TAKEN, result, ACK, DONE, ACK]).await;
+    let paid = played.paid();
+    assert_eq!((paid.receipt, paid.trace), (None, None));
 }

@@ -308,10 +308,11 @@ async fn a_terminal_of_another_currency_or_password_is_a_fault_that_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_character_set_holds_only_if_the_terminal_echoes_it() {
+async fn a_character_set_holds_unless_the_terminal_names_another() {
     for (echo, text) in [
         ("060F 0F 19 00 29 68000123 49 0978 06 03 14 01 0F", "5 €"),
-        ("060F 0A 19 00 29 68000123 49 0978", "5 ñ"),
+        ("060F 0F 19 00 29 68000123 49 0978 06 03 14 01 FF", "5 ñ"),
+        ("060F 0A 19 00 29 68000123 49 0978", "5 €"),
     ] {
         let mut config = kept();
         config.profile.charset = Charset::Latin9;

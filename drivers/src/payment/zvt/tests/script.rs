@@ -170,6 +170,7 @@ pub(super) fn config() -> ZvtConfig {
         receipts: ReceiptsTo::ToApp,
         profile: Profile {
             shows_books: false,
+            tells_busy: true,
             ..Profile::default()
         },
     }

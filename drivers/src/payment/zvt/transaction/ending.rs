@@ -40,8 +40,10 @@ pub(in super::super) enum Loss {
     Silence,
     /// It sent something that has no place there.
     Unexpected,
-    /// Its messages contradict each other.
+    /// Its messages contradict each other, up to their proper end.
     Contradiction,
+    /// It ended it and gave no reason.
+    Unexplained,
 }
 
 /// All that is known at the end.

@@ -54,7 +54,11 @@ impl Transaction {
                 self.end(Ending::Nack(code));
                 Vec::new()
             }
-            // Nothing may stand between the command and its answer.
+            // Some show what they do before they say that they do it. To acknowledge it commits nothing.
+            Ok(Command::IntermediateStatus { .. }) if self.is_once() => {
+                vec![answer(&Command::Ack)]
+            }
+            // Nothing else may stand between the command and its answer.
             _ if self.is_once() => {
                 self.end(Ending::Unknown(Loss::Unexpected));
                 Vec::new()

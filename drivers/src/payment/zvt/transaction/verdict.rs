@@ -127,9 +127,9 @@ impl Verdict {
             Self::Negative(result) => Ending::Declined(*result),
             Self::Refused(refusal) => Ending::Refused(*refusal),
             // After "paid" this may mean reversed, or only that a receipt was not printed.
-            Self::None | Self::Positive(_) | Self::Contradicted(_) => {
-                Ending::Unknown(Loss::Contradiction)
-            }
+            Self::Positive(_) | Self::Contradicted(_) => Ending::Unknown(Loss::Contradiction),
+            // 00 is the code of a success.
+            Self::None => Ending::Unknown(Loss::Unexplained),
         }
     }
 }
