@@ -32,6 +32,7 @@ use crate::{
     documents::Documents,
     drivers,
     enumerate::Enumerator,
+    identity,
     journal::{Durable, Journal, Memory, Place},
     left_behind, logging, memory,
     registry::{DeviceSpec, Plug, supervise},
@@ -355,8 +356,9 @@ async fn connect(
                 },
                 BrokerAddress::Unix(path) => Address::Unix(path.clone()),
             };
-            // Two gateways may share a broker, and must not take over each other's session.
-            let client_id = format!("{}-{}", external.username, config.gateway.id);
+            let directory = &config.journal.directory;
+            let client_id =
+                identity::client_id(&external.username, config.gateway.id.as_str(), directory)?;
             let mut settings = Settings::new(address, client_id);
             settings.username.clone_from(&external.username);
             settings.password = external.password.clone();

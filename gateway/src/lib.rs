@@ -10,6 +10,7 @@ pub mod daemon;
 pub mod documents;
 mod drivers;
 pub mod enumerate;
+mod identity;
 pub mod journal;
 mod left_behind;
 pub mod logging;

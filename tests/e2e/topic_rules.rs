@@ -10,6 +10,7 @@
 use koffer_gateway::broker::embedded;
 use koffer_tests::brokers::{Broker, ROOT};
 use koffer_tests::mosquitto::{Subscriber, User};
+use koffer_tests::office::{self, Office};
 use std::time::Duration;
 /// The gateway's ears: everything under call/, one line each: topic, retain flag, payload.
 async fn ears(target: &Broker) -> Subscriber {
@@ -364,6 +365,26 @@ async fn the_embedded_broker_keeps_clients_apart() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mosquitto_with_the_shipped_configuration_keeps_clients_apart() {
     all_rules_hold(Broker::mosquitto()).await;
+}
+
+/// The embedded broker: `gateway/tests/front.rs`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_takes_over_the_gateway_s_session_on_mosquitto() {
+    let office = Office::around(office::Broker::Mosquitto, &[]).await;
+    for base in ["kofferd", "kofferd-case-7"] {
+        for further in ["", "-aside", "-looks-back"] {
+            let client_id = format!("{base}{further}");
+            let sent = office
+                .user("ws-1")
+                .publish(&call("ws-1"), "x", &["-i", &client_id])
+                .await;
+            sent.expect(&client_id);
+        }
+    }
+    let log = office.mosquitto.as_ref().expect("its broker").log();
+    assert!(log.contains("as kofferd-case-7-"), "{log}");
+    assert!(!log.contains("already connected"), "{log}");
+    office.close().await;
 }
 
 #[tokio::test]
