@@ -34,8 +34,8 @@ pub trait Driver: Send {
         let _ = interrupted;
         Reconciled::Undecided(Reason::new(
             "no-records",
-            "Das Gerät führt keine Aufzeichnung, an der sich der Ausgang ablesen lässt. Bitte am Gerät nachsehen.",
-            "The device keeps no record that shows the outcome. Please look at the device.",
+            "Das Gerät führt keine Aufzeichnung, an der sich der Ausgang ablesen lässt. Nicht wiederholen, am Gerät nachsehen.",
+            "The device keeps no record that shows the outcome. Do not repeat it; look at the device.",
         ))
     }
 

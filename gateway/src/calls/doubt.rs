@@ -243,7 +243,8 @@ impl Desk {
             && let Some(mut failure) = open.unknown.take()
         {
             let lang = open.lang();
-            failure.message = format!("{} {}", failure.message, reason.text.get(lang));
+            // The reason says what to do; what the driver said before it was asked said so, too.
+            reason.text.get(lang).clone_into(&mut failure.message);
             failure.detail.reasons.push(reason.keyword);
             self.end(now, no, Outcome::Failed(failure));
         }
@@ -275,11 +276,11 @@ impl Desk {
         };
         let here = self.doubts.values().filter(|doubt| doubt.device == *device);
         station.unresolved = here
-            .filter_map(|doubt| match &doubt.stage {
-                Stage::Person(reason) => Some(texts::unresolved(&doubt.key, doubt.spec, reason)),
-                Stage::Unasked | Stage::Asking | Stage::Later(_) => None,
-            })
+            .filter(|doubt| matches!(doubt.stage, Stage::Person(_)))
+            .map(|doubt| texts::unresolved(doubt.spec))
             .collect();
+        // Several of one operation read the same: whose they are is nobody else's business.
+        station.unresolved.dedup();
     }
 
     /// What the journal kept from before this daemon's time.

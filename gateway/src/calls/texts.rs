@@ -290,8 +290,8 @@ pub(super) fn restarted_after_it_began() -> Text {
 pub(super) fn not_journalled() -> Reason {
     Reason::new(
         "not-journalled",
-        "Das Journal enthält zu diesem Aufruf nichts, womit sich der Ausgang klären ließe.",
-        "The journal holds nothing of this call that would settle the outcome.",
+        "Das Journal enthält zu diesem Aufruf nichts, womit sich der Ausgang klären ließe. Nicht wiederholen, am Gerät nachsehen.",
+        "The journal holds nothing of this call that would settle the outcome. Do not repeat it; look at the device.",
     )
 }
 
@@ -299,9 +299,13 @@ pub(super) fn device_gone(device: &DeviceId) -> Reason {
     Reason::new(
         "device-gone",
         format!(
-            "Das Gerät „{device}“ steht nicht mehr in der Konfiguration und kann nicht gefragt werden."
+            "Das Gerät „{device}“ steht nicht mehr in der Konfiguration und kann nicht gefragt werden. Nicht \
+             wiederholen, am Gerät nachsehen."
         ),
-        format!("The device \"{device}\" is no longer in the configuration and cannot be asked."),
+        format!(
+            "The device \"{device}\" is no longer in the configuration and cannot be asked. Do not repeat \
+             it; look at the device."
+        ),
     )
 }
 
@@ -326,23 +330,19 @@ pub(super) fn not_read(why: &Text) -> Text {
 }
 
 /// Why a device stays out of use, or wants attention: nobody knows what it did, and who may say.
-pub(super) fn unresolved(
-    (client, call): &(ClientId, CallId),
-    operation: &OperationSpec,
-    reason: &Reason,
-) -> Reason {
+/// For everybody: the call's id, its client and what it was about are told to those who may resolve
+/// it.
+pub(super) fn unresolved(operation: &OperationSpec) -> Reason {
     let name = operation.name;
     Reason::new(
         "outcome-unknown",
         format!(
-            "Ob „{name}“ ({client}, Aufruf {call}) ausgeführt wurde, ist nicht bekannt. {} Wer es \
-             weiß und das Recht hat, trägt es mit „kofferctl resolve“ ein.",
-            reason.text.de
+            "Bei einem Aufruf „{name}“ ist nicht bekannt, ob er ausgeführt wurde. Nicht wiederholen: \
+             „kofferctl resolve“ zeigt, was zu prüfen ist, und nimmt das Ergebnis auf."
         ),
         format!(
-            "Whether \"{name}\" ({client}, call {call}) was carried out is not known. {} Who knows \
-             and has the right notes it with \"kofferctl resolve\".",
-            reason.text.en
+            "Whether a call \"{name}\" was carried out is not known. Do not repeat it: \
+             \"kofferctl resolve\" shows what to look at, and takes the result."
         ),
     )
 }

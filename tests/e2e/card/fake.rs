@@ -211,6 +211,9 @@ fn trouble_at_any_command_of_a_batch_is_an_unknown_outcome_and_nothing_twice() {
                     "{trouble:?} at {at}"
                 );
                 assert_eq!(ended.failure().detail.completed, Some(at as u64));
+                if trouble == Trouble::Pulled {
+                    assert_eq!(ended.failed().2, "card-removed");
+                }
                 if let Some(after) = service.with_chip(READER, executed) {
                     let done = u64::from(matches!(trouble, Trouble::After(_)));
                     assert_eq!(after - before, at as u64 + done, "{trouble:?} at {at}");

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use koffer_drivers::{Contact, Report, Stop, Told};
+use koffer_drivers::{Contact, Reconciled, Report, Stop, Told};
 use koffer_fixtures::card::{
     chip::{Chip, Manners},
     pcscd::Pcscd,
@@ -244,6 +244,42 @@ fn a_card_pulled_at_any_command_of_a_write_is_told_as_it_is() {
         }
         for effect in [Effect::None, Effect::Done, Effect::Unknown] {
             assert!(seen.contains(&effect), "{seen:?}");
+        }
+    });
+}
+
+#[test]
+fn a_card_pulled_in_a_batch_is_told_as_that_and_its_instruction_once() {
+    alone(async |home| {
+        let pcscd = Pcscd::start(&home).unwrap();
+        let mut card = VirtualCard::new(chip(&pattern(1, 600)));
+        card.insert(pcscd.ports()[0]).unwrap();
+        let mut bench = Bench::open_with_card(SLOT[0]).await;
+        let update: &[u8] = &[0, 0xA4, 0, 0x0C, 2, 1, 1];
+        for done in [Done::Not, Done::Already] {
+            bench.until_connected().await;
+            card.arm(2, done, Mishap::Pulled);
+            let ended = bench.ask(repeated(update, 4)).await;
+            let unknown = (Status::OutcomeUnknown, Effect::Unknown, "card-removed");
+            assert_eq!(ended.failed(), unknown);
+            let message = &ended.failure().message;
+            assert_eq!(
+                message,
+                "The card was taken out. 2 commands are done; whether the next was done is not \
+                 known. Do not repeat it: look at the card."
+            );
+            let kept = ended.interrupted.expect("the batch had begun");
+            let Reconciled::Undecided(reason) = bench.reconcile(&kept).await else {
+                panic!("only the card knows");
+            };
+            let text = reason.text.en;
+            assert!(
+                text.starts_with("The card was taken out: 2 of 4 commands are done;"),
+                "{text}"
+            );
+            card.remove();
+            until_present(SLOT[0], false).await;
+            card.insert(pcscd.ports()[0]).unwrap();
         }
     });
 }

@@ -60,6 +60,8 @@ pub(crate) struct Done {
     pub(crate) told: Vec<Told>,
     /// What was stored, in order: `armed`, `started`, milestones by their facts.
     pub(crate) stored: Vec<String>,
+    /// What a driver is asked about it where nobody knows its outcome; `None`: it never began.
+    pub(crate) interrupted: Option<Interrupted>,
 }
 
 impl Done {
@@ -167,6 +169,8 @@ impl Bench {
         let id = CallId::new(format!("call-{id}")).unwrap();
         let (mut call, mut control) = called(id, limit, record);
         steer(control.steering());
+        let request = request.into();
+        let asked = Asked::of(&request, &call);
         let listening = tokio::spawn(async move {
             let mut told = Vec::new();
             while let Some(news) = control.told.recv().await {
@@ -174,14 +178,17 @@ impl Bench {
             }
             told
         });
-        let run = self.driver.run(request.into(), &mut call);
+        let run = self.driver.run(request, &mut call);
         let finished = timeout(limit + PATIENCE, run).await.unwrap();
         drop(call);
+        let told = listening.await.unwrap();
+        let stored = stored.lock().unwrap();
         Done {
             outcome: finished.outcome,
             contact: finished.contact,
-            told: listening.await.unwrap(),
-            stored: stored.lock().unwrap().iter().map(Entry::shown).collect(),
+            told,
+            interrupted: asked.left(&stored),
+            stored: stored.iter().map(Entry::shown).collect(),
         }
     }
 
@@ -194,15 +201,14 @@ impl Bench {
         until: impl Future<Output = ()>,
     ) -> Option<Interrupted> {
         let request = request.into();
-        let operation = request.spec();
         let record = Record {
             dies,
             ..Record::default()
         };
         let (stored, dead) = (record.stored.clone(), record.dead.clone());
         let id = CallId::new("interrupted".to_owned()).unwrap();
-        let (mut call, control) = called(id.clone(), PATIENCE, record);
-        let (client, lang) = (call.client.clone(), call.lang);
+        let (mut call, control) = called(id, PATIENCE, record);
+        let asked = Asked::of(&request, &call);
         tokio::select! {
             biased;
             () = dead.notified() => {}
@@ -213,25 +219,7 @@ impl Bench {
         // The driver goes with this value; nobody closes it.
         drop((self, call, control));
         let stored = stored.lock().unwrap();
-        let mut kept = Interrupted {
-            id,
-            client,
-            lang,
-            operation,
-            accepted_at: Timestamp::now(),
-            baseline: None,
-            milestones: Vec::new(),
-            known_for: Duration::ZERO,
-        };
-        let mut started = false;
-        for entry in stored.iter() {
-            match entry {
-                Entry::Armed(baseline) => kept.baseline = Some(baseline.clone()),
-                Entry::Started => started = true,
-                Entry::Milestone(evidence) => kept.milestones.push(evidence.clone()),
-            }
-        }
-        started.then_some(kept)
+        asked.left(&stored)
     }
 
     /// Asks what became of an interrupted call, as often as the reader must be opened for it.
@@ -273,6 +261,38 @@ impl Bench {
 
     pub(crate) async fn close(mut self) {
         self.driver.close().await;
+    }
+}
+
+/// A call, as a journal has it.
+struct Asked(Interrupted);
+
+impl Asked {
+    fn of(request: &Request, call: &Call) -> Self {
+        Self(Interrupted {
+            id: call.id.clone(),
+            client: call.client.clone(),
+            lang: call.lang,
+            operation: request.spec(),
+            accepted_at: Timestamp::now(),
+            baseline: None,
+            milestones: Vec::new(),
+            known_for: Duration::ZERO,
+        })
+    }
+
+    /// With what was stored of it; `None` where its effect never began.
+    fn left(self, stored: &[Entry]) -> Option<Interrupted> {
+        let mut kept = self.0;
+        let mut started = false;
+        for entry in stored {
+            match entry {
+                Entry::Armed(baseline) => kept.baseline = Some(baseline.clone()),
+                Entry::Started => started = true,
+                Entry::Milestone(evidence) => kept.milestones.push(evidence.clone()),
+            }
+        }
+        started.then_some(kept)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use koffer_proto::{
-    Capabilities, CardTerminalCapabilities, EventKind, Identity, Reason, Request, Response,
+    CallId, Capabilities, CardTerminalCapabilities, ClientId, EventKind, Identity, Reason, Request,
+    Response,
     class::{any_device, card_terminal},
 };
 use pcsc::Disposition;
@@ -36,6 +37,8 @@ struct Pcsc {
     monitor: Option<Monitor>,
     reader: Option<Attached>,
     session: Option<Session>,
+    /// The last call that broke off in this life, and how.
+    broken_off: Option<(CallId, ClientId, Loss)>,
     /// What was reported last; a change since then is told when watching begins again.
     seen: CardPresence,
     reported: Vec<Reason>,
@@ -67,6 +70,7 @@ pub fn driver(config: PcscConfig) -> Box<dyn Driver> {
         monitor: None,
         reader: None,
         session: None,
+        broken_off: None,
         seen: CardPresence::default(),
         reported: Vec::new(),
     })

@@ -100,6 +100,38 @@ impl Loss {
         }
     }
 
+    /// What happened to a command that was under way: a beginning of a sentence, no advice.
+    pub(super) fn event(self) -> Text {
+        match self {
+            Self::Removed => Text::new("Die Karte wurde entnommen", "The card was taken out"),
+            Self::Reset => Text::new("Die Karte wurde zurückgesetzt", "The card was reset"),
+            Self::InUse => Text::new(
+                "Ein anderes Programm nahm die Karte",
+                "Another program took the card",
+            ),
+            Self::Service => Text::new(
+                "Der PC/SC-Dienst fiel aus",
+                "The PC/SC service stopped answering",
+            ),
+            Self::Reader => Text::new(
+                "Der Kartenleser wurde abgezogen",
+                "The card reader was unplugged",
+            ),
+            Self::Hung => Text::new(
+                "Der Kartenleser antwortete nicht mehr",
+                "The card reader stopped answering",
+            ),
+            Self::Malformed => Text::new(
+                "Die Karte antwortete etwas Unverständliches",
+                "The card answered something that makes no sense",
+            ),
+            Self::Other(error) => Text::new(
+                format!("Die Karte antwortete nicht mehr ({error})"),
+                format!("The card stopped answering ({error})"),
+            ),
+        }
+    }
+
     /// As the state of the device; `None` where the reader is well.
     pub(super) fn fault(self) -> Option<Fault> {
         let Text { de, en } = self.text();

@@ -27,6 +27,10 @@ pub(super) const READER_ANSWER: Duration = Duration::from_secs(5);
 pub(super) const APDU: Duration = Duration::from_secs(45);
 /// For an answer that is on its way when the call is to end: longer, and the reader is stuck.
 pub(super) const STOP_GRACE: Duration = Duration::from_secs(2);
+/// For the service to notice that a card is gone: it looks every 400 ms.
+pub(super) const NOTICED: Duration = Duration::from_millis(600);
+/// Between two questions to it.
+pub(super) const NOTICE_PAUSE: Duration = Duration::from_millis(50);
 /// The longest time a person has at the pad, for each entry.
 pub(super) const PAD_SECONDS: u8 = 30;
 /// The least time that makes sense at the pad.

@@ -191,6 +191,33 @@ fn what_nobody_knows_locks_the_terminal_until_a_person_says_what_happened() {
 }
 
 #[test]
+fn an_unknown_outcome_has_one_instruction_and_is_nobody_elses_business() {
+    let mut office = Office::new();
+    office.pay("ws-1", "blue-4711", "till-1", 12_34);
+    let what = "The connection broke. Do not repeat it: look at the terminal.";
+    office.finish(0, Outcome::Failed(Failure::outcome_unknown(what)));
+    let de = "Nicht wiederholen: Steht eine Zahlung über 12,34 im Terminal?";
+    let en = "Do not repeat it: does the terminal show a payment of 12.34?";
+    office.settled(0, Reconciled::Undecided(Reason::new("one-like-it", de, en)));
+    let told = office.published.pop().unwrap();
+    let told: Value = serde_json::from_slice(&told.payload).unwrap();
+    assert_eq!(told["message"], en);
+    assert_eq!(told["detail"]["reasons"], json!(["one-like-it"]));
+
+    office.published.clear();
+    office.pay("ws-2", "c", "till-1", 100);
+    let refused = office.published.pop().unwrap();
+    let refused = String::from_utf8(refused.payload.to_vec()).unwrap();
+    let retained = &office.retained[&"till-1".parse().unwrap()];
+    for shown in [&refused, retained] {
+        assert!(shown.contains("kofferctl resolve"), "{shown}");
+        for secret in ["blue", "4711", "ws-1", "12.34", "12,34", "1234"] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+    }
+}
+
+#[test]
 fn calls_that_wait_behind_an_unknown_outcome_do_not_run() {
     let mut office = Office::new();
     office.pay("ws-1", "a", "till-1", 500);

@@ -27,6 +27,8 @@ pub(super) struct Office {
     pub(super) resolved: Vec<Resolved>,
     pub(super) kept: BTreeMap<CallNo, Arc<Completion<Response>>>,
     pub(super) states: Vec<(DeviceId, DeviceState)>,
+    /// What is retained of each device's state.
+    pub(super) retained: BTreeMap<DeviceId, String>,
     pub(super) to_store: Vec<(CallNo, StoredStep)>,
     pub(super) journal_works: bool,
     pub(super) journal_answers: bool,
@@ -93,6 +95,7 @@ impl Office {
             resolved: Vec::new(),
             kept: BTreeMap::new(),
             states: Vec::new(),
+            retained: BTreeMap::new(),
             to_store: Vec::new(),
             journal_works: true,
             journal_answers: true,
@@ -111,7 +114,11 @@ impl Office {
                 Action::Answer(letter) => self.published.extend(letter.seal()),
                 Action::Acknowledge(ticket) => self.acknowledged.push(ticket),
                 Action::Start(start) => self.starts.push(start),
-                Action::State(device, document) => self.states.push((device, document.state)),
+                Action::State(device, document) => {
+                    let shown = serde_json::to_string(&document).unwrap();
+                    self.retained.insert(device.clone(), shown);
+                    self.states.push((device, document.state));
+                }
                 Action::StoreAccepted(call) => {
                     self.to_store.push((call.no, StoredStep::Accepted));
                 }

@@ -178,13 +178,14 @@ impl Pcsc {
             // A second loss leaves the verdict to what is known by now.
             let _ = self.update(write, traces, call).await;
         }
+        self.note_broken_off(loss, call);
         let all = write.all_confirmed();
         let (status, confirmed) = (Status::DeviceFault, write.confirmed());
         let told = |de: &str, en: &str| {
             endings::pick(
                 call.lang,
-                format!("{} {de}", loss.text().de),
-                format!("{} {en}", loss.text().en),
+                format!("{}. {de}", loss.event().de),
+                format!("{}. {en}", loss.event().en),
             )
         };
         let detail = |completed: usize| Detail {
@@ -218,8 +219,8 @@ impl Pcsc {
             )
             .with(detail(confirmed)),
             None => Failure::outcome_unknown(told(
-                "Wie viel geschrieben wurde, ist nicht bekannt. Lesen Sie die Datei, bevor Sie neu schreiben.",
-                "How much was written is not known. Read the file before you write anew.",
+                "Wie viel geschrieben wurde, ist nicht bekannt. Nicht wiederholen: Lesen Sie die Datei, bevor Sie neu schreiben.",
+                "How much was written is not known. Do not repeat it: read the file before you write anew.",
             ))
             .with(detail(confirmed)),
         };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pcsc::Disposition;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{Loss, Pcsc, Session};
 use crate::{
@@ -13,6 +13,9 @@ use crate::{
         pcsc::{timing, worker::Unanswered},
     },
 };
+
+/// The least that an answer has.
+const STATUS_WORD: usize = 2;
 
 /// Whether the call should end, without waiting.
 pub(super) async fn stop_now(call: &Call) -> Option<Stop> {
@@ -31,8 +34,33 @@ impl Pcsc {
             return Err(Loss::Reader);
         };
         let answer = reader.worker.transmit(apdu, timing::APDU);
-        let outcome = bounded(answer, call, |_| true).await;
-        outcome.map_err(|unanswered| self.lost(unanswered))
+        match bounded(answer, call, |_| true).await {
+            Ok(bytes) if bytes.len() >= STATUS_WORD => Ok(bytes),
+            Ok(_) => Err(self.gone_or(Loss::Malformed).await),
+            Err(unanswered) => match Loss::from(unanswered) {
+                loss @ Loss::Other(_) => Err(self.gone_or(loss).await),
+                _ => Err(self.lost(unanswered)),
+            },
+        }
+    }
+
+    /// What became of the card after an answer that is none. Readers say little of a card that is
+    /// pulled in the middle of a command; the service knows a moment later.
+    async fn gone_or(&mut self, loss: Loss) -> Loss {
+        let noticed = async {
+            while let Some(reader) = &self.reader {
+                if let Err(unanswered) = reader.worker.check(timing::READER_ANSWER).await {
+                    return Some(unanswered);
+                }
+                sleep(timing::NOTICE_PAUSE).await;
+            }
+            None
+        };
+        if let Ok(Some(unanswered)) = timeout(timing::NOTICED, noticed).await {
+            return self.lost(unanswered);
+        }
+        self.let_go_of_card();
+        loss
     }
 
     /// Sends a command and follows what the card says of its answer.

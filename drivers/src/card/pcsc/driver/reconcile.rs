@@ -1,7 +1,7 @@
 //! What became of a write or a batch that was interrupted. The card is read, never written.
 
 use koffer_proto::{
-    Detail, Effect, Failure, Outcome, Reason, Response, Sha256, Status,
+    Detail, Effect, Failure, Outcome, Reason, Response, Sha256, Status, Text,
     class::card_terminal::{self, Written},
 };
 use pcsc::Protocols;
@@ -18,6 +18,12 @@ use crate::{
     },
 };
 
+/// A write that is asked about, and how it broke off.
+struct Asked<'a> {
+    kept: &'a KeptWrite,
+    event: Text,
+}
+
 /// What the card in the reader says.
 enum Said {
     /// Whether it is the card (`None`: nobody can tell), and what the region holds.
@@ -31,19 +37,41 @@ enum Said {
 impl Pcsc {
     pub(super) async fn ask_back(&mut self, interrupted: &Interrupted) -> Reconciled {
         let (write, batch) = (KeptWrite::read(interrupted), KeptBatch::read(interrupted));
+        let event = self.event(interrupted);
         match (write, batch) {
-            (Some(kept), _) => self.ask_card(&kept, interrupted).await,
-            (None, Some(kept)) => Reconciled::Undecided(in_doubt(&kept)),
+            (Some(kept), _) => {
+                let kept = Asked { kept: &kept, event };
+                self.ask_card(&kept, interrupted).await
+            }
+            (None, Some(kept)) => Reconciled::Undecided(in_doubt(&kept, &event)),
             (None, None) => Reconciled::Undecided(no_records()),
         }
     }
 
-    async fn ask_card(&mut self, kept: &KeptWrite, interrupted: &Interrupted) -> Reconciled {
+    /// Remembers how a call broke off, for the sentence about it.
+    pub(super) fn note_broken_off(&mut self, loss: Loss, call: &Call) {
+        self.broken_off = Some((call.id.clone(), call.client.clone(), loss));
+    }
+
+    /// How a call broke off, as a beginning of a sentence; another life of the driver did not see
+    /// it.
+    fn event(&self, interrupted: &Interrupted) -> Text {
+        let of_this = self
+            .broken_off
+            .as_ref()
+            .filter(|(call, client, _)| (call, client) == (&interrupted.id, &interrupted.client));
+        of_this.map_or_else(
+            || Text::new("Der Aufruf wurde unterbrochen", "The call was interrupted"),
+            |(_, _, loss)| loss.event(),
+        )
+    }
+
+    async fn ask_card(&mut self, kept: &Asked<'_>, interrupted: &Interrupted) -> Reconciled {
         self.until_there_is_a_card().await;
         let call = Call::left_of(interrupted, Instant::now() + timing::COMPARE);
         let give_up = Instant::now() + timing::CARD_BACK;
         let said = loop {
-            match self.look_at(kept, &call).await {
+            match self.look_at(kept.kept, &call).await {
                 // Nothing is written, so it may be asked anew.
                 Err(Loss::Reset | Loss::Malformed | Loss::Other(_)) if Instant::now() < give_up => {
                     sleep(timing::CARD_PAUSE).await;
@@ -100,13 +128,13 @@ impl Pcsc {
     }
 }
 
-fn judged(kept: &KeptWrite, said: &Said, interrupted: &Interrupted) -> Reconciled {
+fn judged(kept: &Asked<'_>, said: &Said, interrupted: &Interrupted) -> Reconciled {
     let (is_it, region) = match said {
         Said::Region(is_it, region) => (is_it, region),
         Said::NotIt => return Reconciled::Undecided(another_card(kept)),
         Said::Unreadable => return Reconciled::Undecided(unreadable(kept, "file-unreadable")),
     };
-    let holds = kept.holds(region);
+    let holds = kept.kept.holds(region);
     if *is_it != Some(true) {
         return Reconciled::Undecided(not_recognised(kept, holds));
     }
@@ -130,17 +158,19 @@ fn judged(kept: &KeptWrite, said: &Said, interrupted: &Interrupted) -> Reconcile
         }
         Some(Holds::Old) => failed(
             Effect::None,
-            "Das Gateway wurde unterbrochen. Die Datei ist unverändert.".to_owned(),
-            "The gateway was interrupted. The file is unchanged.".to_owned(),
+            format!("{}. Die Datei ist unverändert.", kept.event.de),
+            format!("{}. The file is unchanged.", kept.event.en),
             0,
         ),
         Some(Holds::Some(bytes)) => failed(
             Effect::Partial,
             format!(
-                "Das Gateway wurde unterbrochen. Die Datei ist nur zum Teil geschrieben ({bytes} Bytes)."
+                "{}. Die Datei ist nur zum Teil geschrieben ({bytes} Bytes).",
+                kept.event.de
             ),
             format!(
-                "The gateway was interrupted. The file is written only in part ({bytes} bytes)."
+                "{}. The file is written only in part ({bytes} bytes).",
+                kept.event.en
             ),
             bytes,
         ),
@@ -154,22 +184,24 @@ fn judged(kept: &KeptWrite, said: &Said, interrupted: &Interrupted) -> Reconcile
 }
 
 /// A sentence about the card, and what to do.
-fn reason(keyword: &str, kept: &KeptWrite, de: &str, en: &str) -> Reason {
-    let path = &kept.path;
+fn reason(keyword: &str, asked: &Asked<'_>, de: &str, en: &str) -> Reason {
+    let (path, event) = (&asked.kept.path, &asked.event);
     Reason::new(
         keyword,
         format!(
-            "Das Gateway wurde unterbrochen, während die Datei {path} einer Karte geschrieben wurde. {de} \
-             Nicht wiederholen: Lesen Sie die Datei von derselben Karte (read), und tragen Sie das Ergebnis ein."
+            "{}, während die Datei {path} geschrieben wurde. {de} \
+             Nicht wiederholen: Lesen Sie die Datei von derselben Karte (read), und tragen Sie das Ergebnis ein.",
+            event.de
         ),
         format!(
-            "The gateway was interrupted while file {path} of a card was written. {en} Do not repeat it: \
-             read the file from the same card (read), and enter the result."
+            "{} while file {path} was written. {en} Do not repeat it: \
+             read the file from the same card (read), and enter the result.",
+            event.en
         ),
     )
 }
 
-fn card_absent(kept: &KeptWrite) -> Reason {
+fn card_absent(kept: &Asked<'_>) -> Reason {
     reason(
         "card-absent",
         kept,
@@ -178,7 +210,7 @@ fn card_absent(kept: &KeptWrite) -> Reason {
     )
 }
 
-fn another_card(kept: &KeptWrite) -> Reason {
+fn another_card(kept: &Asked<'_>) -> Reason {
     reason(
         "another-card",
         kept,
@@ -187,7 +219,7 @@ fn another_card(kept: &KeptWrite) -> Reason {
     )
 }
 
-fn unreadable(kept: &KeptWrite, keyword: &str) -> Reason {
+fn unreadable(kept: &Asked<'_>, keyword: &str) -> Reason {
     reason(
         keyword,
         kept,
@@ -197,7 +229,7 @@ fn unreadable(kept: &KeptWrite, keyword: &str) -> Reason {
 }
 
 /// The card shows no serial number, or showed none when it was written.
-fn not_recognised(kept: &KeptWrite, holds: Option<Holds>) -> Reason {
+fn not_recognised(kept: &Asked<'_>, holds: Option<Holds>) -> Reason {
     let (de, en) = match holds {
         Some(Holds::New) => ("was geschrieben werden sollte", "what was to be written"),
         Some(Holds::Old) => ("was vorher da war", "what was there before"),
@@ -220,21 +252,23 @@ fn not_recognised(kept: &KeptWrite, holds: Option<Holds>) -> Reason {
 }
 
 /// A batch: how far it came, and what may have been executed.
-fn in_doubt(kept: &KeptBatch) -> Reason {
+fn in_doubt(kept: &KeptBatch, event: &Text) -> Reason {
     let (total, through) = (kept.total, kept.through);
     let number = through + 1;
     let next = kept.next.as_deref().unwrap_or("?");
     Reason::new(
         "apdus-in-doubt",
         format!(
-            "Das Gateway wurde unterbrochen: {through} von {total} Befehlen sind ausgeführt; ob Befehl {number} \
+            "{}: {through} von {total} Befehlen sind ausgeführt; ob Befehl {number} \
              ({next}) ausgeführt wurde, weiß nur die Karte, die übrigen wurden nicht gesendet. Nicht fortsetzen und \
-             nicht wiederholen: Prüfen Sie mit der Fachanwendung, was die Karte enthält, und tragen Sie das Ergebnis ein."
+             nicht wiederholen: Prüfen Sie mit der Fachanwendung, was die Karte enthält, und tragen Sie das Ergebnis ein.",
+            event.de
         ),
         format!(
-            "The gateway was interrupted: {through} of {total} commands are done; whether command {number} ({next}) \
+            "{}: {through} of {total} commands are done; whether command {number} ({next}) \
              was done only the card knows, the rest was not sent. Do not go on and do not repeat it: check with \
-             your application what the card holds, and enter the result."
+             your application what the card holds, and enter the result.",
+            event.en
         ),
     )
 }
@@ -242,7 +276,7 @@ fn in_doubt(kept: &KeptBatch) -> Reason {
 fn no_records() -> Reason {
     Reason::new(
         "no-records",
-        "Zu diesem Aufruf gibt es keine Aufzeichnung. Bitte prüfen, was die Karte enthält.",
-        "There is no record of this call. Please check what the card holds.",
+        "Zu diesem Aufruf gibt es keine Aufzeichnung. Nicht wiederholen: Prüfen Sie, was die Karte enthält, und tragen Sie das Ergebnis ein.",
+        "There is no record of this call. Do not repeat it: check what the card holds, and enter the result.",
     )
 }

@@ -54,7 +54,10 @@ impl Pcsc {
                 }),
                 Err(loss) => Err(loss),
             };
-            outcome.map_err(|loss| broken_off(loss, index, call.lang))?;
+            outcome.map_err(|loss| {
+                self.note_broken_off(loss, call);
+                broken_off(loss, index, call.lang)
+            })?;
             fail_point::reach("pcsc.apdu-answered");
             // Of the last one the completion tells.
             if batch.completed() > through && !batch.is_over() {
@@ -101,15 +104,16 @@ fn partial(status: Status, message: String, cause: &str, through: usize) -> Fail
 }
 
 fn broken_off(loss: Loss, through: usize, lang: Lang) -> Halt {
+    let event = loss.event();
     let message = endings::pick(
         lang,
         format!(
-            "{} {through} Befehle sind ausgeführt; ob der nächste ausgeführt wurde, ist nicht bekannt. Wiederholen Sie ihn nicht: prüfen Sie die Karte.",
-            loss.text().de
+            "{}. {through} Befehle sind ausgeführt; ob der nächste ausgeführt wurde, ist nicht bekannt. Nicht wiederholen: Prüfen Sie die Karte.",
+            event.de
         ),
         format!(
-            "{} {through} commands are done; whether the next was done is not known. Do not repeat it: look at the card.",
-            loss.text().en
+            "{}. {through} commands are done; whether the next was done is not known. Do not repeat it: look at the card.",
+            event.en
         ),
     );
     let failure = Failure::outcome_unknown(message).with(Detail {

@@ -97,11 +97,11 @@ pub(in super::super) fn undecided(
     Reason::new(
         keyword,
         format!(
-            "{} Bitte sehen Sie in der Umsatzliste des Terminals nach: {}{} Tragen Sie das Ergebnis ein.",
+            "{} Nicht wiederholen: Bitte sehen Sie in der Umsatzliste des Terminals nach: {}{} Tragen Sie das Ergebnis ein.",
             why.de, what.de, shown.de
         ),
         format!(
-            "{} Please look at the terminal's list of transactions: {}{} Enter the result.",
+            "{} Do not repeat it: please look at the terminal's list of transactions: {}{} Enter the result.",
             why.en, what.en, shown.en
         ),
     )
@@ -232,7 +232,7 @@ mod tests {
         assert_eq!(reason.keyword, "other-transactions");
         assert_eq!(
             reason.text.en,
-            "The terminal shows other transactions than expected. Please look at the terminal's \
+            "The terminal shows other transactions than expected. Do not repeat it: please look at the terminal's \
              list of transactions: whether a payment of 37,80 is booked (probably receipt 0001). \
              Its last one is receipt 0002 of 10,10. Enter the result."
         );
