@@ -174,8 +174,10 @@ impl Desk {
             return false;
         };
         let unable = matches!(outcome, Outcome::Failed(failure)
-            if matches!(failure.status(), Status::Unavailable | Status::DeviceFault)
-                && failure.effect() == Effect::None);
+            if matches!(
+                failure.status(),
+                Status::Unavailable | Status::DeviceFault | Status::Unsupported
+            ) && failure.effect() == Effect::None);
         let begun = open.steering.as_ref().is_none_or(Steering::effect_begun);
         let unwanted = !open.cancelled_by.is_empty() || open.deadline <= now.instant;
         if !unable
