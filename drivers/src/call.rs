@@ -18,7 +18,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::Interrupted;
+use crate::{Interrupted, Report};
 
 /// Signals that wait for a driver to take them; an operator gives one at a time.
 const SIGNALS: usize = 4;
@@ -117,6 +117,8 @@ pub enum Told {
     EffectBegun,
     /// It can no longer be cancelled.
     PastCancelling,
+    /// What the device says of itself meanwhile: nobody watches it while a call runs.
+    Report(Report),
 }
 
 /// The other end of a [`Call`]: held by whoever supervises the driver.
@@ -219,6 +221,11 @@ impl Call {
     /// Tells the caller what happens. Waits where progress comes faster than it can be sent.
     pub async fn progress(&self, event: ProgressEvent) {
         self.tell(Told::Progress(event)).await;
+    }
+
+    /// Tells what the device says of itself, for its state; `false` where nobody listens.
+    pub async fn report(&self, report: Report) -> bool {
+        self.told.send(Told::Report(report)).await.is_ok()
     }
 
     async fn tell(&self, told: Told) {

@@ -269,25 +269,8 @@ impl Desk {
                 self.pass_on_waiting(now, device);
                 self.dispatch(now, device);
             }
-            News::Report(Report::Reasons(reasons)) => {
-                if station.is_usable() {
-                    station.set_condition(Condition::Usable(reasons));
-                }
-            }
-            News::Report(Report::Blocked(reasons)) => {
-                if station.is_usable() {
-                    station.set_condition(Condition::Blocked(reasons));
-                    self.pass_on_waiting(now, device);
-                }
-            }
-            News::Report(Report::Event(event)) => {
-                let generation = station.generation;
-                let event = DeviceEvent {
-                    at: now.wall,
-                    generation,
-                    event,
-                };
-                self.actions.push(Action::Event(device.clone(), event));
+            News::Report(report) | News::Told(_, Told::Report(report)) => {
+                self.report(now, device, report);
             }
             News::Told(no, Told::Progress(event)) => self.progress(no, event),
             News::Told(no, Told::EffectBegun) => {
@@ -310,6 +293,32 @@ impl Desk {
                 }
                 self.settled(now, no, reconciled);
                 self.dispatch(now, device);
+            }
+        }
+    }
+
+    /// What a device says of itself, watched or at work.
+    fn report(&mut self, now: Moment, device: &DeviceId, report: Report) {
+        let Some(station) = self.stations.get_mut(device) else {
+            return;
+        };
+        match report {
+            Report::Reasons(reasons) if station.is_usable() => {
+                station.set_condition(Condition::Usable(reasons));
+            }
+            Report::Blocked(reasons) if station.is_usable() => {
+                station.set_condition(Condition::Blocked(reasons));
+                self.pass_on_waiting(now, device);
+            }
+            Report::Reasons(_) | Report::Blocked(_) => {}
+            Report::Event(event) => {
+                let generation = station.generation;
+                let event = DeviceEvent {
+                    at: now.wall,
+                    generation,
+                    event,
+                };
+                self.actions.push(Action::Event(device.clone(), event));
             }
         }
     }

@@ -10,6 +10,7 @@
 mod cuts;
 mod independent;
 mod killed;
+mod manners;
 mod reconcile;
 mod runner;
 

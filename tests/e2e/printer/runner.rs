@@ -183,10 +183,17 @@ impl Device {
         let steering = control.steering();
         let request = request.into();
         let (progress, told) = watch::channel(Vec::new());
+        let reports = Arc::<Mutex<Vec<Report>>>::default();
+        let reported = reports.clone();
         tokio::spawn(async move {
             while let Some(told) = control.told.recv().await {
-                if let Told::Progress(event) = told {
-                    progress.send_modify(|events| events.push(event));
+                match told {
+                    Told::Progress(event) => progress.send_modify(|events| events.push(event)),
+                    Told::Report(report) => reported
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push(report),
+                    Told::EffectBegun | Told::PastCancelling => {}
                 }
             }
         });
@@ -197,6 +204,7 @@ impl Device {
         Running {
             steering,
             told,
+            reports,
             record,
             task,
         }
@@ -240,6 +248,7 @@ impl Device {
 pub(crate) struct Running {
     pub(crate) steering: Steering,
     told: watch::Receiver<Vec<ProgressEvent>>,
+    reports: Arc<Mutex<Vec<Report>>>,
     record: Record,
     task: JoinHandle<(Device, Finished)>,
 }
@@ -270,8 +279,11 @@ impl Running {
             .await
             .expect("the call ends")
             .expect("the driver does not panic");
+        let reports = self.reports.lock();
+        let reports = reports.unwrap_or_else(PoisonError::into_inner).clone();
         let ended = Ended {
             finished,
+            reports,
             progress: self.told.borrow().clone(),
             record: self.record,
         };
@@ -283,6 +295,8 @@ impl Running {
 pub(crate) struct Ended {
     pub(crate) finished: Finished,
     pub(crate) progress: Vec<ProgressEvent>,
+    /// What was reported of the device meanwhile.
+    pub(crate) reports: Vec<Report>,
     pub(crate) record: Record,
 }
 

@@ -96,6 +96,18 @@ pub(super) fn check(printer: &Printer, params: &PrintParams) -> Result<(), Unsup
     Ok(())
 }
 
+/// Whether `sides` may be sent: only where the printer names it. A printer without the attribute
+/// prints on one side.
+pub(super) fn names_sides(printer: &Printer, sides: Sides) -> bool {
+    printer.sides.iter().any(|named| named == sides.as_str())
+}
+
+/// `copies` for a call, where it asks for them and the printer names them.
+pub(super) fn copies_to_send(printer: &Printer, params: &PrintParams) -> Option<u16> {
+    printer.copies_max?;
+    params.copies.map(Copies::get)
+}
+
 /// How many copies are asked for.
 pub(super) fn copies(params: &PrintParams) -> u16 {
     params.copies.map_or(1, Copies::get)
@@ -150,6 +162,7 @@ mod tests {
             colour_modes: list(&["monochrome"]),
             operations: vec![],
             supplies: vec![],
+            is_queue: false,
         }
     }
 
@@ -195,6 +208,26 @@ mod tests {
         );
         assert_eq!(changed(|p| p.colour = Some(true)), Err("colour"));
         assert_eq!(changed(|p| p.colour = Some(false)), Ok(()));
+    }
+
+    #[test]
+    fn nothing_is_sent_that_the_printer_does_not_name() {
+        let one_copy = PrintParams {
+            copies: Some(Copies::MIN),
+            ..params()
+        };
+        assert!(names_sides(&printer(), Sides::OneSided));
+        assert!(!names_sides(&printer(), Sides::TwoSidedLongEdge));
+        assert_eq!(copies_to_send(&printer(), &one_copy), Some(1));
+        assert_eq!(copies_to_send(&printer(), &params()), None);
+        let bare = Printer {
+            sides: vec![],
+            copies_max: None,
+            ..printer()
+        };
+        assert_eq!(check(&bare, &one_copy), Ok(()));
+        assert!(!names_sides(&bare, Sides::OneSided));
+        assert_eq!(copies_to_send(&bare, &one_copy), None);
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! The driver: contact, the contract's operations, and a look at the idle printer.
 
-use std::iter;
+use std::{
+    iter,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use koffer_proto::{
@@ -13,6 +17,8 @@ use super::{
     capabilities,
     config::IppConfig,
     epoch::Boot,
+    identity::Shown,
+    job::Counting,
     link::{Broken, Link},
     outcome::{self, Halt},
     reasons::{self, Judged},
@@ -39,6 +45,8 @@ struct Desk {
     config: IppConfig,
     uri: String,
     link: Link,
+    /// What the supervisor knows of the printer's mood.
+    reported: Mutex<Judged>,
 }
 
 /// What was seen of the printer last.
@@ -46,11 +54,8 @@ struct Desk {
 struct Memory {
     printer: Option<Printer>,
     boot: Option<Boot>,
-    /// Whether it was ever seen to count what it prints.
-    counts: bool,
+    counting: Counting,
     judged: Judged,
-    /// What the supervisor knows of that.
-    reported: Judged,
     next_look: Instant,
     missed: u32,
 }
@@ -87,14 +92,14 @@ pub fn driver(config: IppConfig) -> Box<dyn Driver> {
     let desk = Desk {
         uri: config.uri.to_string(),
         link: Link::new(&config),
+        reported: Mutex::default(),
         config,
     };
     let memory = Memory {
         printer: None,
         boot: None,
-        counts: false,
+        counting: Counting::default(),
         judged: Judged::default(),
-        reported: Judged::default(),
         next_look: Instant::now(),
         missed: 0,
     };
@@ -111,12 +116,16 @@ impl Desk {
     }
 
     /// Asks the printer for some of its attributes.
-    async fn printer(&self, wanted: &[&str]) -> Result<(Answer, Instant, Instant), Trouble> {
+    async fn printer(
+        &self,
+        wanted: &[&str],
+        longest: Duration,
+    ) -> Result<(Answer, Instant, Instant), Trouble> {
         let question = self
             .question(Operation::GetPrinterAttributes)
             .wanting(wanted);
         let asked = Instant::now();
-        let answer = self.link.ask(question.encode()).await;
+        let answer = self.link.ask_within(longest, question.encode()).await;
         let answer = answer.map_err(Trouble::Broken)?;
         if !answer.status.is_success() {
             return Err(Trouble::Refused(answer.status));
@@ -125,7 +134,7 @@ impl Desk {
     }
 
     async fn mood(&self) -> Result<(Mood, Option<Boot>), Trouble> {
-        let (answer, asked, answered) = self.printer(snapshot::MOOD).await?;
+        let (answer, asked, answered) = self.printer(snapshot::MOOD, timing::ANSWER).await?;
         let printer = answer.printer().ok_or(Trouble::Refused(answer.status))?;
         let mood = Mood::read(printer);
         let boot = mood.up.map(|up| Boot::new(up, asked, answered));
@@ -133,14 +142,18 @@ impl Desk {
     }
 
     /// Jobs of the printer, open or over.
-    async fn jobs(&self, which: &str, ours: bool, limit: i32) -> Result<Vec<JobView>, Broken> {
+    async fn jobs(&self, which: &str, ours: bool, limit: i32) -> Result<Vec<JobView>, Trouble> {
         let question = self
             .question(Operation::GetJobs)
             .number("limit", limit)
             .wanting(snapshot::JOB)
             .keyword("which-jobs", which)
             .flag("my-jobs", ours);
-        let answer = self.link.ask(question.encode()).await?;
+        let answer = self.link.ask_within(timing::LOOK, question.encode()).await;
+        let answer = answer.map_err(Trouble::Broken)?;
+        if !answer.status.is_success() {
+            return Err(Trouble::Refused(answer.status));
+        }
         Ok(answer.jobs().filter_map(JobView::read).collect())
     }
 
@@ -155,11 +168,38 @@ impl Desk {
     /// Whether a job of this name and user is one of this gateway's.
     fn is_ours(&self, job: &JobView) -> bool {
         let prefix = format!("{}/", self.config.namespace);
-        job.user.as_deref() == Some(self.config.user.as_str())
+        Shown::of(job).is_of(&self.config.user)
             && job
                 .name
                 .as_ref()
                 .is_some_and(|name| name.starts_with(&prefix))
+    }
+}
+
+impl Desk {
+    fn reported(&self) -> Judged {
+        let reported = self.reported.lock();
+        reported.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn has_reported(&self, judged: Judged) {
+        let reported = self.reported.lock();
+        *reported.unwrap_or_else(PoisonError::into_inner) = judged;
+    }
+
+    /// What the supervisor does not know yet of a mood.
+    fn news(&self, now: &Judged) -> Vec<Report> {
+        let was = self.reported();
+        if *now == was {
+            return Vec::new();
+        }
+        let report = if now.blocked {
+            Report::Blocked(now.reasons.clone())
+        } else {
+            Report::Reasons(now.reasons.clone())
+        };
+        let events = events(&was, now).into_iter().map(Report::Event);
+        iter::once(report).chain(events).collect()
     }
 }
 
@@ -170,41 +210,58 @@ const OPEN_JOBS: i32 = 100;
 
 impl Ipp {
     /// Reads everything that is needed of the printer.
-    async fn look(&mut self) -> Result<&Printer, Trouble> {
-        let (answer, asked, answered) = self.desk.printer(snapshot::WHOLE_PRINTER).await?;
+    async fn look(&mut self, longest: Duration) -> Result<&Printer, Trouble> {
+        let answered = self.desk.printer(snapshot::WHOLE_PRINTER, longest).await?;
+        let (answer, asked, answered) = answered;
         let printer = answer
             .printer()
             .map(Printer::read)
             .ok_or(Trouble::Refused(answer.status))?;
         let boot = printer.mood.up.map(|up| Boot::new(up, asked, answered));
         self.memory.boot = boot;
-        self.memory.judged = reasons::judge(&printer.mood);
+        self.memory.judged = reasons::judge_of(&printer.mood, printer.is_queue);
         Ok(self.memory.printer.insert(printer))
     }
 
-    /// Makes contact: what it is, whether it counts, and no job of ours left that has no document.
+    /// Makes contact: what it is, how it counts, and no job of ours left that has no document. A
+    /// printer asleep answers when it has woken up; one that lists no jobs prints all the same.
     async fn contact(&mut self) -> Result<(), Fault> {
-        let printer = self.look().await.map_err(|trouble| trouble.fault())?;
+        let printer = self.look(timing::OPEN).await;
+        let printer = printer.map_err(|trouble| trouble.fault())?;
         let needed = [Operation::CreateJob, Operation::SendDocument];
         let knows =
             |operation: &Operation| printer.operations.contains(&i32::from(*operation as i16));
         if !printer.operations.is_empty() && !needed.iter().all(knows) {
             return Err(outcome::too_simple());
         }
-        let broken = |broken| outcome::fault(&broken);
-        let history = self.desk.jobs("completed", false, HISTORY).await;
-        self.memory.counts |= history.map_err(broken)?.iter().any(JobView::shows_a_count);
-        let open = self.desk.jobs("not-completed", true, OPEN_JOBS).await;
-        for job in open.map_err(broken)? {
+        for job in self.listed("completed", false, HISTORY).await? {
+            self.memory.counting.learn(&job);
+        }
+        for job in self.listed("not-completed", true, OPEN_JOBS).await? {
             if self.desk.is_ours(&job) && job.lacks_its_document() {
                 tracing::info!(
                     job = job.id,
                     "cancels a job that was left without its document"
                 );
-                self.desk.cancel(job.id).await.map_err(broken)?;
+                let cancelled = self.desk.cancel(job.id).await;
+                cancelled.map_err(|broken| outcome::fault(&broken))?;
             }
         }
         Ok(())
+    }
+
+    /// Jobs of the printer, none where it does not list them.
+    async fn listed(&self, which: &str, ours: bool, limit: i32) -> Result<Vec<JobView>, Fault> {
+        match self.desk.jobs(which, ours, limit).await {
+            Ok(jobs) => Ok(jobs),
+            Err(trouble @ Trouble::Broken(Broken::Unreachable(_) | Broken::Lost(_))) => {
+                Err(trouble.fault())
+            }
+            Err(trouble) => {
+                tracing::debug!(?trouble, which, "the printer does not list its jobs");
+                Ok(Vec::new())
+            }
+        }
     }
 
     /// Looks how the idle printer is. `Err`: it must be opened anew.
@@ -213,7 +270,8 @@ impl Ipp {
             Ok((mood, boot)) => {
                 self.memory.missed = 0;
                 self.memory.next_look = Instant::now() + timing::next_watch();
-                self.memory.judged = reasons::judge(&mood);
+                let is_queue = self.is_queue();
+                self.memory.judged = reasons::judge_of(&mood, is_queue);
                 match (self.memory.boot, boot) {
                     (Some(known), Some(now)) if now.is_another_than(known) => {
                         Err(outcome::restarted())
@@ -232,25 +290,24 @@ impl Ipp {
         }
     }
 
+    /// Whether a print server answers in the printer's place.
+    fn is_queue(&self) -> bool {
+        let printer = self.memory.printer.as_ref();
+        printer.is_some_and(|printer| printer.is_queue)
+    }
+
     async fn report(&mut self, reports: &Reports) {
         let now = self.memory.judged.clone();
-        let was = &self.memory.reported;
-        if now == *was {
+        let news = self.desk.news(&now);
+        if news.is_empty() {
             return;
         }
-        let report = if now.blocked {
-            Report::Blocked(now.reasons.clone())
-        } else {
-            Report::Reasons(now.reasons.clone())
-        };
-        let events = events(was, &now);
         // Room for all of it first: a call that interrupts here loses nothing.
-        if let Ok(permits) = reports.reserve_many(1 + events.len()).await {
-            let all = iter::once(report).chain(events.into_iter().map(Report::Event));
-            for (permit, report) in permits.zip(all) {
+        if let Ok(permits) = reports.reserve_many(news.len()).await {
+            for (permit, report) in permits.zip(news) {
                 permit.send(report);
             }
-            self.memory.reported = now;
+            self.desk.has_reported(now);
         }
     }
 
@@ -309,10 +366,10 @@ impl Driver for Ipp {
         let made = timeout(timing::OPEN, self.contact()).await;
         made.unwrap_or_else(|_| Err(outcome::fault(&Broken::Silent)))?;
         // Blocked or not is said by the first report: `Opened` knows attention only.
-        self.memory.reported = Judged {
+        self.desk.has_reported(Judged {
             blocked: false,
             ..self.memory.judged.clone()
-        };
+        });
         let printer = self.memory.printer.as_ref();
         Ok(Opened {
             identity: printer.map(|p| p.identity.clone()).unwrap_or_default(),

@@ -32,14 +32,30 @@ impl Boot {
         }
     }
 
-    /// Whether the printer restarted between `earlier` and this.
+    /// Whether the printer certainly restarted between `earlier` and this. Counters stand still,
+    /// and run slowly: that proves nothing.
     pub(super) fn is_another_than(self, earlier: Self) -> bool {
-        // It was up `earlier.up` at the latest when that was answered; since then at least this
-        // much time has passed, and its counter must have advanced by as much.
-        let passed = self.asked.saturating_duration_since(earlier.answered);
-        let least = Duration::from_secs(earlier.up.into()) + passed;
+        let (was, is) = (seconds(earlier.up), seconds(self.up));
+        if self.up == earlier.up {
+            return false;
+        }
         // Truncation loses up to a second.
-        Duration::from_secs(u64::from(self.up) + 1) + SLACK < least
+        let latest = is + Duration::from_secs(1) + SLACK;
+        if latest < was {
+            return true;
+        }
+        // It was up `earlier.up` at the latest when that was answered. A counter that is behind
+        // by now was set back only if all that it shows can have been counted since.
+        let passed = self.asked.saturating_duration_since(earlier.answered);
+        let at_most = self.answered.saturating_duration_since(earlier.asked) + SLACK;
+        latest < was + passed && is <= at_most
+    }
+
+    /// Whether the printer certainly did not restart between `earlier` and this: its counter shows
+    /// more than can have been counted since.
+    pub(super) fn is_certainly_the_same_as(self, earlier: Self) -> bool {
+        let at_most = self.answered.saturating_duration_since(earlier.asked) + SLACK;
+        seconds(self.up) > at_most
     }
 
     /// Whether the printer is up since what a record of this age kept. A clock of the gateway's
@@ -60,9 +76,31 @@ impl Boot {
     }
 }
 
+fn seconds(up: u32) -> Duration {
+    Duration::from_secs(up.into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_counter_that_stands_still_or_runs_slowly_is_no_restart() {
+        let start = Instant::now();
+        let at = |seconds, up| {
+            let asked = start + Duration::from_secs(seconds);
+            Boot::new(up, asked, asked + Duration::from_millis(300))
+        };
+        for (was, seconds, is) in [
+            (4711, 600, 4711),
+            (1, 600, 1),
+            (0, 600, 0),
+            (5000, 900, 5450),
+            (5000, 12, 5006),
+        ] {
+            assert!(!at(seconds, is).is_another_than(at(0, was)), "{was} {is}");
+        }
+    }
 
     #[test]
     fn a_counter_that_falls_behind_the_clock_is_a_restart() {
@@ -79,7 +117,6 @@ mod tests {
             (900, 1897, false),
             (10, 1013, false),
             (10, 3, true),
-            (10, 1000, true),
             (2000, 60, true),
             // Up again for longer than before, and yet not long enough.
             (4000, 3900, true),
@@ -89,6 +126,26 @@ mod tests {
                 restarted,
                 "{seconds} {up}"
             );
+        }
+    }
+
+    #[test]
+    fn a_printer_is_the_same_only_where_its_counter_says_so() {
+        let start = Instant::now();
+        let at = |seconds, up| {
+            let asked = start + Duration::from_secs(seconds);
+            Boot::new(up, asked, asked + Duration::from_millis(300))
+        };
+        for (was, seconds, is, same) in [
+            (1000, 10, 1010, true),
+            (4711, 60, 4711, true),
+            // Young, and perhaps started again.
+            (1, 3, 1, false),
+            (0, 2, 0, false),
+            (1, 3, 4, false),
+        ] {
+            let now = at(seconds, is);
+            assert_eq!(now.is_certainly_the_same_as(at(0, was)), same, "{was} {is}");
         }
     }
 

@@ -4,9 +4,16 @@
 //! printer has meanwhile given up on is ever used for a request that must not be repeated, and
 //! an exchange that is dropped takes its connection with it.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
+    time::Duration,
+};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Request, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
@@ -23,11 +30,14 @@ use tokio_rustls::{
 use super::{
     config::{IppConfig, PrinterUri},
     timing, tls,
-    wire::{Answer, Unreadable},
+    wire::{Answer, StatusCode, Unreadable},
 };
 
 /// The longest answer that is read: bounds what a device can make us hold.
 const LONGEST_ANSWER: usize = 512 * 1024;
+
+/// How much of an address is shown that a printer refers to.
+const LONGEST_LOCATION: usize = 200;
 
 /// Why a question has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,16 +51,49 @@ pub(super) enum Broken {
     /// The printer took too long.
     #[error("no answer in time")]
     Silent,
+    /// TLS did not come about; nothing of the question was sent.
+    #[error("no TLS: {0}")]
+    Tls(tls::Problem),
     /// The printer's web server answered instead of its IPP service.
-    #[error("HTTP status {0}")]
-    Http(u16),
+    #[error("HTTP status {status}")]
+    Http {
+        /// Its status.
+        status: u16,
+        /// Where it says to go instead.
+        location: Option<String>,
+    },
     /// What came is no answer.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
 }
 
+impl Broken {
+    /// Whether the printer certainly did nothing of what was asked.
+    pub(super) fn did_nothing(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::Tls(_) => true,
+            Self::Http { status, .. } => (300..500).contains(status) || *status == BUSY,
+            Self::Lost(_) | Self::Silent | Self::Unreadable(_) => false,
+        }
+    }
+
+    /// Whether the printer will take the same request later.
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self, Self::Http { status: BUSY, .. })
+    }
+}
+
+/// HTTP's "service unavailable".
+const BUSY: u16 = 503;
+
+/// The version that is spoken first, and those that a printer is fallen back to (PWG 5100.12).
+const NEWEST: u16 = 0x0200;
+const OLDER: [u16; 2] = [0x0101, 0x0100];
+
 /// The way to one printer.
 pub(super) struct Link {
+    /// The version of IPP that the printer takes.
+    version: AtomicU16,
     uri: PrinterUri,
     tls: Option<Result<Arc<ClientConfig>, String>>,
 }
@@ -62,6 +105,7 @@ impl Link {
     pub(super) fn new(config: &IppConfig) -> Self {
         let tls = || tls::client(config.certificate).map_err(|e| e.to_string());
         Self {
+            version: AtomicU16::new(NEWEST),
             uri: config.uri.clone(),
             tls: config.uri.tls.then(tls),
         }
@@ -72,12 +116,31 @@ impl Link {
         self.ask_within(timing::ANSWER, question).await
     }
 
-    /// Asks and waits at most so long.
+    /// Asks and waits at most so long. A printer that does not take the version refuses the
+    /// whole request, which is then asked in an older one.
     pub(super) async fn ask_within(
         &self,
         longest: Duration,
         question: Bytes,
     ) -> Result<Answer, Broken> {
+        let answer = self.ask_once(longest, question.clone()).await?;
+        if answer.status != StatusCode::VERSION {
+            return Ok(answer);
+        }
+        let refused = self.version.load(Ordering::Relaxed);
+        for version in OLDER.into_iter().filter(|older| *older < refused) {
+            self.version.store(version, Ordering::Relaxed);
+            let answer = self.ask_once(longest, question.clone()).await?;
+            if answer.status != StatusCode::VERSION {
+                tracing::info!(version = format!("{version:04x}"), "an older IPP is spoken");
+                return Ok(answer);
+            }
+        }
+        self.version.store(NEWEST, Ordering::Relaxed);
+        Ok(answer)
+    }
+
+    async fn ask_once(&self, longest: Duration, question: Bytes) -> Result<Answer, Broken> {
         let stream = self.connect().await?;
         timeout(longest, self.post(stream, question))
             .await
@@ -92,26 +155,32 @@ impl Link {
     }
 
     async fn connect(&self) -> Result<Box<dyn Stream>, Broken> {
+        let late = || Broken::Unreachable(io::Error::from(io::ErrorKind::TimedOut).to_string());
         timeout(timing::CONNECT, self.handshake())
             .await
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-            .map_err(|e| Broken::Unreachable(e.to_string()))
+            .unwrap_or_else(|_| Err(late()))
     }
 
-    async fn handshake(&self) -> io::Result<Box<dyn Stream>> {
-        let stream = TcpStream::connect((self.uri.host.as_str(), self.uri.port)).await?;
-        stream.set_nodelay(true)?;
+    async fn handshake(&self) -> Result<Box<dyn Stream>, Broken> {
+        let away = |e: io::Error| Broken::Unreachable(e.to_string());
+        let no_tls = |why: String| Broken::Tls(tls::Problem::Other(why));
+        let stream = TcpStream::connect((self.uri.host.as_str(), self.uri.port));
+        let stream = stream.await.map_err(away)?;
+        stream.set_nodelay(true).map_err(away)?;
         let config = match &self.tls {
             None => return Ok(Box::new(stream)),
             Some(Ok(config)) => config.clone(),
-            Some(Err(why)) => return Err(io::Error::other(why.clone())),
+            Some(Err(why)) => return Err(no_tls(why.clone())),
         };
-        let name = ServerName::try_from(self.uri.host.clone()).map_err(io::Error::other)?;
-        let stream = TlsConnector::from(config).connect(name, stream).await?;
+        let name = ServerName::try_from(self.uri.host.clone());
+        let name = name.map_err(|e| no_tls(e.to_string()))?;
+        let stream = TlsConnector::from(config).connect(name, stream).await;
+        let stream = stream.map_err(|e| Broken::Tls(tls::Problem::of(&e)))?;
         Ok(Box::new(stream))
     }
 
     async fn post(&self, stream: Box<dyn Stream>, question: Bytes) -> Result<Answer, Broken> {
+        let question = in_version(self.version.load(Ordering::Relaxed), question);
         let lost = |e: hyper::Error| Broken::Lost(e.to_string());
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
@@ -124,10 +193,16 @@ impl Link {
         let exchange = async {
             let response = sender.send_request(request).await.map_err(lost)?;
             let status = response.status();
+            let location = response.headers().get(header::LOCATION);
+            let location = location.and_then(|value| value.to_str().ok());
+            let location = location.map(|text| text.chars().take(LONGEST_LOCATION).collect());
             let body = Limited::new(response.into_body(), LONGEST_ANSWER);
             let body = body.collect().await;
             if status != hyper::StatusCode::OK {
-                return Err(Broken::Http(status.as_u16()));
+                return Err(Broken::Http {
+                    status: status.as_u16(),
+                    location,
+                });
             }
             let body = body.map_err(|e| Broken::Lost(e.to_string()))?.to_bytes();
             Ok(Answer::read(body)?)
@@ -148,4 +223,17 @@ impl Link {
             },
         }
     }
+}
+
+/// The same question in this version, which stands in its first two bytes (RFC 8010, 3.1.1).
+fn in_version(version: u16, question: Bytes) -> Bytes {
+    let version = version.to_be_bytes();
+    if question.starts_with(&version) {
+        return question;
+    }
+    let mut question = BytesMut::from(question);
+    if let Some(first) = question.get_mut(..version.len()) {
+        first.copy_from_slice(&version);
+    }
+    question.freeze()
 }

@@ -74,6 +74,15 @@ pub(super) fn stopped(stop: Stop, lang: Lang) -> Failure {
 /// The printer said no to a request that prints nothing by itself.
 pub(super) fn rejected(status: StatusCode, lang: Lang) -> Failure {
     let code = format!("{:04x}", status.0);
+    if status.is_denied() || status == StatusCode::DEACTIVATED {
+        let Reason { keyword, text } = fault_of_status(status).reason;
+        let nothing = nothing_printed();
+        let message = format!("{} {}", text.get(lang), nothing.get(lang));
+        return Failure::without_effect(Status::Unavailable, message).with(Detail {
+            device_code: Some(code),
+            ..caused(&keyword)
+        });
+    }
     let (outcome, why) = if status.is_unsupported() {
         (
             Status::Unsupported,
@@ -119,7 +128,12 @@ pub(super) fn fault(broken: &Broken) -> Fault {
                 "The connection to the printer broke ({broken}). Check power, cable and network."
             ),
         ),
-        Broken::Http(_) | Broken::Unreadable(_) => Fault::new(
+        Broken::Tls(problem) => {
+            let Text { de, en } = problem.text();
+            Fault::new(problem.keyword(), de, en)
+        }
+        Broken::Http { status, location } => of_web_server(*status, location.as_deref()),
+        Broken::Unreadable(_) => Fault::new(
             "no-ipp-printer",
             format!("Unter der Adresse antwortet kein IPP-Drucker ({broken}). Adresse prüfen."),
             format!("No IPP printer answers at the address ({broken}). Check the address."),
@@ -127,9 +141,107 @@ pub(super) fn fault(broken: &Broken) -> Fault {
     }
 }
 
+/// The printer's web server let nothing through to its IPP service.
+fn of_web_server(status: u16, location: Option<&str>) -> Fault {
+    match status {
+        401 => login_wanted("HTTP 401"),
+        403 => access_denied("HTTP 403"),
+        426 => Fault::new(
+            "tls-required",
+            "Der Drucker verlangt TLS (HTTP 426). In der Adresse ipps:// statt ipp:// eintragen.",
+            "The printer wants TLS (HTTP 426). Enter ipps:// instead of ipp:// in its address.",
+        ),
+        300..=399 => {
+            let to = location.unwrap_or("?");
+            Fault::new(
+                "moved",
+                format!(
+                    "Der Drucker verweist auf eine andere Adresse ({to}, HTTP {status}). Adresse \
+                     in der Konfiguration ändern."
+                ),
+                format!(
+                    "The printer refers to another address ({to}, HTTP {status}). Change the \
+                     address in the configuration."
+                ),
+            )
+        }
+        503 => Fault::new(
+            "printer-busy",
+            "Der Drucker ist gerade überlastet (HTTP 503). Warten; bleibt es so, aus- und \
+             einschalten.",
+            "The printer is overloaded (HTTP 503). Wait; if it stays so, switch it off and on.",
+        ),
+        500..=599 => Fault::new(
+            "printer-error",
+            format!(
+                "Der Druckdienst des Druckers meldet einen Fehler (HTTP {status}). Drucker aus- \
+                 und einschalten."
+            ),
+            format!(
+                "The printer's service reports an error (HTTP {status}). Switch the printer off \
+                 and on."
+            ),
+        ),
+        _ => Fault::new(
+            "no-ipp-printer",
+            format!(
+                "Unter der Adresse antwortet kein IPP-Drucker (HTTP {status}). Adresse und Pfad \
+                 prüfen."
+            ),
+            format!(
+                "No IPP printer answers at the address (HTTP {status}). Check the address and \
+                 its path."
+            ),
+        ),
+    }
+}
+
+fn login_wanted(said: &str) -> Fault {
+    Fault::new(
+        "login-required",
+        format!(
+            "Der Drucker verlangt eine Anmeldung ({said}). Das Gateway meldet sich nicht an: am \
+             Drucker das Drucken ohne Anmeldung erlauben."
+        ),
+        format!(
+            "The printer wants a login ({said}). The gateway does not log in: allow printing \
+             without a login at the printer."
+        ),
+    )
+}
+
+fn access_denied(said: &str) -> Fault {
+    Fault::new(
+        "access-denied",
+        format!(
+            "Der Drucker lässt dieses Gateway nicht drucken ({said}). Am Drucker die Adresse des \
+             Gateways zulassen."
+        ),
+        format!(
+            "The printer does not let this gateway print ({said}). Allow the gateway's address \
+             at the printer."
+        ),
+    )
+}
+
 /// A printer whose attributes cannot be had.
 pub(super) fn fault_of_status(status: StatusCode) -> Fault {
     let code = status.0;
+    if status == StatusCode::DEACTIVATED {
+        return Fault::new(
+            "deactivated",
+            "Der Drucker ist für Aufträge abgeschaltet (050a). Am Drucker einschalten.",
+            "The printer is switched off for jobs (050a). Switch it on at its panel.",
+        );
+    }
+    if status.is_denied() {
+        let said = format!("IPP {code:04x}");
+        return if code == 0x0402 {
+            login_wanted(&said)
+        } else {
+            access_denied(&said)
+        };
+    }
     Fault::new(
         "no-ipp-printer",
         format!("Der Drucker gibt keine Auskunft ({code:04x}). Adresse und Zugang prüfen."),
@@ -157,14 +269,19 @@ pub(super) fn restarted() -> Fault {
     )
 }
 
+fn nothing_printed() -> Text {
+    text("Es wurde nichts gedruckt.", "Nothing was printed.")
+}
+
 /// A call that lost contact before anything could be printed.
 pub(super) fn before_document(broken: &Broken, lang: Lang) -> Halt {
     let fault = fault(broken);
-    let nothing = text("Es wurde nichts gedruckt.", "Nothing was printed.");
+    let nothing = nothing_printed();
     let message = format!("{} {}", fault.reason.text.get(lang), nothing.get(lang));
-    let status = match broken {
-        Broken::Unreachable(_) => Status::Unavailable,
-        _ => Status::DeviceFault,
+    let status = if broken.did_nothing() {
+        Status::Unavailable
+    } else {
+        Status::DeviceFault
     };
     let keyword = fault.reason.keyword.clone();
     let failure = Failure::without_effect(status, message).with(Detail {
@@ -206,11 +323,7 @@ pub(super) fn unfinished(cause: Cause, printed: Printed, lang: Lang) -> Failure 
             let Reason { text, .. } = not_counted(cause);
             return Failure::outcome_unknown(text.get(lang)).with(caused(keyword));
         }
-        Printed::Nothing => (
-            Effect::None,
-            None,
-            text("Es wurde nichts gedruckt.", "Nothing was printed."),
-        ),
+        Printed::Nothing => (Effect::None, None, nothing_printed()),
         Printed::Sheets(sheets) => (
             Effect::Partial,
             Some(sheets),
@@ -282,6 +395,17 @@ fn why(cause: Cause) -> (Status, &'static str, Text) {
                 "The printer reports errors while printing. Check the print.",
             ),
         ),
+        Cause::TooFew => (
+            Status::DeviceFault,
+            "counted-too-few",
+            text(
+                "Der Drucker meldet den Auftrag als fertig, hat aber weniger Seiten gezählt, als \
+                 das Dokument hat. Ausdruck prüfen.",
+                "The printer calls the job completed and counted fewer pages than the document \
+                 has. Check the print.",
+            ),
+        ),
+        Cause::Document(trouble) => (Status::DeviceFault, trouble.keyword, trouble.text()),
         Cause::NotDelivered => (
             Status::DeviceFault,
             "connection-lost",
@@ -309,19 +433,19 @@ fn why(cause: Cause) -> (Status, &'static str, Text) {
     }
 }
 
-/// A printer that had begun and does not say what came out.
+/// A printer that had begun, and whose word does not tell what came out.
 pub(super) fn not_counted(cause: Cause) -> Reason {
     let (_, keyword, why) = why(cause);
     Reason::new(
         keyword,
         format!(
-            "{} Der Drucker hatte begonnen und zählt nicht, was herauskam. Nicht wiederholen: \
-             Sehen Sie im Ausgabefach nach und tragen Sie das Ergebnis ein.",
+            "{} Der Drucker hatte begonnen und sagt nicht sicher, was herauskam. Nicht \
+             wiederholen: Sehen Sie im Ausgabefach nach und tragen Sie das Ergebnis ein.",
             why.de
         ),
         format!(
-            "{} The printer had begun and does not count what came out. Do not repeat it: look \
-             into the tray and enter the result.",
+            "{} The printer had begun and does not say for certain what came out. Do not repeat \
+             it: look into the tray and enter the result.",
             why.en
         ),
     )
@@ -342,6 +466,20 @@ pub(super) fn undecided(doubt: Doubt) -> Reason {
                  etwas gedruckt: vielleicht alles, vielleicht einen Teil.",
                 "The connection broke while the document was sent, and the printer printed \
                  something: perhaps all of it, perhaps a part.",
+            ),
+        ),
+        Doubt::NothingCounted => (
+            "nothing-counted",
+            text(
+                "Der Drucker meldet den Auftrag als fertig, hat aber keine Seite gezählt.",
+                "The printer calls the job completed and counted no page.",
+            ),
+        ),
+        Doubt::StillStopping => (
+            "processing-to-stop-point",
+            text(
+                "Der Drucker meldet den Auftrag als fertig und zugleich, dass er ihn abbricht.",
+                "The printer calls the job completed, and says that it is stopping it.",
             ),
         ),
         Doubt::AnotherPrinter => (

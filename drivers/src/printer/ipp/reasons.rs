@@ -272,12 +272,52 @@ static KNOWN: &[Known] = &[
         "Der Drucker meldet etwas. Anzeige am Drucker ansehen.",
         "The printer reports something. Look at its panel.",
     ),
+    known(
+        Blocks,
+        "deactivated",
+        "Der Drucker ist für Aufträge abgeschaltet. Am Drucker einschalten.",
+        "The printer is switched off for jobs. Switch it on at its panel.",
+    ),
+    known(
+        Attention,
+        PRINT_QUEUE,
+        "Unter der Adresse antwortet eine CUPS-Warteschlange, kein Drucker: Dass sie fertig ist, \
+         beweist keinen Ausdruck. Adresse des Druckers selbst eintragen.",
+        "A CUPS queue answers at the address, not a printer: that it is done proves no print. \
+         Enter the address of the printer itself.",
+    ),
+    // It wakes up by itself when there is something to print.
+    known(Silent, "power-saver", "", ""),
+    known(Silent, "power-save", "", ""),
+    known(Silent, "power-saver-mode", "", ""),
+    known(Silent, "sleep-mode", "", ""),
+    known(Silent, "sleep", "", ""),
+    known(Silent, "deep-sleep", "", ""),
+    known(Silent, "suspend", "", ""),
+    known(Silent, "standby", "", ""),
+    known(Silent, "hibernate", "", ""),
+    known(Silent, "resuming", "", ""),
+    known(Silent, "waking-up", "", ""),
+    known(Silent, "warming-up", "", ""),
     known(Silent, "connecting-to-device", "", ""),
     known(Silent, "identify-printer-requested", "", ""),
 ];
 
+/// A print server answers in the printer's place.
+const PRINT_QUEUE: &str = "print-queue";
+
+/// What the mood of a print queue means: that it is one needs attention, too.
+pub(super) fn judge_of(mood: &Mood, is_queue: bool) -> Judged {
+    let mut judged = judge(mood);
+    if is_queue {
+        let known = KNOWN.iter().find(|known| known.keyword == PRINT_QUEUE);
+        judged.reasons.push(reason(PRINT_QUEUE, known));
+    }
+    judged
+}
+
 /// What the printer's mood means.
-pub(super) fn judge(mood: &Mood) -> Judged {
+fn judge(mood: &Mood) -> Judged {
     let mut found: Vec<(Severity, Reason)> = Vec::new();
     let mut note = |severity: Severity, reason: Reason| match found
         .iter_mut()
@@ -376,6 +416,8 @@ mod tests {
             (&["com.example-odd-error"], &["com.example-odd"], true),
             (&["com.example-odd"], &["com.example-odd"], false),
             (&["connecting-to-device"], &[], false),
+            (&["power-saver", "sleep-mode-report"], &[], false),
+            (&["suspend", "resuming"], &[], false),
             (
                 &["media-empty-report", "media-empty-error"],
                 &["media-empty"],
@@ -417,6 +459,13 @@ mod tests {
             trays_empty: true,
             ..mood(&["media-low-report"])
         });
+        assert!(!judged.blocked);
+    }
+
+    #[test]
+    fn a_print_queue_is_warned_of_and_prints_all_the_same() {
+        let judged = judge_of(&mood(&[]), true);
+        assert_eq!(judged.keywords(), ["print-queue"]);
         assert!(!judged.blocked);
     }
 

@@ -3,7 +3,12 @@
 
 use koffer_proto::class::document_printer::{Document, Sides};
 
-use super::{epoch::Boot, job::Delivery};
+use super::{
+    epoch::Boot,
+    identity::Shown,
+    job::Delivery,
+    standing::{self, Trouble},
+};
 use crate::{Evidence, Interrupted, Stop};
 
 /// Before Create-Job.
@@ -14,6 +19,12 @@ const CREATED: &str = "created";
 const DELIVERED: &str = "delivered";
 /// The call is to end: from here on the printer is asked to cancel.
 const STOPPING: &str = "stopping";
+
+/// The printer cannot print the document: from here on it is asked to cancel.
+const HOPELESS: &str = "hopeless";
+
+/// The printer shows the job otherwise than it was named.
+const SHOWN: &str = "shown";
 
 /// What is known of a print before the document is on its way.
 #[derive(Debug, Clone, Copy)]
@@ -71,6 +82,18 @@ pub(super) fn stopping(stop: Stop) -> Evidence {
     Evidence::new(STOPPING, [("why", why.to_owned())])
 }
 
+/// What the printer made of the job's name and user.
+pub(super) fn shown(shown: &Shown) -> Evidence {
+    let facts = [("name", shown.name.clone()), ("user", shown.user.clone())];
+    let facts = facts.into_iter();
+    Evidence::new(SHOWN, facts.filter_map(|(key, value)| Some((key, value?))))
+}
+
+/// The job stands over its document.
+pub(super) fn hopeless(trouble: Trouble) -> Evidence {
+    Evidence::new(HOPELESS, [("reason", trouble.keyword.to_owned())])
+}
+
 /// What a record holds of an interrupted print.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Kept {
@@ -79,11 +102,14 @@ pub(super) struct Kept {
     pub(super) boot: Option<i64>,
     pub(super) user: Option<String>,
     pub(super) job_name: Option<String>,
+    /// What the printer made of name and user.
+    pub(super) shown: Option<Shown>,
     /// `None`: no document was ever sent.
     pub(super) job: Option<i32>,
     pub(super) sides: Sides,
     pub(super) delivery: Delivery,
     pub(super) stop: Option<Stop>,
+    pub(super) trouble: Option<Trouble>,
 }
 
 impl Kept {
@@ -109,6 +135,10 @@ impl Kept {
             boot: fact("printer-boot").and_then(|boot| boot.parse().ok()),
             user: owned("user"),
             job_name: owned("job-name"),
+            shown: last(SHOWN).map(|shown| Shown {
+                name: shown.fact("name").map(str::to_owned),
+                user: shown.fact("user").map(str::to_owned),
+            }),
             job: created
                 .and_then(|created| created.fact("job-id"))
                 .and_then(|job| job.parse().ok()),
@@ -127,6 +157,9 @@ impl Kept {
                 Some("shutdown") => Some(Stop::Shutdown),
                 _ => None,
             },
+            trouble: last(HOPELESS)
+                .and_then(|said| said.fact("reason"))
+                .and_then(standing::trouble_named),
         }
     }
 }
@@ -199,6 +232,15 @@ mod tests {
             record.milestones.push(stopping(stop));
             assert_eq!(Kept::read(&record).stop, Some(stop));
         }
+        let shown = Shown {
+            name: Some("Print".to_owned()),
+            user: None,
+        };
+        record.milestones.push(self::shown(&shown));
+        assert_eq!(Kept::read(&record).shown, Some(shown));
+        let trouble = standing::trouble_named("document-format-error").unwrap();
+        record.milestones.push(hopeless(trouble));
+        assert_eq!(Kept::read(&record).trouble, Some(trouble));
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub(super) const WHOLE_PRINTER: &[&str] = &[
     "operations-supported",
     "marker-names",
     "marker-levels",
+    "cups-version",
 ];
 
 /// What is asked of a printer while it prints or rests.
@@ -100,7 +101,12 @@ pub(super) struct Printer {
     pub(super) colour_modes: Vec<String>,
     pub(super) operations: Vec<i32>,
     pub(super) supplies: Vec<Supply>,
+    /// Whether a print server answers in the printer's place.
+    pub(super) is_queue: bool,
 }
+
+/// CUPS-Get-Printers: an operation that only a CUPS server has.
+const CUPS_GET_PRINTERS: i32 = 0x4002;
 
 impl Printer {
     pub(super) fn read(printer: Attributes<'_>) -> Self {
@@ -115,6 +121,10 @@ impl Printer {
             copies_max: printer.highest("copies-supported"),
             colour: printer.flag("color-supported").unwrap_or(false),
             colour_modes: printer.texts("print-color-mode-supported"),
+            is_queue: printer.text("cups-version").is_some()
+                || printer
+                    .ints("operations-supported")
+                    .contains(&CUPS_GET_PRINTERS),
             operations: printer.ints("operations-supported"),
             supplies: supplies(printer),
         }
@@ -190,17 +200,37 @@ pub(super) struct JobView {
 }
 
 impl JobView {
-    /// `None`: without an id or a state it is no job.
+    /// A job of which nothing is known but its id.
+    #[cfg(test)]
+    pub(super) fn of(id: i32) -> Self {
+        Self {
+            id,
+            name: None,
+            user: None,
+            state: JobState::Pending,
+            reasons: Vec::new(),
+            impressions_total: None,
+            impressions: None,
+            sheets: None,
+            begun: None,
+            documents: None,
+        }
+    }
+
+    /// `None`: without an id it is no job.
     pub(super) fn read(job: Attributes<'_>) -> Option<Self> {
-        let state = match job.int("job-state")? {
-            3 => JobState::Pending,
-            4 => JobState::PendingHeld,
-            5 => JobState::Processing,
-            6 => JobState::ProcessingStopped,
-            7 => JobState::Canceled,
-            8 => JobState::Aborted,
-            9 => JobState::Completed,
-            _ => return None,
+        let mut reasons = job.texts("job-state-reasons");
+        reasons.retain(|reason| reason != "none");
+        let state = match job.int("job-state") {
+            Some(3) => JobState::Pending,
+            Some(4) => JobState::PendingHeld,
+            Some(5) => JobState::Processing,
+            Some(6) => JobState::ProcessingStopped,
+            Some(7) => JobState::Canceled,
+            Some(8) => JobState::Aborted,
+            Some(9) => JobState::Completed,
+            Some(_) => return None,
+            None => state_of(&reasons).unwrap_or(JobState::Pending),
         };
         let begun = match state {
             JobState::Processing | JobState::ProcessingStopped | JobState::Completed => Some(true),
@@ -213,7 +243,7 @@ impl JobView {
             name: job.text("job-name"),
             user: job.text("job-originating-user-name"),
             state,
-            reasons: job.texts("job-state-reasons"),
+            reasons,
             impressions_total: job.count("job-impressions").filter(|total| *total > 0),
             impressions: job.count("job-impressions-completed"),
             sheets: job.count("job-media-sheets-completed"),
@@ -242,6 +272,16 @@ impl JobView {
         )
     }
 
+    /// Whether the printer is still about to end it: until then its state and counts are not final.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.has_reason("processing-to-stop-point")
+    }
+
+    /// Whether a job that is over was only passed on, to something that does not report its end.
+    pub(super) fn is_passed_on(&self) -> bool {
+        self.has_reason("queued-in-device")
+    }
+
     /// Whether it waits for a document that has not come.
     pub(super) fn lacks_its_document(&self) -> bool {
         let waits = matches!(self.state, JobState::Pending | JobState::PendingHeld);
@@ -253,6 +293,24 @@ impl JobView {
     pub(super) fn has_reason(&self, keyword: &str) -> bool {
         self.reasons.iter().any(|reason| reason == keyword)
     }
+}
+
+/// The state of a job whose printer leaves `job-state` out, though it must not.
+fn state_of(reasons: &[String]) -> Option<JobState> {
+    let states = [
+        ("job-completed", JobState::Completed),
+        ("aborted-by-system", JobState::Aborted),
+        ("job-canceled", JobState::Canceled),
+        ("job-printing", JobState::Processing),
+        ("job-interpreting", JobState::Processing),
+        ("job-transforming", JobState::Processing),
+        ("job-stopped", JobState::ProcessingStopped),
+        ("job-queued", JobState::Pending),
+        ("job-incoming", JobState::Pending),
+    ];
+    let says = |keyword: &str| reasons.iter().any(|reason| reason.starts_with(keyword));
+    let said = states.into_iter().find(|(keyword, _)| says(keyword));
+    said.map(|(_, state)| state)
 }
 
 #[cfg(test)]

@@ -14,6 +14,10 @@ pub(super) const ANSWER: Duration = Duration::from_secs(15);
 /// Making contact, all in all: the supervisor gives a driver a minute.
 pub(super) const OPEN: Duration = Duration::from_secs(45);
 
+/// How long a printer that takes connections and answers nothing is waited for before anything is
+/// printed: some take most of a minute to wake up.
+pub(super) const WAKE: Duration = Duration::from_mins(1);
+
 /// The first look at a job that was just sent, and the longest pause between two looks: a clerk
 /// wants to know within a second, and a printer's small processor has work to do.
 pub(super) const FIRST_LOOK: Duration = Duration::from_millis(100);
@@ -26,6 +30,22 @@ pub(super) const BUSY_PAUSE: Duration = Duration::from_millis(700);
 /// Before a job that was cancelled in doubt is looked at once more: the printer may just have
 /// been about to begin with what had arrived.
 pub(super) const SECOND_LOOK: Duration = Duration::from_millis(300);
+
+/// How long a count must stand still before it is believed of a job that is over: a page on its
+/// way takes that long, and printers that count late do so in that time.
+pub(super) const LATE_COUNT: Duration = Duration::from_secs(3);
+
+/// The same where the printer says that it is still about to stop (`processing-to-stop-point`).
+/// Some never take that back.
+pub(super) const STOP_POINT: Duration = Duration::from_secs(8);
+
+/// How long a job may stand over its own document: nobody can mend that, and a printer that goes
+/// on after all does so in that time.
+pub(super) const GRACE: Duration = Duration::from_secs(5);
+
+/// How long the answer to a document may be late when the job is over. Some printers answer when
+/// the last page is out, or later.
+pub(super) const LATE_ANSWER: Duration = Duration::from_secs(30);
 
 /// From the wish to stop to the end of the call: a page that is on its way comes out, then the
 /// printer says how many there were. Well before the supervisor gives up (75 s).

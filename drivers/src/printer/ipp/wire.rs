@@ -171,6 +171,10 @@ pub(super) struct StatusCode(pub(super) u16);
 
 impl StatusCode {
     pub(super) const SUBSTITUTED: Self = Self(0x0001);
+    /// The printer does not speak this version of IPP.
+    pub(super) const VERSION: Self = Self(0x0503);
+    /// The printer is switched off for jobs.
+    pub(super) const DEACTIVATED: Self = Self(0x050A);
 
     pub(super) fn is_success(self) -> bool {
         self.0 < 0x0100
@@ -178,7 +182,29 @@ impl StatusCode {
 
     /// The printer will take the same request later.
     pub(super) fn is_busy(self) -> bool {
-        matches!(self.0, 0x0502 | 0x0505 | 0x0506 | 0x0507 | 0x050A | 0x050B)
+        matches!(self.0, 0x0502 | 0x0505 | 0x0506 | 0x0507 | 0x050B)
+    }
+
+    /// The printer wants to know who asks, or does not allow it (forbidden, not authenticated,
+    /// not authorised).
+    pub(super) fn is_denied(self) -> bool {
+        matches!(self.0, 0x0401..=0x0403)
+    }
+
+    /// The printer says that it cannot print this document, and why.
+    pub(super) fn document_trouble(self) -> Option<&'static str> {
+        match self.0 {
+            0x040A => Some("unsupported-document-format"),
+            0x040F => Some("unsupported-compression"),
+            0x0410 => Some("compression-error"),
+            0x0411 => Some("document-format-error"),
+            0x0412 => Some("document-access-error"),
+            0x0418 => Some("document-password-error"),
+            0x0419 => Some("document-permission-error"),
+            0x041A => Some("document-security-error"),
+            0x041B => Some("document-unprintable-error"),
+            _ => None,
+        }
     }
 
     /// The printer does not do what was asked, and would not later.

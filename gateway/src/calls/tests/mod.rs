@@ -333,6 +333,24 @@ fn a_blocked_device_hands_its_roles_effects_to_the_next_and_still_answers_questi
 }
 
 #[test]
+fn what_a_driver_reports_while_a_call_runs_shows_in_the_state() {
+    let mut office = Office::new();
+    office.pay("ws-1", "a", "till-1", 5);
+    let till = || "till-1".parse::<DeviceId>().unwrap();
+    let (no, jam) = (
+        office.starts[0].no,
+        koffer_proto::Reason::new("media-jam", "", ""),
+    );
+    let told = |report| Input::Device(till(), News::Told(no, Told::Report(report)));
+    office.handle(told(Report::Blocked(vec![jam])));
+    assert_eq!(office.states.last(), Some(&(till(), DeviceState::Fault)));
+    office.handle(told(Report::Reasons(Vec::new())));
+    office.finish(0, paid());
+    assert_eq!(office.states.last(), Some(&(till(), DeviceState::Ready)));
+    assert_eq!(office.statuses(), [pair("a", "ok")]);
+}
+
+#[test]
 fn what_is_refused_starts_nothing_and_says_so() {
     let mut office = Office::new();
     office.call("stranger", "a", "till-1/pay", &payment_of(5));

@@ -5,16 +5,18 @@ use std::time::Duration;
 use koffer_proto::{ProgressEvent, class::document_printer::Sides};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{Desk, Ipp, print::stopping, submit::Ticket};
+use super::{Desk, HISTORY, Ipp, OPEN_JOBS, Trouble, print::stopping, submit::Ticket};
 use crate::{
     Call,
     printer::ipp::{
         epoch::Boot,
-        job::{Ending, Follow, Learnt, Step},
+        identity::Shown,
+        job::{Ending, Follow, Learnt, Left, Step},
         link::Broken,
-        reasons,
+        reasons::{self, Judged},
+        record,
         snapshot::{self, JobView, Mood},
-        timing,
+        standing, timing,
         wire::{Answer, Operation},
     },
 };
@@ -22,8 +24,17 @@ use crate::{
 /// What one look showed.
 pub(super) enum Sight {
     Job(JobView),
-    Gone,
+    Gone(Left),
     Restarted,
+}
+
+/// Where a printer has a job.
+pub(super) enum Found {
+    Job(JobView),
+    /// Nowhere; whether it lists other jobs that are over.
+    Nowhere {
+        remembers: bool,
+    },
 }
 
 /// Looks at a job and tells the caller what changed.
@@ -32,6 +43,13 @@ pub(super) struct Watcher<'a> {
     ticket: &'a Ticket,
     sides: Sides,
     call: &'a Call,
+    /// What the printer showed of the job when it was known to be this one.
+    shown: Option<Shown>,
+    /// Whether the printer was looked at before.
+    looked: bool,
+    /// Whether a look failed since the job was seen last.
+    missed: bool,
+    judged: Judged,
     reasons: Vec<String>,
     sheets: u32,
 }
@@ -43,6 +61,10 @@ impl<'a> Watcher<'a> {
             ticket,
             sides,
             call,
+            shown: ticket.shown.clone(),
+            looked: false,
+            missed: false,
+            judged: Judged::default(),
             reasons: Vec::new(),
             sheets: 0,
         }
@@ -50,66 +72,140 @@ impl<'a> Watcher<'a> {
 
     /// One look: the printer first, because a job means nothing after a restart.
     pub(super) async fn look(&mut self) -> Result<Sight, Broken> {
+        let sight = self.try_look().await;
+        self.looked = true;
+        match &sight {
+            Ok(Sight::Job(_)) => self.missed = false,
+            Ok(_) => {}
+            Err(_) => self.missed = true,
+        }
+        sight
+    }
+
+    async fn try_look(&mut self) -> Result<Sight, Broken> {
         let wanted = self.desk.question(Operation::GetPrinterAttributes);
         let asked = Instant::now();
         let answer = self.ask(wanted.wanting(snapshot::MOOD).encode()).await?;
+        let mut same_life = !self.missed;
         if let Some(printer) = answer.printer() {
             let mood = Mood::read(printer);
             let boot = mood.up.map(|up| Boot::new(up, asked, Instant::now()));
-            if let (Some(then), Some(now)) = (self.ticket.boot, boot)
-                && now.is_another_than(then)
-            {
-                return Ok(Sight::Restarted);
+            if let (Some(then), Some(now)) = (self.ticket.boot, boot) {
+                if now.is_another_than(then) {
+                    return Ok(Sight::Restarted);
+                }
+                same_life = now.is_certainly_the_same_as(then);
             }
-            self.tell_mood(&mood).await;
+            self.judged = reasons::judge_of(&mood, self.ticket.is_queue);
+            self.report().await;
         }
+        let (job, remembers) = match self.find().await? {
+            Found::Job(job) => (self.is_it(&job).await.then_some(job), true),
+            Found::Nowhere { remembers } => (None, remembers),
+        };
+        self.tell(job.as_ref()).await;
+        Ok(match job {
+            Some(job) => Sight::Job(job),
+            None => Sight::Gone(Left {
+                remembers: remembers || !same_life,
+                blocked: self.judged.blocked,
+            }),
+        })
+    }
+
+    /// The job by its id; in the printer's lists where it does not show single jobs.
+    pub(super) async fn find(&self) -> Result<Found, Broken> {
         let wanted = self
             .desk
             .of_job(Operation::GetJobAttributes, self.ticket.job)
             .wanting(snapshot::JOB);
-        let answer = self.ask(wanted.encode()).await?;
-        let job = answer.jobs().find_map(JobView::read);
-        Ok(match job {
-            Some(job) if answer.status.is_success() && self.is_it(&job) => {
-                self.tell_sheets(&job).await;
-                Sight::Job(job)
+        let gone = match self.ask(wanted.encode()).await {
+            Ok(answer) => {
+                let job = answer.jobs().find_map(JobView::read);
+                if let Some(job) = job.filter(|_| answer.status.is_success()) {
+                    return Ok(Found::Job(job));
+                }
+                answer.status.is_gone()
             }
-            Some(_) => Sight::Gone,
-            None if answer.status.is_gone() => Sight::Gone,
-            // It does not say now; perhaps it does later.
-            None => return Err(Broken::Silent),
-        })
+            Err(Broken::Http { .. } | Broken::Unreadable(_)) => false,
+            Err(broken) => return Err(broken),
+        };
+        // In this order a job that ends meanwhile is not missed.
+        let mut listed = Vec::new();
+        let mut remembers = false;
+        for (which, limit) in [("not-completed", OPEN_JOBS), ("completed", HISTORY)] {
+            match self.desk.jobs(which, false, limit).await {
+                Ok(jobs) => {
+                    remembers = which == "completed" && !jobs.is_empty();
+                    listed.extend(jobs);
+                }
+                Err(Trouble::Broken(broken @ (Broken::Unreachable(_) | Broken::Lost(_)))) => {
+                    return Err(broken);
+                }
+                // It says neither; perhaps it does later.
+                Err(_) if !gone => return Err(Broken::Silent),
+                Err(_) => {}
+            }
+        }
+        let job = listed.into_iter().find(|job| job.id == self.ticket.job);
+        Ok(job.map_or(Found::Nowhere { remembers }, Found::Job))
     }
 
     async fn ask(&self, question: bytes::Bytes) -> Result<Answer, Broken> {
         self.desk.link.ask_within(timing::LOOK, question).await
     }
 
-    /// Whether it is this call's job: never the id alone, it starts anew with the printer.
-    fn is_it(&self, job: &JobView) -> bool {
-        let same = |shown: &Option<String>, expected: &str| {
-            shown.as_deref().is_none_or(|shown| shown == expected)
+    /// Whether it is this call's job: an id starts anew with the printer, so what the printer
+    /// showed of the job first must be shown again. Before anything was missed, the id alone tells.
+    async fn is_it(&mut self, job: &JobView) -> bool {
+        let shown = Shown::of(job);
+        let same = match &self.shown {
+            Some(known) => known.is_same_as(&shown),
+            None => !self.looked || shown.may_be(&self.ticket.name, &self.desk.config.user),
         };
-        job.id == self.ticket.job
-            && same(&job.name, &self.ticket.name)
-            && same(&job.user, &self.desk.config.user)
+        let same = same && job.id == self.ticket.job;
+        if same && self.shown.is_none() {
+            if !shown.is_verbatim(&self.ticket.name, &self.desk.config.user) {
+                // Not stored, only a person can tell after a crash.
+                let _ = self.call.milestone(record::shown(&shown)).await;
+            }
+            self.shown = Some(shown);
+        }
+        same
     }
 
-    async fn tell_mood(&mut self, mood: &Mood) {
-        let judged = reasons::judge(mood);
-        let keywords = judged.keywords();
+    /// The printer's own state shows what happens while it prints.
+    async fn report(&self) {
+        for report in self.desk.news(&self.judged) {
+            if !self.call.report(report).await {
+                return;
+            }
+        }
+        self.desk.has_reported(self.judged.clone());
+    }
+
+    /// Why it stands still, if it does, and what came out.
+    async fn tell(&mut self, job: Option<&JobView>) {
+        let standing = job.map(standing::reasons).unwrap_or_default();
+        let reasons: Vec<_> = self.judged.reasons.iter().chain(&standing).collect();
+        let keywords: Vec<_> = reasons
+            .iter()
+            .map(|reason| reason.keyword.clone())
+            .collect();
         if keywords != self.reasons {
-            self.reasons.clone_from(&keywords);
+            let texts: Vec<_> = reasons
+                .iter()
+                .map(|reason| reason.text.get(self.call.lang))
+                .collect();
             let event = ProgressEvent::StateReasons {
-                reasons: keywords,
-                text: judged.text(self.call.lang),
+                reasons: keywords.clone(),
+                text: texts.join(" "),
             };
+            self.reasons = keywords;
             self.call.progress(event).await;
         }
-    }
-
-    async fn tell_sheets(&mut self, job: &JobView) {
-        if let Some(sheets) = job.sheets(self.sides).filter(|n| *n > self.sheets) {
+        let sheets = job.and_then(|job| job.sheets(self.sides));
+        if let Some(sheets) = sheets.filter(|n| *n > self.sheets) {
             self.sheets = sheets;
             self.call
                 .progress(ProgressEvent::SheetsCompleted { sheets })
@@ -163,7 +259,7 @@ impl Ipp {
             // An interrupted call is asked for again as soon as the printer is back.
             let away = follow.is_interrupted() && bounds.are_out_of_reach();
             if bounds.are_passed() || away {
-                return Follow::give_up(bounds.out.is_none());
+                return follow.give_up(bounds.out.is_none());
             }
             let far = Instant::now() + timing::OUT_OF_REACH;
             let looking = async {
@@ -186,11 +282,12 @@ impl Ipp {
             let step = match &sight {
                 Ok(sight) => {
                     bounds.out = None;
-                    follow.learn(match sight {
+                    let learnt = match sight {
                         Sight::Job(job) => Learnt::Job(job),
-                        Sight::Gone => Learnt::Gone,
+                        Sight::Gone(left) => Learnt::Gone(*left),
                         Sight::Restarted => Learnt::Restarted,
-                    })
+                    };
+                    follow.learn(learnt, Instant::now())
                 }
                 Err(broken) => {
                     tracing::debug!(job = ticket.job, %broken, "a look at a job failed");
@@ -200,10 +297,20 @@ impl Ipp {
             };
             match step {
                 Step::Wait => {}
-                Step::LookTwice => pause = timing::SECOND_LOOK,
+                Step::Hold(left) => {
+                    pause = left.min(timing::LONGEST_LOOK);
+                    if !follow.is_completed() {
+                        bounds.end_within(timing::SETTLE);
+                    }
+                }
                 Step::Cancel => {
+                    if let Some(trouble) = follow.hopeless() {
+                        // Not stored, another reason is told after a crash.
+                        let _ = call.milestone(record::hopeless(trouble)).await;
+                    }
                     let _ = self.desk.cancel(ticket.job).await;
                     pause = timing::FIRST_LOOK;
+                    bounds.end_within(timing::SETTLE);
                 }
                 Step::End(ending) => return ending,
             }

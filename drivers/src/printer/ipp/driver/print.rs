@@ -4,22 +4,23 @@ use koffer_proto::{
     Lang, Status,
     class::document_printer::{Document, PrintParams, PrintProof, Printed},
 };
-use tokio::task::spawn_blocking;
+use tokio::{task::spawn_blocking, time::Instant};
 
 use super::{
     Ipp, Trouble,
-    submit::{Ticket, Wanted},
+    submit::{Delivered, Ticket, Wanted},
 };
 use crate::{
     Call, Stop, fail_point,
     printer::ipp::{
         capabilities,
         epoch::Boot,
-        job::{Delivery, Ending, Follow},
+        job::{Cause, Delivery, Ending, Follow, Proof},
         link::Broken,
         outcome::{self, Halt},
         record::{self, Intent},
         snapshot::Printer,
+        standing, timing,
         wire::StatusCode,
     },
 };
@@ -59,11 +60,9 @@ impl Ipp {
         let wanted = Wanted {
             name: self.desk.name(call),
             format: params.document.format,
-            copies: params
-                .copies
-                .is_some()
-                .then(|| capabilities::copies(&params)),
+            copies: capabilities::copies_to_send(&printer, &params),
             sides: params.sides,
+            names_sides: capabilities::names_sides(&printer, params.sides),
             media: params.media.as_ref().map(|media| media.as_str().to_owned()),
             colour_mode: capabilities::colour_mode(&printer, &params),
         };
@@ -72,13 +71,18 @@ impl Ipp {
     }
 
     /// What the printer is and can now; ends when the call should. A question that got lost is
-    /// asked once more: nothing has begun.
+    /// asked once more, and a printer that sleeps is waited for: nothing has begun.
     pub(super) async fn fresh(&mut self, call: &Call) -> Result<Printer, Halt> {
         let lang = call.lang;
+        let wakes_until = Instant::now() + timing::WAKE;
+        let mut lost = false;
         let look = async {
-            match self.look().await {
-                Err(Trouble::Broken(Broken::Lost(_))) => self.look().await.cloned(),
-                looked => looked.cloned(),
+            loop {
+                match self.look(timing::ANSWER).await {
+                    Err(Trouble::Broken(Broken::Lost(_))) if !lost => lost = true,
+                    Err(Trouble::Broken(Broken::Silent)) if Instant::now() < wakes_until => {}
+                    looked => break looked.cloned(),
+                }
             }
         };
         tokio::select! {
@@ -110,29 +114,40 @@ impl Ipp {
             job,
             name: wanted.name.clone(),
             boot,
+            shown: None,
+            is_queue: self.is_queue(),
         };
         fail_point::reach("ipp.created");
         if let Err(halt) = self.record(&ticket, wanted, document, record, call).await {
-            self.withdraw(&ticket.name).await;
+            // It has no document: what is not cancelled prints nothing either.
+            let _ = self.desk.cancel(job).await;
             return Err(halt);
         }
         fail_point::reach("ipp.started");
-        let (delivery, status, stop) = self.deliver(&ticket, wanted, document, call).await;
+        let mut delivered = self.deliver(&ticket, wanted, document, call).await;
+        let delivery = delivered.delivery;
         fail_point::reach("ipp.answered");
         if let (Record::Once, Some(said)) = (record, record::delivered(delivery)) {
             // Not stored, it is missed only after a crash: the print goes on.
             let _ = call.milestone(said).await;
             fail_point::reach("ipp.delivered");
         }
-        let mut follow = Follow::new(delivery, wanted.sides, self.memory.counts);
-        if let Some(stop) = stop {
+        let mut follow = Follow::new(delivery, wanted.sides, self.memory.counting);
+        if let Some(stop) = delivered.stop {
             stopping(&mut follow, stop, call).await;
+        }
+        let shown = delivered.job.take().filter(|shown| shown.id == job);
+        if let (Delivery::Accepted, Some(shown)) = (delivery, shown) {
+            follow.begin_with(shown, Instant::now());
         }
         let ending = self.follow(&ticket, &mut follow, call).await;
         fail_point::reach("ipp.over");
-        self.memory.counts = follow.counts();
+        self.memory.counting = follow.counting();
         tracing::info!(job, ?delivery, ?ending, "a print ended");
-        told(&ending, job, status, lang)
+        if let Ending::Completed { sheets, proof } = ending {
+            return Ok(done(&ticket, sheets, proof));
+        }
+        Err(told(ending, &follow, &delivered, lang))
     }
 
     /// Keeps what must be known after a crash, then says that the effect may begin. In this
@@ -186,32 +201,53 @@ pub(super) async fn stopping(follow: &mut Follow, stop: Stop, call: &Call) {
     let _ = call.milestone(record::stopping(stop)).await;
 }
 
-/// What is answered to a print that completed.
-pub(super) fn done(job: i32, sheets: Option<u32>) -> Printed {
+/// What is answered to a print that completed. A queue's word proves no paper.
+pub(super) fn done(ticket: &Ticket, sheets: Option<u32>, proof: Proof) -> Printed {
     Printed {
-        job,
+        job: ticket.job,
         sheets,
-        proof: PrintProof::IppCompleted,
+        proof: match proof {
+            Proof::State if !ticket.is_queue => PrintProof::IppCompleted,
+            Proof::State | Proof::Taken => PrintProof::BytesSent,
+        },
     }
 }
 
-fn told(
-    ending: &Ending,
-    job: i32,
-    status: Option<StatusCode>,
-    lang: Lang,
-) -> Result<Printed, Halt> {
-    if let Ending::Completed { sheets } = ending {
-        return Ok(done(job, *sheets));
-    }
-    let failure =
-        outcome::ending(ending, lang).unwrap_or_else(|| outcome::stopped(Stop::Deadline, lang));
+/// What is answered to a print that did not, with what the printer said.
+fn told(ending: Ending, follow: &Follow, delivered: &Delivered, lang: Lang) -> Halt {
+    let ending = match (ending, delivered.status) {
+        (
+            Ending::Unfinished {
+                cause: Cause::Refused,
+                printed,
+            },
+            Some(status),
+        ) => Ending::Unfinished {
+            cause: refusal(status),
+            printed,
+        },
+        (ending, _) => ending,
+    };
+    let mut failure =
+        outcome::ending(&ending, lang).unwrap_or_else(|| outcome::stopped(Stop::Deadline, lang));
     let mut detail = (*failure.detail).clone();
-    detail.device_code = status.map(|status| format!("{:04x}", status.0));
-    Err(Halt {
+    detail.device_code = delivered.status.map(|status| format!("{:04x}", status.0));
+    detail.reasons = follow.reasons();
+    if let Some(broken) = &delivered.broken {
+        let reason = outcome::fault(broken).reason;
+        failure.message = format!("{} {}", reason.text.get(lang), failure.message);
+        detail.cause = Some(reason.keyword);
+    }
+    Halt {
         failure: failure.with(detail),
-        fault: outcome::fault_after(ending),
-    })
+        fault: outcome::fault_after(&ending),
+    }
+}
+
+/// Why a printer refused a document.
+fn refusal(status: StatusCode) -> Cause {
+    let trouble = status.document_trouble().and_then(standing::trouble_named);
+    trouble.map_or(Cause::Refused, Cause::Document)
 }
 
 /// What the upload's answer says.

@@ -10,14 +10,14 @@ use koffer_proto::{
     },
 };
 
-use super::{HISTORY, Ipp, OPEN_JOBS, print::Record, submit::Wanted};
+use super::{HISTORY, Ipp, OPEN_JOBS, Trouble, print::Record, submit::Wanted};
 use crate::{
     Call,
     printer::ipp::{
-        link::Broken,
+        capabilities,
         outcome::{self, Halt},
-        snapshot::JobView,
-        test_page,
+        snapshot::{JobView, Printer},
+        test_page, timing,
         wire::Operation,
     },
 };
@@ -27,10 +27,10 @@ impl Ipp {
         let both = async {
             let mut jobs = self.desk.jobs("not-completed", false, OPEN_JOBS).await?;
             jobs.extend(self.desk.jobs("completed", false, HISTORY).await?);
-            Ok::<_, Broken>(jobs)
+            Ok::<_, Trouble>(jobs)
         };
         let jobs = unless_stopped(call, both).await?;
-        let jobs = jobs.map_err(|broken| outcome::before_document(&broken, call.lang))?;
+        let jobs = jobs.map_err(|trouble| trouble.halt(call.lang))?;
         Ok(Jobs {
             jobs: jobs.iter().map(shown).collect(),
         })
@@ -86,7 +86,7 @@ impl Ipp {
             call,
             steps: Vec::new(),
         };
-        let printer = match unless_stopped(call, self.look()).await? {
+        let printer = match unless_stopped(call, self.look(timing::ANSWER)).await? {
             Ok(printer) => printer.clone(),
             Err(trouble) => {
                 let text = trouble.fault().reason.text;
@@ -133,7 +133,7 @@ impl Ipp {
                     );
                     (StepOutcome::Skipped, text)
                 } else {
-                    self.test_page(&model, call).await
+                    self.test_page(&printer, call).await
                 };
                 steps.add("test-page", outcome, text).await;
             }
@@ -141,10 +141,10 @@ impl Ipp {
         Ok(steps.report())
     }
 
-    async fn test_page(&mut self, model: &str, call: &Call) -> (StepOutcome, Text) {
+    async fn test_page(&mut self, printer: &Printer, call: &Call) -> (StepOutcome, Text) {
         let lines = [
             "koffer".to_owned(),
-            model.to_owned(),
+            printer.identity.model.clone().unwrap_or_default(),
             format!("{}", call.client),
             format!("{}", call.id),
         ];
@@ -159,6 +159,7 @@ impl Ipp {
             format: document.format,
             copies: None,
             sides: Sides::OneSided,
+            names_sides: capabilities::names_sides(printer, Sides::OneSided),
             media: None,
             colour_mode: None,
         };

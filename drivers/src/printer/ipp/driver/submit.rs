@@ -2,14 +2,20 @@
 
 use koffer_proto::{
     ProgressEvent, Status,
-    class::document_printer::{Document, DocumentFormat, Sides},
+    class::document_printer::{Document, DocumentFormat, JobState, Sides},
 };
 use tokio::time::{Instant, timeout};
 
-use super::{Desk, Ipp, follow::Sight, follow::Watcher, print::delivery, rest};
+use super::{
+    Desk, Ipp, Trouble,
+    follow::{Sight, Watcher},
+    print::delivery,
+    rest,
+};
 use crate::{
     Call, Stop,
     printer::ipp::{
+        identity::Shown,
         job::Delivery,
         link::Broken,
         outcome::{self, Halt},
@@ -27,6 +33,8 @@ pub(super) struct Wanted {
     pub(super) format: DocumentFormat,
     pub(super) copies: Option<u16>,
     pub(super) sides: Sides,
+    /// Whether the printer names them; otherwise they are not sent.
+    pub(super) names_sides: bool,
     pub(super) media: Option<String>,
     pub(super) colour_mode: Option<&'static str>,
 }
@@ -37,7 +45,39 @@ pub(super) struct Ticket {
     pub(super) job: i32,
     pub(super) name: String,
     pub(super) boot: Option<crate::printer::ipp::epoch::Boot>,
+    /// What the printer showed of it when it was known to be this one.
+    pub(super) shown: Option<Shown>,
+    /// Whether a print server answers in the printer's place.
+    pub(super) is_queue: bool,
 }
+
+/// What became of sending the document.
+pub(super) struct Delivered {
+    pub(super) delivery: Delivery,
+    /// What the printer answered.
+    pub(super) status: Option<StatusCode>,
+    /// What answered in its place.
+    pub(super) broken: Option<Broken>,
+    pub(super) stop: Option<Stop>,
+    /// The job as the answer shows it.
+    pub(super) job: Option<JobView>,
+}
+
+impl Delivered {
+    fn in_doubt(stop: Option<Stop>) -> Self {
+        Self {
+            delivery: Delivery::InDoubt,
+            status: None,
+            broken: None,
+            stop,
+            job: None,
+        }
+    }
+}
+
+/// The job attributes that are sent: one that is ignored makes another print of it. What else a
+/// printer ignores (`job-name`, `ipp-attribute-fidelity` itself) changes no page.
+const TEMPLATE: [&str; 4] = ["copies", "sides", "media", "print-color-mode"];
 
 impl Desk {
     /// The job's name for a call: clients choose their call ids freely, so theirs stands in it.
@@ -54,7 +94,9 @@ impl Desk {
         if let Some(copies) = wanted.copies {
             question = question.template_number("copies", copies.into());
         }
-        question = question.template_keyword("sides", wanted.sides.as_str());
+        if wanted.names_sides {
+            question = question.template_keyword("sides", wanted.sides.as_str());
+        }
         if let Some(media) = &wanted.media {
             question = question.template_keyword("media", media);
         }
@@ -120,10 +162,10 @@ impl Ipp {
         };
         let created = match answer {
             Ok(answer) => self.judge(&answer, call).await,
-            Err(Broken::Unreachable(why)) => Created::No(outcome::before_document(
-                &Broken::Unreachable(why),
-                call.lang,
-            )),
+            Err(broken) if broken.is_busy() => Created::Busy,
+            Err(broken) if broken.did_nothing() => {
+                Created::No(outcome::before_document(&broken, call.lang))
+            }
             Err(broken) => {
                 self.withdraw(&wanted.name).await;
                 Created::No(outcome::before_document(&broken, call.lang))
@@ -146,11 +188,13 @@ impl Ipp {
 
     async fn judge(&self, answer: &Answer, call: &Call) -> Created {
         let job = answer.jobs().next().and_then(|job| job.int("job-id"));
+        let mut ignored = answer.unsupported();
+        ignored.retain(|name| TEMPLATE.contains(&name.as_str()));
         match (answer.status, job) {
-            (StatusCode::SUBSTITUTED, Some(job)) if !answer.unsupported().is_empty() => {
+            (StatusCode::SUBSTITUTED, Some(job)) if !ignored.is_empty() => {
                 // Asked for fidelity and not given it: better nothing than something else.
                 let _ = self.desk.cancel(job).await;
-                let attributes = answer.unsupported().join(", ");
+                let attributes = ignored.join(", ");
                 let why = koffer_proto::Text::new(
                     format!("Der Drucker kann das nicht wie verlangt: {attributes}."),
                     format!("The printer cannot do this as asked: {attributes}."),
@@ -171,7 +215,9 @@ impl Ipp {
             loop {
                 match self.withdraw_once(name).await {
                     Ok(()) => return,
-                    Err(broken) => tracing::debug!(%broken, "looking for a job without document"),
+                    Err(trouble) => {
+                        tracing::debug!(?trouble, "looking for a job without document");
+                    }
                 }
                 tokio::time::sleep(timing::FIRST_LOOK).await;
             }
@@ -179,14 +225,15 @@ impl Ipp {
         let _ = timeout(timing::ORPHAN, search).await;
     }
 
-    async fn withdraw_once(&self, name: &str) -> Result<(), Broken> {
+    async fn withdraw_once(&self, name: &str) -> Result<(), Trouble> {
         let open = self
             .desk
             .jobs("not-completed", true, super::OPEN_JOBS)
             .await?;
         let is_it = |job: &&JobView| self.desk.is_ours(job) && job.name.as_deref() == Some(name);
         for job in open.iter().filter(is_it) {
-            self.desk.cancel(job.id).await?;
+            let cancelled = self.desk.cancel(job.id).await;
+            cancelled.map_err(Trouble::Broken)?;
         }
         Ok(())
     }
@@ -199,21 +246,31 @@ impl Ipp {
         wanted: &Wanted,
         document: &Document,
         call: &Call,
-    ) -> (Delivery, Option<StatusCode>, Option<Stop>) {
+    ) -> Delivered {
         let question = self.desk.document(ticket.job, wanted, document);
         let upload = self.desk.link.send(question);
         tokio::pin!(upload);
         tokio::select! {
             biased;
             answer = &mut upload => match answer {
-                Ok(answer) => (delivery(answer.status), Some(answer.status), None),
+                Ok(answer) => Delivered {
+                    delivery: delivery(answer.status),
+                    status: Some(answer.status),
+                    job: answer.jobs().find_map(JobView::read),
+                    ..Delivered::in_doubt(None)
+                },
                 Err(broken) => {
-                    tracing::warn!(job = ticket.job, %broken, "the document's way is in doubt");
-                    (Delivery::InDoubt, None, None)
+                    tracing::warn!(job = ticket.job, %broken, "the document was not accepted");
+                    let refused = matches!(broken, Broken::Http { .. }) && broken.did_nothing();
+                    Delivered {
+                        delivery: if refused { Delivery::Refused } else { Delivery::InDoubt },
+                        broken: refused.then_some(broken),
+                        ..Delivered::in_doubt(None)
+                    }
                 }
             },
-            stop = call.stopped() => (Delivery::InDoubt, None, Some(stop)),
-            () = self.until_hopeless(ticket, wanted, call) => (Delivery::InDoubt, None, None),
+            stop = call.stopped() => Delivered::in_doubt(Some(stop)),
+            () = self.until_hopeless(ticket, wanted, call) => Delivered::in_doubt(None),
         }
     }
 
@@ -221,14 +278,24 @@ impl Ipp {
     async fn until_hopeless(&self, ticket: &Ticket, wanted: &Wanted, call: &Call) {
         let mut watcher = Watcher::new(&self.desk, ticket, wanted.sides, call);
         let mut reached = Instant::now();
-        let mut over = false;
+        let mut over = None;
         loop {
             tokio::time::sleep(timing::LONGEST_LOOK).await;
             match watcher.look().await {
                 Ok(Sight::Job(job)) if !job.is_over() => reached = Instant::now(),
-                // Its answer may be on the way: one more look's time for it.
-                Ok(_) if !over => over = true,
-                Ok(_) => return,
+                Ok(sight) => {
+                    // Its answer may be on the way.
+                    let printed = matches!(&sight, Sight::Job(job)
+                        if job.state == JobState::Completed);
+                    let late = if printed {
+                        timing::LATE_ANSWER
+                    } else {
+                        timing::LONGEST_LOOK
+                    };
+                    if over.get_or_insert_with(Instant::now).elapsed() >= late {
+                        return;
+                    }
+                }
                 Err(_) if reached.elapsed() > timing::OUT_OF_REACH => return,
                 Err(_) => {}
             }
