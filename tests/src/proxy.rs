@@ -103,6 +103,11 @@ impl Proxy {
         format!("ipp://127.0.0.1:{}/ipp/print", self.port)
     }
 
+    /// Its port on the loopback interface.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Counts anew, and cuts if there is a plan.
     pub fn arm(&self, plan: Option<Plan>) {
         self.state.send_modify(|state| {

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import mqtt from "mqtt";
 
 const { KOFFER_BROKER, KOFFER_GATEWAY, KOFFER_USER, KOFFER_PASSWORD_FILE } = process.env;
-// mqtt://host:port, or ws://host:port for MQTT over WebSocket, as browsers have it.
+// mqtt://host:port, or ws://host:port/mqtt for MQTT over WebSocket, as browsers have it.
 const broker = (KOFFER_BROKER ?? "127.0.0.1:1883").replace(/^(?!\w+:\/\/)/, "mqtt://");
 const gateway = KOFFER_GATEWAY ?? "case-7";
 const user = KOFFER_USER ?? "ws-1";

@@ -20,9 +20,6 @@ use std::path::{Path, PathBuf};
 use koffer_fixtures::case::{Case, CaseFile, CaseOptions};
 use koffer_tests::office::Broker;
 
-/// The brokers that take any client id.
-const TRIED_ON: [Broker; 1] = [Broker::Mosquitto];
-
 /// The repository.
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

@@ -17,8 +17,8 @@ Written by `cargo test -p koffer-tests --test clients`, which fails where a clie
 else; `KOFFER_BLESS=1` writes it anew. Do not edit it.
 
 Each library was used as an app would use it, with the code in [examples](examples/README.md) and the
-client id that it takes by itself, on mosquitto with the shipped configuration (the embedded broker does
-not take those yet). What it was told was compared with what the devices show: the terminal's own ledger, the
+client id that it takes by itself, on the embedded broker and on mosquitto with the shipped
+configuration. What it was told was compared with what the devices show: the terminal's own ledger, the
 printer's tray, the chip's file.
 
 | column | what was done |

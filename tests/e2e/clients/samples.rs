@@ -7,7 +7,11 @@ use koffer_fixtures::{
     case::Case,
     zvt::{Cardholder, Event},
 };
-use koffer_tests::{mosquitto::PATIENCE, office::Broker};
+use koffer_tests::{
+    mosquitto::PATIENCE,
+    office::{BROKERS, Broker},
+    proxy::{Cut, Plan, Proxy, Way},
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -19,10 +23,13 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{TRIED_ON, library, raise, root, settings};
+use crate::{library, raise, root, settings};
 
 /// The reference of the payment in the tutorial's commands.
 const REFERENCE: &str = "PA-2026-00417";
+
+/// And its amount.
+const CENTS: i64 = 3780;
 
 /// What the terminal shows while nothing is booked yet.
 const PROMPT: &str = "Karte einstecken";
@@ -70,11 +77,11 @@ struct Run {
 }
 
 impl Run {
-    fn start(language: &Language, case: &Case, reference: &str) -> Self {
+    fn start(language: &Language, reference: &str, settings: &[(&'static str, String)]) -> Self {
         let mut child = Command::new("sh")
             .args(["-ec", &language.run.replace(REFERENCE, reference)])
             .current_dir(library::examples().join(language.folder))
-            .envs(settings(case, case.broker.to_string(), "ws-1"))
+            .envs(settings.iter().map(|(name, value)| (name, value)))
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -126,27 +133,134 @@ impl Drop for Run {
     }
 }
 
-async fn receipts(case: &Case) -> Vec<u16> {
+/// What the terminal has taken, in cents, and its last receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Books {
+    sum: i64,
+    receipt: u16,
+}
+
+async fn books(case: &Case) -> Books {
     let ledger = case.terminals["ec-terminal"].control.ledger().await;
     let ledger = ledger.expect("a ledger");
     let booked = ledger.list(Event::Booked);
-    booked.iter().map(|entry| entry.receipt).collect()
+    Books {
+        sum: ledger.sum(),
+        receipt: booked.last().map_or(0, |entry| entry.receipt),
+    }
 }
 
 /// Runs to the end, and expects that exactly one payment was booked since `before`, and is told.
-async fn paid(run: Run, case: &Case, before: &[u16]) -> String {
+async fn paid(run: Run, case: &Case, before: Books) -> String {
     let (code, last) = run.end().await;
-    let now = receipts(case).await;
-    assert_eq!(now.len(), before.len() + 1, "{last}");
-    let receipt = now.last().copied().unwrap_or_default();
-    assert_eq!(
-        (code, &*last),
-        (Some(0), &*format!("PAID, receipt {receipt}"))
-    );
+    let now = books(case).await;
+    assert_eq!(now.sum, before.sum + CENTS, "{code:?} {last}");
+    let wanted = format!("PAID, receipt {}", now.receipt);
+    assert_eq!((code, &*last), (Some(0), &*wanted));
     last
 }
 
-/// The words that the demo prints name each setting that the samples read.
+/// A case, a way to its broker that can be cut, and a language.
+struct Counter {
+    case: Case,
+    line: Proxy,
+    broker: Broker,
+}
+
+impl Counter {
+    async fn open(broker: Broker) -> Self {
+        let case = raise("serial", broker).await;
+        let control = &case.terminals["ec-terminal"].control;
+        let unhurried = json!({"cardholder": {"inserts_after_ms": 400}});
+        control
+            .set(unhurried)
+            .await
+            .expect("an unhurried cardholder");
+        let line = Proxy::to(case.broker.port()).await;
+        Self { case, line, broker }
+    }
+
+    fn start(&self, language: &Language, reference: &str) -> Run {
+        let broker = format!("127.0.0.1:{}", self.line.port());
+        Run::start(language, reference, &settings(&self.case, broker, "ws-1"))
+    }
+
+    /// As the tutorial says; and once more, which books nothing.
+    async fn pays(&self, language: &Language, reference: &str) {
+        let before = books(&self.case).await;
+        let first = paid(self.start(language, reference), &self.case, before).await;
+        let (code, again) = self.start(language, reference).end().await;
+        assert_eq!((code, again), (Some(0), first));
+        assert_eq!(books(&self.case).await.sum, before.sum + CENTS);
+    }
+
+    /// The program dies while the terminal asks for the card.
+    async fn program_dies(&self, language: &Language, reference: &str) {
+        let before = books(&self.case).await;
+        let mut dying = self.start(language, reference);
+        dying.until(PROMPT).await;
+        drop(dying);
+        paid(self.start(language, reference), &self.case, before).await;
+    }
+
+    /// The connection breaks while the terminal asks for the card.
+    async fn line_breaks(&self, language: &Language, reference: &str) {
+        let before = books(&self.case).await;
+        let mut waiting = self.start(language, reference);
+        waiting.until(PROMPT).await;
+        self.line.arm(Some(Plan {
+            way: Way::FromPrinter,
+            after: 1,
+            cut: Cut::Torn,
+            held: false,
+        }));
+        waiting.until("asking again").await;
+        paid(waiting, &self.case, before).await;
+    }
+
+    /// The gateway dies while the terminal asks for the card: what is told is what the terminal
+    /// has, which may have taken the payment back.
+    async fn gateway_dies(&mut self, language: &Language, reference: &str) {
+        let before = books(&self.case).await;
+        let mut waiting = self.start(language, reference);
+        waiting.until(PROMPT).await;
+        self.case.kill_kofferd().await;
+        let back = self.case.restart_kofferd().await;
+        back.unwrap_or_else(|error| panic!("{error}"));
+        let (code, last) = waiting.end().await;
+        let taken = books(&self.case).await.sum - before.sum;
+        let agrees = matches!((code, taken), (Some(0), CENTS) | (Some(1), 0));
+        assert!(agrees, "{code:?} {taken} {last}");
+    }
+
+    /// The card is refused: nothing is booked, and the next try is a payment of its own.
+    async fn card_is_refused(&self, language: &Language, reference: &str) {
+        let before = books(&self.case).await;
+        let refused = Cardholder {
+            host_result: 5,
+            ..Cardholder::default()
+        };
+        let control = &self.case.terminals["ec-terminal"].control;
+        control.next(&[refused]).await.expect("a cardholder");
+        let (code, _) = self.start(language, reference).end().await;
+        assert_eq!((code, books(&self.case).await), (Some(1), before));
+        paid(self.start(language, reference), &self.case, before).await;
+    }
+
+    async fn try_all(&mut self, language: &Language) {
+        // The samples keep payments by their reference, also from one test run to the next.
+        let run = fastrand::u32(..);
+        let (folder, broker) = (language.folder, self.broker);
+        let reference = |what: &str| format!("{folder}-{broker:?}-{what}-{run}");
+        self.pays(language, &reference("plain")).await;
+        self.program_dies(language, &reference("killed")).await;
+        self.line_breaks(language, &reference("cut")).await;
+        self.card_is_refused(language, &reference("refused")).await;
+        self.gateway_dies(language, &reference("restarted")).await;
+    }
+}
+
+/// Each setting that the samples read stands in the tutorial, and is printed by the demo.
 fn the_demo_prints_what_the_samples_read(case: &Case) {
     let demo = fs::read_to_string(root().join("scripts/demo")).expect("the demo");
     let page = fs::read_to_string(root().join("docs/first-payment.md")).expect("the tutorial");
@@ -157,87 +271,18 @@ fn the_demo_prints_what_the_samples_read(case: &Case) {
     }
 }
 
-async fn try_all(language: &Language, broker: Broker, case: &mut Case) {
-    // The samples keep payments by their reference, also from one run of the tests to the next.
-    let run = fastrand::u32(..);
-    let reference = |what: &str| format!("{}-{broker:?}-{what}-{run}", language.folder);
-
-    // As the tutorial says; and once more, which books nothing.
-    let before = receipts(case).await;
-    let first = paid(
-        Run::start(language, case, &reference("plain")),
-        case,
-        &before,
-    )
-    .await;
-    let (code, again) = Run::start(language, case, &reference("plain")).end().await;
-    assert_eq!((code, again), (Some(0), first));
-    assert_eq!(receipts(case).await.len(), before.len() + 1);
-
-    // The program dies while the terminal asks for the card.
-    let before = receipts(case).await;
-    let mut dying = Run::start(language, case, &reference("killed"));
-    dying.until(PROMPT).await;
-    drop(dying);
-    paid(
-        Run::start(language, case, &reference("killed")),
-        case,
-        &before,
-    )
-    .await;
-
-    // The connection breaks while the terminal asks for the card: the broker dies.
-    let before = receipts(case).await;
-    let mut waiting = Run::start(language, case, &reference("lost"));
-    waiting.until(PROMPT).await;
-    match broker {
-        Broker::Mosquitto => case.restart_mosquitto().await,
-        Broker::Embedded => {
-            case.kill_kofferd().await;
-            case.restart_kofferd().await
-        }
+async fn take_payments(broker: Broker) {
+    let mut counter = Counter::open(broker).await;
+    the_demo_prints_what_the_samples_read(&counter.case);
+    for language in &languages() {
+        counter.try_all(language).await;
     }
-    .unwrap_or_else(|error| panic!("{error}"));
-    waiting.until("asking again").await;
-    paid(waiting, case, &before).await;
-
-    // The card is refused: nothing was booked, and the next try is a payment of its own.
-    let before = receipts(case).await;
-    let control = &case.terminals["ec-terminal"].control;
-    let refused = Cardholder {
-        host_result: 5,
-        ..Cardholder::default()
-    };
-    control.next(&[refused]).await.expect("a cardholder");
-    let (code, _) = Run::start(language, case, &reference("refused"))
-        .end()
-        .await;
-    assert_eq!(code, Some(1));
-    assert_eq!(receipts(case).await, before);
-    paid(
-        Run::start(language, case, &reference("refused")),
-        case,
-        &before,
-    )
-    .await;
+    counter.case.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_tutorials_programs_take_a_payment_once_whatever_happens_with_either_broker() {
-    let languages = languages();
     library::prepare();
-    for broker in TRIED_ON {
-        let mut case = raise("serial", broker).await;
-        let control = &case.terminals["ec-terminal"].control;
-        let unhurried = json!({"cardholder": {"inserts_after_ms": 400}});
-        control
-            .set(unhurried)
-            .await
-            .expect("an unhurried cardholder");
-        the_demo_prints_what_the_samples_read(&case);
-        for language in &languages {
-            try_all(language, broker, &mut case).await;
-        }
-        case.stop().await;
-    }
+    let [one, other] = BROKERS.map(take_payments);
+    tokio::join!(one, other);
 }
