@@ -15,6 +15,8 @@ pub struct Completion<R> {
     pub device: Option<DeviceId>,
     /// What came of it.
     pub outcome: Outcome<R>,
+    /// Fields of the call that version 1 does not know: they had no effect.
+    pub ignored: Vec<String>,
 }
 
 /// What came of a call.
@@ -145,6 +147,7 @@ impl<R> Completion<R> {
         Self {
             device: Some(device),
             outcome: Outcome::Ok(result),
+            ignored: Vec::new(),
         }
     }
 
@@ -153,6 +156,7 @@ impl<R> Completion<R> {
         Self {
             device: None,
             outcome: Outcome::Failed(failure),
+            ignored: Vec::new(),
         }
     }
 
@@ -161,6 +165,7 @@ impl<R> Completion<R> {
         Self {
             device: Some(device),
             outcome: Outcome::Failed(failure),
+            ignored: Vec::new(),
         }
     }
 
@@ -189,6 +194,7 @@ impl<R> Completion<R> {
         Completion {
             device: self.device,
             outcome,
+            ignored: self.ignored,
         }
     }
 }
@@ -208,11 +214,13 @@ pub(crate) struct CompletionWire<R, D = Detail> {
     message: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<D>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    ignored: Vec<String>,
 }
 
 impl<R: Serialize> Serialize for Completion<R> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let device = self.device.clone();
+        let (device, ignored) = (self.device.clone(), self.ignored.clone());
         match &self.outcome {
             Outcome::Ok(result) => CompletionWire {
                 status: Status::Ok,
@@ -221,6 +229,7 @@ impl<R: Serialize> Serialize for Completion<R> {
                 result: Some(result),
                 message: None,
                 detail: None::<&Detail>,
+                ignored,
             },
             Outcome::Failed(failure) => CompletionWire {
                 status: failure.status,
@@ -229,6 +238,7 @@ impl<R: Serialize> Serialize for Completion<R> {
                 result: None,
                 message: Some(failure.message.clone()),
                 detail: (*failure.detail != Detail::default()).then_some(&*failure.detail),
+                ignored,
             },
         }
         .serialize(serializer)
@@ -256,6 +266,7 @@ impl<'de, R: Deserialize<'de>> Deserialize<'de> for Completion<R> {
         Ok(Self {
             device: wire.device,
             outcome,
+            ignored: wire.ignored,
         })
     }
 }

@@ -20,11 +20,65 @@ pub enum ContentType {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}{problem}", field_prefix(field))]
 pub struct DecodeError {
-    /// The path of the offending field, e.g. `amount.cents`; empty for the payload as a whole.
+    /// The path of the offending field, e.g. `amount.cents`, also where it is missing; empty for
+    /// the payload as a whole.
     pub field: String,
+    /// In which way.
+    pub wrong: Wrong,
     /// What is wrong with it.
     pub problem: String,
 }
+
+/// In which way a field is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wrong {
+    /// It is not there.
+    Missing,
+    /// It is of another kind: a text where a number should be.
+    Kind,
+    /// Its value does not fit, or it stands there twice, or the payload is no such encoding.
+    Value,
+}
+
+impl DecodeError {
+    fn whole(problem: impl Into<String>) -> Self {
+        Self {
+            field: String::new(),
+            wrong: Wrong::Value,
+            problem: problem.into(),
+        }
+    }
+
+    /// What serde says of the field at `path`.
+    fn at(path: String, problem: String) -> Self {
+        let quoted = |after: &str| problem.strip_prefix(after)?.split('`').next();
+        let missing = quoted("missing field `");
+        let field = match missing.or_else(|| quoted("duplicate field `")) {
+            Some(name) if path.is_empty() => name.to_owned(),
+            Some(name) => format!("{path}.{name}"),
+            None => path,
+        };
+        let kind = ["invalid type: ", "invalid value: ", "unknown variant "];
+        let wrong = if missing.is_some() {
+            Wrong::Missing
+        } else if kind.iter().any(|kind| problem.starts_with(kind)) {
+            Wrong::Kind
+        } else {
+            Wrong::Value
+        };
+        Self {
+            field,
+            wrong,
+            problem,
+        }
+    }
+}
+
+/// Of fields that nobody reads, so many are named …
+const IGNORED_NAMED: usize = 16;
+
+/// … with so many characters.
+const IGNORED_LENGTH: usize = 64;
 
 /// A value that could not be encoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,6 +117,14 @@ impl ContentType {
     /// The value of `payload`. An empty payload reads as an empty map, so that operations
     /// without parameters can be called with nothing at all.
     pub fn decode<T: DeserializeOwned>(self, payload: &[u8]) -> Result<T, DecodeError> {
+        self.decode_noting(payload).map(|(value, _)| value)
+    }
+
+    /// As [`ContentType::decode`], with the paths of fields that nobody reads.
+    pub fn decode_noting<T: DeserializeOwned>(
+        self,
+        payload: &[u8],
+    ) -> Result<(T, Vec<String>), DecodeError> {
         match self {
             Self::Cbor => decode_cbor(if payload.is_empty() { &[0xa0] } else { payload }),
             Self::Json => decode_json(if payload.is_empty() { b"{}" } else { payload }),
@@ -106,86 +168,113 @@ impl io::Write for DefiniteLengths {
     }
 }
 
-fn decode_json<T: DeserializeOwned>(payload: &[u8]) -> Result<T, DecodeError> {
+fn decode_json<T: DeserializeOwned>(payload: &[u8]) -> Result<(T, Vec<String>), DecodeError> {
     let mut json = serde_json::Deserializer::from_slice(payload);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|e| {
-        let field = field_path(e.path());
-        DecodeError {
-            field,
-            problem: e.into_inner().to_string(),
-        }
+    let Tracked { value, ignored } = Tracked::read(&mut json).map_err(|(field, error)| {
+        let told = error.to_string();
+        // Where in the payload it stands says no more than which field it is.
+        let problem = match told.rsplit_once(" at line ") {
+            Some((problem, _)) if error.is_data() => problem.to_owned(),
+            _ => told,
+        };
+        DecodeError::at(field, problem)
     })?;
-    json.end().map_err(|_| DecodeError {
-        field: String::new(),
-        problem: "something follows the JSON payload".to_owned(),
-    })?;
-    Ok(value)
+    json.end()
+        .map_err(|_| DecodeError::whole("something follows the JSON payload"))?;
+    Ok((value, ignored))
 }
 
-fn decode_cbor<T: DeserializeOwned>(payload: &[u8]) -> Result<T, DecodeError> {
+fn decode_cbor<T: DeserializeOwned>(payload: &[u8]) -> Result<(T, Vec<String>), DecodeError> {
     // The recursion limit is ciborium's own (256); it reads long strings in chunks, so a length
     // that lies allocates nothing.
     let mut rest = payload;
-    let Tracked(value) = ciborium::from_reader(&mut rest).map_err(|e| {
-        let (field, problem) = match e {
-            ciborium::de::Error::Io(_) => (None, "the CBOR payload ends too early".to_owned()),
-            ciborium::de::Error::Syntax(at) => (None, format!("no CBOR at byte {at}")),
-            ciborium::de::Error::RecursionLimitExceeded => {
-                (None, "the CBOR payload is nested too deeply".to_owned())
-            }
-            ciborium::de::Error::Semantic(_, told) => match told.split_once(FIELD_ENDS) {
-                Some((field, problem)) => (Some(field.to_owned()), problem.to_owned()),
-                None => (None, told),
-            },
-        };
-        DecodeError {
-            field: field.unwrap_or_default(),
-            problem,
+    let Tracked { value, ignored } = ciborium::from_reader(&mut rest).map_err(|e| match e {
+        ciborium::de::Error::Io(_) => DecodeError::whole("the CBOR payload ends too early"),
+        ciborium::de::Error::Syntax(at) => DecodeError::whole(format!("no CBOR at byte {at}")),
+        ciborium::de::Error::RecursionLimitExceeded => {
+            DecodeError::whole("the CBOR payload is nested too deeply")
         }
+        ciborium::de::Error::Semantic(_, told) => match told.split_once(FIELD_ENDS) {
+            Some((field, problem)) => DecodeError::at(field.to_owned(), problem.to_owned()),
+            None => DecodeError::whole(told),
+        },
     })?;
     if !rest.is_empty() {
-        return Err(DecodeError {
-            field: String::new(),
-            problem: format!("{} bytes follow the CBOR payload", rest.len()),
-        });
+        let problem = format!("{} bytes follow the CBOR payload", rest.len());
+        return Err(DecodeError::whole(problem));
     }
-    Ok(value)
+    Ok((value, ignored))
 }
 
 /// Separates the field from the problem on their way through ciborium's one error string.
 const FIELD_ENDS: char = '\u{1f}';
 
-/// A value read while keeping track of where in the payload the reader is: ciborium offers no
-/// deserializer to wrap, so the tracking is done by the value.
-struct Tracked<T>(T);
+/// A value read while keeping track of where in the payload the reader is, and of what it passes
+/// over. ciborium offers no deserializer to wrap, so the tracking is done by the value.
+struct Tracked<T> {
+    value: T,
+    ignored: Vec<String>,
+}
+
+impl<T> Tracked<T> {
+    /// The value, or the field that is wrong and what the reader says of it.
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, (String, D::Error)>
+    where
+        T: Deserialize<'de>,
+    {
+        let mut track = serde_path_to_error::Track::new();
+        let mut ignored = Vec::new();
+        let tracked = serde_path_to_error::Deserializer::new(deserializer, &mut track);
+        let read = serde_ignored::deserialize(tracked, |path| {
+            if ignored.len() < IGNORED_NAMED {
+                let path = ignored_path(&path);
+                let shown = path.chars().filter(|c| !c.is_control());
+                ignored.push(shown.take(IGNORED_LENGTH).collect());
+            }
+        });
+        match read {
+            Ok(value) => Ok(Self { value, ignored }),
+            Err(error) => Err((field_path(&track.path()), error)),
+        }
+    }
+}
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Tracked<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        serde_path_to_error::deserialize(deserializer)
-            .map(Tracked)
-            .map_err(|e| {
-                let field = field_path(e.path());
-                let told = e.into_inner().to_string();
-                // ciborium wraps what it is told as `Semantic(offset, "…")`.
-                let problem = told
-                    .strip_prefix("Semantic(")
-                    .and_then(|told| {
-                        Some(
-                            told.split_once(", \"")?
-                                .1
-                                .strip_suffix("\")")?
-                                .replace("\\\"", "\""),
-                        )
-                    })
-                    .unwrap_or(told);
-                de::Error::custom(format!("{field}{FIELD_ENDS}{problem}"))
-            })
+        Self::read(deserializer).map_err(|(field, error)| {
+            let told = error.to_string();
+            // ciborium wraps what it is told as `Semantic(offset, "…")`.
+            let problem = told
+                .strip_prefix("Semantic(")
+                .and_then(|told| {
+                    let (_, quoted) = told.split_once(", \"")?;
+                    Some(quoted.strip_suffix("\")")?.replace("\\\"", "\""))
+                })
+                .unwrap_or(told);
+            de::Error::custom(format!("{field}{FIELD_ENDS}{problem}"))
+        })
     }
 }
 
 fn field_path(path: &serde_path_to_error::Path) -> String {
     let path = path.to_string();
     if path == "." { String::new() } else { path }
+}
+
+/// A path as [`field_path`] writes it: `commands[0].data`.
+fn ignored_path(path: &serde_ignored::Path<'_>) -> String {
+    use serde_ignored::Path;
+    match path {
+        Path::Root => String::new(),
+        Path::Seq { parent, index } => format!("{}[{index}]", ignored_path(parent)),
+        Path::Map { parent, key } => match ignored_path(parent) {
+            above if above.is_empty() => key.clone(),
+            above => format!("{above}.{key}"),
+        },
+        Path::Some { parent }
+        | Path::NewtypeStruct { parent }
+        | Path::NewtypeVariant { parent } => ignored_path(parent),
+    }
 }
 
 impl fmt::Display for ContentType {
@@ -236,22 +325,76 @@ mod tests {
 
     #[test]
     fn a_missing_field_and_a_wrong_kind_are_told_plainly() {
-        for (json, expected) in [
-            (serde_json::json!({}), "missing field `amount`"),
+        let amount = |amount: serde_json::Value| serde_json::json!({ "amount": amount });
+        for (json, field, wrong, problem) in [
             (
-                serde_json::json!({"amount": {"cents": 5}}),
+                serde_json::json!({}),
+                "amount",
+                Wrong::Missing,
+                "missing field `amount`",
+            ),
+            (
+                amount(serde_json::json!({"cents": 5})),
+                "amount.currency",
+                Wrong::Missing,
                 "missing field `currency`",
             ),
             (
-                serde_json::json!({"amount": 7}),
-                "invalid type: integer `7`",
+                amount(serde_json::json!(7)),
+                "amount",
+                Wrong::Kind,
+                "invalid type: integer `7`, expected ",
+            ),
+            (
+                amount(serde_json::json!({"cents": 12.5, "currency": "EUR"})),
+                "amount.cents",
+                Wrong::Kind,
+                "invalid type: floating point `12.5`, expected ",
+            ),
+            (
+                amount(serde_json::json!({"cents": 0, "currency": "EUR"})),
+                "amount.cents",
+                Wrong::Value,
+                "0 is outside 1 to 999999999999",
             ),
         ] {
             for encoding in ContentType::ALL {
                 let payload = encoding.encode(&json).unwrap();
-                let error = encoding.decode::<Till>(&payload).unwrap_err().to_string();
-                assert!(error.contains(expected), "{encoding}: {error}");
+                let error = encoding.decode::<Till>(&payload).unwrap_err();
+                let found = (error.field.as_str(), error.wrong);
+                assert_eq!(found, (field, wrong), "{encoding}: {error}");
+                // ciborium says `float` where JSON says `floating point`.
+                let problem = problem.replace("floating point", "float");
+                let told = error.problem.replace("floating point", "float");
+                assert!(told.starts_with(&problem), "{encoding}: {told}");
             }
+        }
+    }
+
+    #[test]
+    fn fields_that_nobody_reads_are_named_and_bounded() {
+        let json = serde_json::json!({
+            "amount": {"cents": 5, "currency": "EUR", "vat": {"rate": 19}},
+            "refrence": "PA-2026-00417",
+        });
+        for encoding in ContentType::ALL {
+            let payload = encoding.encode(&json).unwrap();
+            let (_, ignored) = encoding.decode_noting::<Till>(&payload).unwrap();
+            assert_eq!(ignored, ["amount.vat", "refrence"], "{encoding}");
+
+            let list = serde_json::json!([json]);
+            let payload = encoding.encode(&list).unwrap();
+            let (_, ignored) = encoding.decode_noting::<Vec<Till>>(&payload).unwrap();
+            assert_eq!(ignored, ["[0].amount.vat", "[0].refrence"], "{encoding}");
+
+            let mut json = json.clone();
+            for n in 0..100 {
+                json["\u{7}".repeat(n) + &"x".repeat(100) + &n.to_string()] = n.into();
+            }
+            let payload = encoding.encode(&json).unwrap();
+            let (_, ignored) = encoding.decode_noting::<Till>(&payload).unwrap();
+            assert_eq!(ignored.len(), IGNORED_NAMED);
+            assert!(ignored.iter().all(|path| path.len() <= IGNORED_LENGTH));
         }
     }
 

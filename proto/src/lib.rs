@@ -35,7 +35,7 @@ pub use device::{
     EventKind, Identity, OperationDescription, PaymentCapabilities, PrinterCapabilities, Reason,
     StateDocument,
 };
-pub use encoding::{ContentType, DecodeError, EncodeError};
+pub use encoding::{ContentType, DecodeError, EncodeError, Wrong};
 pub use gateway_status::{DeviceHealth, GatewayStatus, Health, Presence, UplinkHealth};
 pub use money::{Amount, Cents, Currency};
 pub use name::{ClientId, DeviceId, GatewayId, NameError, Segment};

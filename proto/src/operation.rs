@@ -142,15 +142,18 @@ macro_rules! operations {
                 }
             }
 
-            /// Reads the parameters of the operation `name`; `None` where the class has none
-            /// of that name.
+            /// Reads the parameters of the operation `name`, with the fields that it passes over;
+            /// `None` where the class has none of that name.
             pub(crate) fn decode(
                 name: &str,
                 encoding: $crate::ContentType,
                 payload: &[u8],
-            ) -> Option<Result<Self, $crate::DecodeError>> {
+            ) -> Option<Result<(Self, Vec<String>), $crate::DecodeError>> {
                 match name {
-                    $($name => Some(encoding.decode(payload).map(Self::$op)),)*
+                    $($name => {
+                        let read = encoding.decode_noting(payload);
+                        Some(read.map(|(params, ignored)| (Self::$op(params), ignored)))
+                    })*
                     _ => None,
                 }
             }
@@ -273,10 +276,10 @@ macro_rules! classes {
                 name: &str,
                 encoding: ContentType,
                 payload: &[u8],
-            ) -> Option<Result<Self, DecodeError>> {
+            ) -> Option<Result<(Self, Vec<String>), DecodeError>> {
                 match class {
                     $(Class::$class => $module::Request::decode(name, encoding, payload)
-                        .map(|request| request.map(Self::$class)),)*
+                        .map(|read| read.map(|(request, ignored)| (Self::$class(request), ignored))),)*
                 }
             }
         }
@@ -347,6 +350,16 @@ impl Request {
         encoding: ContentType,
         payload: &[u8],
     ) -> Result<Self, DecodeRequestError> {
+        Self::decode_noting(class, operation, encoding, payload).map(|(request, _)| request)
+    }
+
+    /// As [`Request::decode`], with the paths of the fields that version 1 does not know.
+    pub fn decode_noting(
+        class: Class,
+        operation: &str,
+        encoding: ContentType,
+        payload: &[u8],
+    ) -> Result<(Self, Vec<String>), DecodeRequestError> {
         class
             .lineage()
             .find_map(|class| Self::decode_own(class, operation, encoding, payload))

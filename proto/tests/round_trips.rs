@@ -128,9 +128,11 @@ fn completion() -> impl Strategy<Value = Completion<Transaction>> {
         transaction().prop_map(Outcome::Ok),
         failure().prop_map(Outcome::Failed),
     ];
-    (option::of(segment()), outcome).prop_map(|(device, outcome)| Completion {
+    let ignored = vec(text(64), 0..3);
+    (option::of(segment()), outcome, ignored).prop_map(|(device, outcome, ignored)| Completion {
         device: device.map(DeviceId::from),
         outcome,
+        ignored,
     })
 }
 

@@ -149,6 +149,7 @@ fn completion(
         listener.encoding.encode(&Completion::<()> {
             device,
             outcome: Outcome::Failed(failure),
+            ignored: Vec::new(),
         })
     });
     message(

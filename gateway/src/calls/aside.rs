@@ -198,7 +198,11 @@ mod tests {
             }
         };
         let device = None;
-        let completion = Arc::new(Completion { device, outcome });
+        let completion = Arc::new(Completion {
+            device,
+            outcome,
+            ignored: Vec::new(),
+        });
         Letter::completion(listener(call), completion, Travel::of(None), usize::MAX)
     }
 

@@ -286,6 +286,8 @@ pub(super) struct Open {
     pub(super) spec: &'static OperationSpec,
     /// Of its payload.
     pub(super) bytes: usize,
+    /// Fields of it that nobody reads.
+    pub(super) ignored: Vec<String>,
     /// The device or role that was called.
     pub(super) target: Segment,
     pub(super) claim: Option<ClaimToken>,

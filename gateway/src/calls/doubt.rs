@@ -166,7 +166,12 @@ impl Desk {
             key, device, spec, ..
         } = doubt;
         let device = Some(device);
-        let completion = Arc::new(Completion { device, outcome });
+        let ignored = Vec::new();
+        let completion = Arc::new(Completion {
+            device,
+            outcome,
+            ignored,
+        });
         let lang = self.open.get(&no).map(Open::lang).unwrap_or_default();
         if let Some(open) = self.open.get_mut(&no) {
             open.ended = Some(completion.clone());
@@ -337,6 +342,7 @@ impl Desk {
             key: key.clone(),
             spec: operation,
             bytes: 0,
+            ignored: Vec::new(),
             target: target.clone(),
             claim: None,
             tried: Vec::new(),

@@ -23,6 +23,7 @@ mod claims;
 mod clerk;
 mod desk;
 mod doubt;
+mod expected;
 mod gateway_device;
 mod incoming;
 mod kept;

@@ -365,6 +365,7 @@ impl Desk {
         let completion = Completion {
             device: Some(open.device.clone()),
             outcome,
+            ignored: open.ignored.clone(),
         };
         let completion = Arc::new(completion);
         open.ended = Some(completion.clone());
@@ -504,6 +505,7 @@ fn without_content(completion: &Completion<Response>, lang: Lang) -> Completion<
     Completion {
         device: completion.device.clone(),
         outcome: Outcome::Failed(failure),
+        ignored: completion.ignored.clone(),
     }
 }
 
@@ -516,7 +518,11 @@ mod tests {
 
     fn kept(outcome: Outcome<Response>) -> serde_json::Value {
         let device = Some("card-1".parse().unwrap());
-        let completion = Completion { device, outcome };
+        let completion = Completion {
+            device,
+            outcome,
+            ignored: Vec::new(),
+        };
         serde_json::to_value(without_content(&completion, Lang::En)).unwrap()
     }
 

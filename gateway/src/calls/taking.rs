@@ -102,8 +102,9 @@ impl Desk {
             let text = texts::not_allowed(&call.client, class, operation);
             return Err(refuse(Status::Denied, text));
         }
-        let request = Request::decode(class, operation, call.listener.encoding, &call.payload)
-            .map_err(|error| decode_failure(&error, lang))?;
+        let (encoding, payload) = (call.listener.encoding, &call.payload);
+        let (request, ignored) = Request::decode_noting(class, operation, encoding, payload)
+            .map_err(|error| decode_failure(&error, class.operation(operation), lang))?;
         let digest = request
             .digest(&call.target)
             .map_err(|e| Failure::without_effect(Status::BadRequest, e.to_string()))?;
@@ -150,17 +151,26 @@ impl Desk {
         if self.is_crowded_for(&call.client, call.payload.len()) {
             return Err(refuse(Status::Busy, texts::overloaded()));
         }
-        self.open(now, call, request, digest, ticket)
+        let content = Content {
+            request,
+            ignored,
+            digest,
+        };
+        self.open(now, call, content, ticket)
     }
 
     fn open(
         &mut self,
         now: Moment,
         call: Admitted,
-        request: Request,
-        digest: Sha256,
+        content: Content,
         ticket: Ticket,
     ) -> Result<(), Failure> {
+        let Content {
+            request,
+            ignored,
+            digest,
+        } = content;
         let spec = request.spec();
         let asker = Asker {
             client: &call.client,
@@ -183,6 +193,7 @@ impl Desk {
                 key,
                 spec,
                 bytes: call.payload.len(),
+                ignored,
                 target: call.target.clone(),
                 claim: call.claim.clone(),
                 tried: Vec::new(),
@@ -372,6 +383,14 @@ impl Desk {
     }
 }
 
+/// What a call's payload says.
+struct Content {
+    request: Request,
+    /// Fields of it that nobody reads.
+    ignored: Vec<String>,
+    digest: Sha256,
+}
+
 /// Who asks for a device.
 #[derive(Clone, Copy)]
 struct Asker<'a> {
@@ -452,8 +471,8 @@ pub(super) fn busy(device: &DeviceId, lang: Lang) -> Failure {
     })
 }
 
-fn decode_failure(error: &DecodeRequestError, lang: Lang) -> Failure {
-    let message = texts::request(error).get(lang).to_owned();
+fn decode_failure(error: &DecodeRequestError, spec: Option<&OperationSpec>, lang: Lang) -> Failure {
+    let message = texts::request(error, spec).get(lang).to_owned();
     match error {
         DecodeRequestError::NoSuchOperation { .. } => {
             Failure::without_effect(Status::Unsupported, message)

@@ -2,10 +2,11 @@
 //! English.
 
 use koffer_proto::{
-    CallId, CallIdError, Class, ClientId, DecodeRequestError, DeviceId, OperationSpec, Reason,
-    Segment, Text, class::gateway::Finding,
+    CallId, CallIdError, Class, ClientId, DecodeError, DecodeRequestError, DeviceId, OperationSpec,
+    Reason, Segment, Text, Wrong, class::gateway::Finding,
 };
 
+use super::expected;
 use crate::journal::Resolution;
 
 pub(super) fn retained() -> Text {
@@ -135,9 +136,13 @@ pub(super) fn unknown_device(target: &Segment) -> Text {
     )
 }
 
-pub(super) fn request(error: &DecodeRequestError) -> Text {
+pub(super) fn request(error: &DecodeRequestError, spec: Option<&OperationSpec>) -> Text {
     let english = error.to_string();
     match error {
+        DecodeRequestError::Params(error) if !error.field.is_empty() => {
+            let expected = spec.and_then(|spec| expected::text(spec, &error.field));
+            field(error, expected)
+        }
         DecodeRequestError::NoSuchOperation {
             class,
             operation,
@@ -149,6 +154,28 @@ pub(super) fn request(error: &DecodeRequestError) -> Text {
         DecodeRequestError::Params(_) => Text::new(
             format!("Die Angaben des Aufrufs stimmen nicht: {english}"),
             english,
+        ),
+    }
+}
+
+/// Which field of a call is wrong, and what belongs there.
+fn field(error: &DecodeError, expected: Option<Text>) -> Text {
+    let name = &error.field;
+    let Some(expected) = expected else {
+        let problem = &error.problem;
+        return Text::new(format!("{name}: {problem}."), format!("{name}: {problem}."));
+    };
+    let Text { de, en } = &expected;
+    let problem = &error.problem;
+    match error.wrong {
+        Wrong::Missing => Text::new(
+            format!("{name} fehlt: {de}."),
+            format!("{name} is missing: {en}."),
+        ),
+        Wrong::Kind => Text::new(format!("{name}: {de}."), format!("{name}: {en}.")),
+        Wrong::Value => Text::new(
+            format!("{name} passt nicht: {de}. ({problem})"),
+            format!("{name} does not fit: {en}. ({problem})"),
         ),
     }
 }

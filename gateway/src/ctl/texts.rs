@@ -416,6 +416,10 @@ sentences! {
         "Das Gateway kennt den Aufruf nicht.",
         "The gateway does not know the call."
     }
+    ignored(names) {
+        "Unbekannte Angaben hatten keine Wirkung: {names}. Schreibweise prüfen.",
+        "Unknown fields had no effect: {names}. Check their spelling."
+    }
     no_calls() { "Kein Aufruf wartet oder läuft.", "No call waits or runs." }
     test_passed() { "Der Selbsttest ist bestanden.", "The self-test passed." }
     test_failed() { "Der Selbsttest ist NICHT bestanden.", "The self-test did NOT pass." }

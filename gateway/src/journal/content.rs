@@ -86,5 +86,6 @@ pub(super) fn keepable(
     Completion {
         device: completion.device,
         outcome,
+        ignored: completion.ignored,
     }
 }

@@ -117,6 +117,7 @@ fn read_completion(spec: &OperationSpec, text: &str) -> Option<Completion<Respon
     Some(Completion {
         device: wire.device,
         outcome,
+        ignored: wire.ignored,
     })
 }
 

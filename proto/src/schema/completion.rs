@@ -29,6 +29,7 @@ pub(super) fn done(generator: &mut SchemaGenerator, result: &Schema) -> Schema {
             "status": words::<Status>(generator, |word| *word == *Status::Ok.as_str()),
             "device": device(generator),
             "result": result,
+            "ignored": ignored(),
         },
         "required": ["status", "result"],
     })
@@ -76,9 +77,19 @@ pub(super) fn failure(generator: &mut SchemaGenerator) -> Schema {
                 "description": "In the caller's language: what happened, and what to do.",
             },
             "detail": generator.subschema_for::<Detail>(),
+            "ignored": ignored(),
         },
         "required": ["status", "effect", "message"],
         "oneOf": groups,
+    })
+}
+
+fn ignored() -> Value {
+    json!({
+        "type": "array",
+        "items": { "type": "string" },
+        "description": "Fields of the call that nobody reads, such as a misspelt `refrence`: they had no \
+                        effect. Absent where there are none.",
     })
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use koffer_drivers::{Report, Stop, Told};
 use koffer_proto::{
-    DeviceId, DeviceState, Effect, Failure, Outcome, Status,
+    ContentType, DeviceId, DeviceState, Effect, Failure, Outcome, Status,
     class::{
         any_device::ClaimParams,
         gateway::{CancelParams, CancelVerdict},
@@ -380,6 +380,88 @@ fn what_is_refused_starts_nothing_and_says_so() {
     );
     assert!(told.iter().all(|(.., effect)| effect == "none"));
     assert_eq!(office.acknowledged.len(), 5);
+    assert!(office.starts.is_empty());
+}
+
+#[test]
+fn a_field_that_nobody_reads_is_named_in_every_answer() {
+    let mut office = Office::new();
+    let misspelt = json!({
+        "amount": {"cents": 5, "currency": "EUR", "vat": 19}, "refrence": "PA-2026-00417",
+    });
+    office.call("ws-1", "a", "till-1/pay", &misspelt);
+    office.finish(0, paid());
+    office.call("ws-1", "a", "till-1/pay", &misspelt);
+    office.call("ws-1", "b", "till-1/pay", &misspelt);
+    office.finish(1, jammed());
+    office.call("ws-1", "c", "gateway/calls", &json!({"all": true}));
+    office.pay("ws-1", "d", "till-1", 5);
+    office.finish(2, paid());
+    let told = std::mem::take(&mut office.published);
+    let told: Vec<_> = told
+        .iter()
+        .map(|message| serde_json::from_slice::<Value>(&message.payload).unwrap())
+        .map(|told| json!([told["status"], told["ignored"]]))
+        .collect();
+    let names = json!(["amount.vat", "refrence"]);
+    assert_eq!(
+        told,
+        [
+            json!(["ok", names]),
+            json!(["ok", names]),
+            json!(["device-fault", names]),
+            json!(["ok", ["all"]]),
+            json!(["ok", null]),
+        ]
+    );
+}
+
+#[test]
+fn a_wrong_field_is_named_with_what_belongs_there() {
+    let mut office = Office::new();
+    let currency = "three upper-case letters of ISO 4217, such as EUR";
+    let cents = "a whole number of cents, such as 3780 (1 to 999999999999)";
+    for (params, field, message) in [
+        (
+            json!({}),
+            "amount",
+            "amount is missing: an object with cents and currency.".to_owned(),
+        ),
+        (
+            json!({"amount": {"cents": 5}}),
+            "amount.currency",
+            format!("amount.currency is missing: {currency}."),
+        ),
+        (
+            json!({"amount": {"cents": 12.5, "currency": "EUR"}}),
+            "amount.cents",
+            format!("amount.cents: {cents}."),
+        ),
+        (
+            json!({"amount": {"cents": 0, "currency": "EUR"}}),
+            "amount.cents",
+            format!("amount.cents does not fit: {cents}. (0 is outside 1 to 999999999999)"),
+        ),
+        (
+            json!({"amount": {"cents": 5, "currency": "EUR"}, "reference": ""}),
+            "reference",
+            "reference does not fit: a text of 1 to 64 characters. (must be 1 to 64 characters \
+             without control characters, not 0)"
+                .to_owned(),
+        ),
+    ] {
+        for encoding in ContentType::ALL {
+            let mut message_of = Office::message("ws-1", "a", "till-1/pay", &params);
+            message_of.payload = encoding.encode(&params).unwrap().into();
+            message_of.properties.content_type = Some(encoding.as_str().to_owned());
+            office.send(message_of, false);
+            let told = office.published.pop().unwrap();
+            let told: Value = encoding.decode(&told.payload).unwrap();
+            assert_eq!(told["status"], "bad-request");
+            assert_eq!(told["detail"]["field"], field, "{encoding}");
+            assert_eq!(told["message"], message, "{encoding}");
+        }
+    }
     assert!(office.starts.is_empty());
 }
 

@@ -96,12 +96,14 @@ pub(in crate::ctl) fn completion(
     let deed = Deed::of(asked);
     let result = completion.get("result").unwrap_or(&Value::Null);
     if text(completion, "status") == Status::Ok.as_str() {
+        let mut sentences = done(asked, deed, completion, lang, zone);
+        sentences.extend(ignored(completion, lang));
         return Said {
             result: match &asked.save_to {
                 Some(_) => String::new(),
                 None => result::result(asked.operation.as_str(), result, lang, zone),
             },
-            sentences: done(asked, deed, completion, lang, zone),
+            sentences,
             tone: Tone::Good,
         };
     }
@@ -118,6 +120,7 @@ pub(in crate::ctl) fn completion(
     }
     sentences.extend(detail(completion, lang));
     sentences.extend(deed.effect(effect).map(|text| text.get(lang).to_owned()));
+    sentences.extend(ignored(completion, lang));
     let alarm = !certain && !matches!(deed, Deed::Harmless);
     if alarm {
         let resolve = texts::resolve(&asked.id, &client);
@@ -128,6 +131,18 @@ pub(in crate::ctl) fn completion(
         sentences,
         tone: if alarm { Tone::Alarm } else { Tone::Bad },
     }
+}
+
+/// Which fields of the call had no effect.
+fn ignored(completion: &Value, lang: Lang) -> Option<String> {
+    let names = completion.get("ignored")?.as_array()?;
+    let names: Vec<_> = names
+        .iter()
+        .filter_map(Value::as_str)
+        .map(harmless)
+        .collect();
+    let said = texts::ignored(&names.join(", "));
+    (!names.is_empty()).then(|| said.get(lang).to_owned())
 }
 
 fn done(asked: &Asked, deed: Deed, completion: &Value, lang: Lang, zone: &TimeZone) -> Vec<String> {
@@ -279,6 +294,12 @@ mod tests {
                 "Bezahlt: 37,80 EUR, Beleg 231. Das Geld ist geflossen.",
                 "Der Ausgang wurde nach einer Störung am Gerät festgestellt."
             ]
+        );
+        let misspelt = json!({"status": "ok", "device": "ec", "ignored": ["refrence", "a\u{1b}[2J"],
+            "result": {"receipt": 231, "amount": {"cents": 3780, "currency": "EUR"}}});
+        assert_eq!(
+            said(&pay, &misspelt, Lang::En).sentences[1],
+            "Unknown fields had no effect: refrence, a\u{fffd}[2J. Check their spelling."
         );
         let declined = json!({"status": "declined", "effect": "none", "message": "Card declined.",
             "detail": {"device_code": "6c"}});
