@@ -56,8 +56,12 @@ pub trait Effects: Send + Sync {
 pub struct Evidence {
     /// What was reached, a keyword of the driver's.
     pub step: Cow<'static, str>,
-    /// What is known then.
+    /// What is known then. A card number in it is masked in the journal.
     pub facts: BTreeMap<Cow<'static, str>, String>,
+    /// What names something: jobs, printers, salts. Kept as it is, whatever its digits look like;
+    /// a fact once it was read from the journal.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ids: BTreeMap<Cow<'static, str>, String>,
 }
 
 impl Evidence {
@@ -70,12 +74,24 @@ impl Evidence {
         Self {
             step: step.into(),
             facts: facts.map(|(name, value)| (name.into(), value)).collect(),
+            ids: BTreeMap::new(),
         }
     }
 
-    /// One of the facts.
+    /// The same, with these of its facts as names. No text that a device wrote is one.
+    #[must_use]
+    pub fn identified_by(mut self, names: &[&'static str]) -> Self {
+        for name in names {
+            let moved = self.facts.remove_entry(*name);
+            self.ids.extend(moved);
+        }
+        self
+    }
+
+    /// One of the facts, or of what names something.
     pub fn fact(&self, name: &str) -> Option<&str> {
-        self.facts.get(name).map(String::as_str)
+        let known = self.ids.get(name).or_else(|| self.facts.get(name));
+        known.map(String::as_str)
     }
 }
 

@@ -3,26 +3,64 @@
 //! Drivers mask what they tell, and the desk hands over no confidential content. This is the
 //! second wall, and what it holds back it says in the log.
 
-use koffer_drivers::payment::zvt::codec::pan::mask_text;
+use koffer_drivers::{Evidence, payment::zvt::codec::pan::mask_text};
 use koffer_proto::{
     Completion, Detail, Effect, Failure, Lang, OperationSpec, Outcome, Response, Sha256, Status,
     Text,
 };
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::trouble::Trouble;
+use super::{Resolution, trouble::Trouble};
 
 /// The largest an entry may be: many times a payment with all its receipts.
 const MAX_ENTRY: usize = 1024 * 1024;
 
-/// `value` as JSON without card numbers.
-pub(super) fn json(value: &impl Serialize) -> Result<String, Trouble> {
-    // Evidence and completions are plain data: nothing in them can fail to become JSON.
-    let mut json = serde_json::to_value(value).unwrap_or_default();
-    if mask(&mut json) {
+/// Evidence as JSON: what names something as it is, everything else without card numbers.
+pub(super) fn facts(evidence: &Evidence) -> Result<String, Trouble> {
+    let mut facts = plain(&evidence.facts);
+    masked(&mut facts);
+    if let Value::Object(facts) = &mut facts {
+        let ids = evidence.ids.iter();
+        facts.extend(ids.map(|(name, id)| (name.to_string(), id.as_str().into())));
+    }
+    checked(&facts)
+}
+
+/// A completion as JSON: the name of its device as it is, everything else without card numbers.
+pub(super) fn completion(completion: &Completion<Response>) -> Result<String, Trouble> {
+    let mut kept = plain(completion);
+    let device = kept.get("device").cloned();
+    masked(&mut kept);
+    if let (Some(device), Some(place)) = (device, kept.get_mut("device")) {
+        *place = device;
+    }
+    checked(&kept)
+}
+
+/// A resolution as JSON: what was observed without card numbers.
+pub(super) fn resolution(resolution: &Resolution) -> Result<String, Trouble> {
+    let mut observation = plain(&resolution.observation);
+    masked(&mut observation);
+    checked(&json!({
+        "by": resolution.by,
+        "finding": resolution.finding,
+        "observation": observation,
+    }))
+}
+
+/// Evidence and completions are plain data: nothing in them can fail to become JSON.
+fn plain(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).unwrap_or_default()
+}
+
+fn masked(value: &mut Value) {
+    if mask(value) {
         tracing::warn!("a card number was masked on its way into the journal");
     }
+}
+
+fn checked(json: &Value) -> Result<String, Trouble> {
     let text = json.to_string();
     if text.len() > MAX_ENTRY {
         return Err(Trouble::TooLarge(text.len()));

@@ -5,7 +5,6 @@ use jiff::Timestamp;
 use koffer_drivers::Evidence;
 use koffer_proto::{Completion, DeviceId, Response};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
-use serde_json::json;
 
 use super::{
     Resolution, content, record, schema::OF_CALL, transition::Transition, trouble::Trouble,
@@ -183,7 +182,7 @@ impl Step {
         step: &'static str,
         evidence: Option<&'a Evidence>,
     ) -> Result<Row<'a>, Failed> {
-        let facts = evidence.map(|evidence| content::json(&evidence.facts));
+        let facts = evidence.map(content::facts);
         Ok(Row {
             call: self.call,
             at: at.as_microsecond(),
@@ -211,7 +210,7 @@ fn finished(
     let (spec, lang) = found.optional()?.ok_or(Trouble::NoSuchCall)?;
     let device = completion.device.as_ref().map(DeviceId::as_str);
     let (status, effect) = (completion.status(), completion.effect());
-    let kept = content::json(&content::keepable(completion.clone(), spec, lang))?;
+    let kept = content::completion(&content::keepable(completion.clone(), spec, lang))?;
     let mut update = connection.prepare_cached(
         "UPDATE calls SET ended_at = ?2, status = ?3, effect = ?4, device = coalesce(?5, device)
          WHERE no = ?1",
@@ -235,11 +234,7 @@ fn finished(
 }
 
 fn resolved(connection: &Connection, call: CallNo, resolution: &Resolution) -> Result<(), Failed> {
-    let said = content::json(&json!({
-        "by": resolution.by,
-        "finding": resolution.finding,
-        "observation": resolution.observation,
-    }))?;
+    let said = content::resolution(resolution)?;
     let at = resolution.at.as_microsecond();
     let mut update =
         connection.prepare_cached("UPDATE calls SET resolved_at = ?2 WHERE no = ?1")?;

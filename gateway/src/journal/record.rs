@@ -155,6 +155,7 @@ pub(super) fn interrupted(connection: &Connection, call: CallNo) -> Result<Optio
         let evidence = Evidence {
             step: row.get::<_, String>(1)?.into(),
             facts,
+            ids: BTreeMap::new(),
         };
         if row.get_ref(0)?.as_str()? == "armed" {
             interrupted.baseline = Some(evidence);

@@ -322,7 +322,7 @@ impl Entry {
             Self::Armed(_) => "armed".to_owned(),
             Self::Started => "started".to_owned(),
             Self::Milestone(evidence) => {
-                let facts = evidence.facts.iter();
+                let facts = evidence.ids.iter().chain(&evidence.facts);
                 let facts: Vec<_> = facts.map(|(k, v)| format!("{k}={v}")).collect();
                 facts.join(" ")
             }

@@ -21,6 +21,18 @@ const BATCH: &str = "batch";
 /// A batch: the next command is about to be sent.
 const APDU: &str = "apdu";
 
+/// Facts that name something, the digests of content among them.
+const IDS: [&str; 8] = [
+    "salt",
+    "card",
+    "application",
+    "path",
+    "before",
+    "after",
+    "begins",
+    "then",
+];
+
 /// What a card shows that no other card shows: its answer to reset with its serial number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mark(Vec<u8>);
@@ -106,12 +118,12 @@ impl Traces {
         ];
         let facts = facts.into_iter();
         let facts = facts.filter_map(|(name, value)| Some((name, value?)));
-        Evidence::new(FILE, facts.chain(self.piece(write)))
+        Evidence::new(FILE, facts.chain(self.piece(write))).identified_by(&IDS)
     }
 
     /// Before any other piece is sent.
     pub(super) fn update(&self, write: &Write) -> Evidence {
-        Evidence::new(UPDATE, self.piece(write))
+        Evidence::new(UPDATE, self.piece(write)).identified_by(&IDS)
     }
 
     /// How far it is, and what the file will hold when the next piece is written.

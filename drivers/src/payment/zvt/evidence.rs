@@ -262,13 +262,19 @@ static LIFE: LazyLock<(u64, Instant)> =
 /// Now, readable by this life of the process alone.
 fn mark() -> String {
     let (life, began) = *LIFE;
-    format!("{life:016x}+{}", began.elapsed().as_millis())
+    format!("{}+{}", shown(life), began.elapsed().as_millis())
+}
+
+/// A life in text that is never taken for a card number.
+fn shown(life: u64) -> String {
+    let (high, low) = (life >> 32, life & 0xFFFF_FFFF);
+    format!("{high:08x}/{low:08x}")
 }
 
 fn since(mark: &str, now: Instant) -> Option<Duration> {
     let (life, began) = *LIFE;
     let (whose, millis) = mark.split_once('+')?;
-    let ours = u64::from_str_radix(whose, 16) == Ok(life);
+    let ours = whose == shown(life);
     let then = Duration::from_millis(millis.parse().ok().filter(|_| ours)?);
     now.checked_duration_since(began)?.checked_sub(then)
 }

@@ -58,7 +58,12 @@ impl Intent<'_> {
             ("sha256", Some(self.document.sha256.to_string())),
         ];
         let facts = facts.into_iter();
-        Evidence::new(step, facts.filter_map(|(key, value)| Some((key, value?))))
+        Evidence::new(step, facts.filter_map(|(key, value)| Some((key, value?)))).identified_by(&[
+            "printer-uuid",
+            "job-name",
+            "user",
+            "sha256",
+        ])
     }
 }
 

@@ -3,10 +3,15 @@
 use std::{fs, path::Path};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use koffer_proto::{Class, Detail, EffectKind, Request};
+use jiff::Timestamp;
+use koffer_proto::{
+    Class, Detail, EffectKind, Request,
+    class::gateway::{Finding, Observation},
+};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::journal::Resolution;
 
 const PAN: &str = "4111111111111111";
 const GROUPED: &str = "5500 0055 5555 5559";
@@ -78,6 +83,53 @@ async fn a_card_number_is_masked_wherever_it_comes_from() {
     );
     journal.close().await;
     holds_none_of(&folder, &secrets);
+}
+
+#[tokio::test]
+async fn what_names_something_is_kept_whatever_its_digits_look_like() {
+    let folder = Folder::new();
+    let (journal, _) = folder.start().await;
+    // Its last 16 digits and the name of the device pass for card numbers.
+    let name = format!("case-7/ws-1/{PAN}");
+    journal.accepted(&payment(1)).await.unwrap();
+    let effects = journal.effects(CallNo(1), &PAN.parse().unwrap());
+    let job = |step| {
+        let facts = [
+            ("job-name", name.clone()),
+            ("salt", PAN.to_owned()),
+            ("text", format!("Karte {PAN}")),
+        ];
+        Evidence::new(step, facts).identified_by(&["job-name", "salt"])
+    };
+    effects.armed(job("baseline")).await.unwrap();
+    effects.started().await.unwrap();
+    effects.milestone(job("created")).await.unwrap();
+    let found = journal.interrupted(CallNo(1)).await.unwrap().unwrap();
+    for evidence in found.baseline.iter().chain(&found.milestones) {
+        assert_eq!(evidence.fact("job-name"), Some(&*name));
+        assert_eq!(evidence.fact("salt"), Some(PAN));
+        assert_eq!(evidence.fact("text"), Some("Karte ************1111"));
+    }
+
+    let failure = Failure::outcome_unknown("Lost.");
+    let lost = Completion::failed(PAN.parse().unwrap(), failure);
+    journal.finished(CallNo(1), &lost).await.unwrap();
+    let kept = journal.completion(CallNo(1)).await.unwrap();
+    assert_eq!(kept.unwrap().device, Some(PAN.parse().unwrap()));
+    let resolution = Resolution {
+        by: PAN.parse().unwrap(),
+        at: Timestamp::now(),
+        finding: Finding::Done,
+        observation: Observation::try_from(format!("Karte {GROUPED}")).unwrap(),
+    };
+    journal
+        .resolved(CallNo(1), &resolution, &lost)
+        .await
+        .unwrap();
+    journal.close().await;
+    let file = bytes(&folder);
+    assert!(holds(&file, format!("\"by\":\"{PAN}\"").as_bytes()));
+    assert!(!holds(&file, GROUPED.as_bytes()));
 }
 
 #[tokio::test]
