@@ -82,7 +82,10 @@ impl fmt::Debug for MaskedPan {
 /// check, alone or in groups with one space or dash between them, become `*` except the last four.
 ///
 /// A run is tried from every group to every group, longest first, so that a receipt number printed
-/// before a card number does not hide it. Numbers split over two lines are not found.
+/// before a card number does not hide it. So do numbers in the groups that are printed on cards,
+/// whatever stands between them; behind a word for a card, whatever their check digit; and
+/// numbers of which the terminal masked a part and shows more. Numbers split over two lines are
+/// not found.
 pub fn mask_text(text: &str) -> String {
     let mut bytes = text.as_bytes().to_vec();
     mask_bytes(&mut bytes);
@@ -94,6 +97,122 @@ pub fn mask_text(text: &str) -> String {
 pub(super) fn mask_bytes(text: &mut [u8]) {
     // Again until nothing is found: masking may set free a number that shared digits with another.
     while mask_once(text) {}
+    mask_as_printed(text);
+    mask_the_rest(text);
+}
+
+/// How the digits of card numbers are grouped.
+const PRINTED: [&[usize]; 4] = [&[4, 4, 4, 4, 3], &[4, 4, 4, 4], &[4, 6, 5], &[4, 4, 4, 1]];
+/// A line with one of these tells of a card.
+const LABELS: [&[u8]; 3] = [b"PAN", b"KARTE", b"CARD N"];
+
+/// Masks numbers that are grouped as on a card, or stand in one piece behind a word for one.
+fn mask_as_printed(text: &mut [u8]) {
+    let upper = text.to_ascii_uppercase();
+    let said = |label: &[u8]| upper.windows(label.len()).any(|word| word == label);
+    let labelled = LABELS.into_iter().any(said);
+    let groups = digit_groups(text);
+    let mut next = 0;
+    while next < groups.len() {
+        let printed = PRINTED.into_iter().find_map(|lengths| {
+            let found = groups.get(next..next + lengths.len())?;
+            let fits = found.iter().zip(lengths);
+            let fits = fits
+                .clone()
+                .all(|((from, to), length)| to - from == *length);
+            (fits && found.windows(2).all(|pair| are_apart(text, pair))).then_some(found)
+        });
+        let alone = groups.get(next..=next).filter(|group| {
+            let piece = group.iter().map(|(from, to)| to - from).sum();
+            labelled && PAN_LENGTHS.contains(&piece)
+        });
+        let Some(found) = printed.or(alone) else {
+            next += 1;
+            continue;
+        };
+        let places: Vec<_> = found.iter().flat_map(|(from, to)| *from..*to).collect();
+        next += found.len();
+        if labelled || passes_luhn(text, &places) {
+            mask_places(text, &places);
+        }
+    }
+}
+
+/// One or two characters that part the digits of one number.
+fn are_apart(text: &[u8], pair: &[(usize, usize)]) -> bool {
+    let [(_, end), (start, _)] = pair else {
+        return false;
+    };
+    let between = text.get(*end..*start).unwrap_or_default();
+    let parts = |byte: &u8| matches!(byte, b' ' | b'-' | b'.' | b'/' | b'_');
+    (1..=2).contains(&between.len()) && between.iter().all(parts)
+}
+
+/// The most digits that terminals leave of the beginning of a number.
+const BEGINNING: usize = 8;
+/// Fewer masked characters make no card number.
+const MASKED: usize = 4;
+
+/// Masks what a terminal left of the beginning of a number whose middle it masked.
+fn mask_the_rest(text: &mut [u8]) {
+    let is_mask = |byte: u8| matches!(byte, b'*' | b'#' | b'x' | b'X');
+    let kind = |byte: &u8| (byte.is_ascii_digit(), is_mask(*byte));
+    let mut symbols: Vec<usize> = Vec::new();
+    let mut runs = Vec::new();
+    for (at, byte) in text.iter().enumerate() {
+        let gap = symbols.last().map_or(0, |last| at - last - 1);
+        let parted = gap > 1 || (gap == 1 && !matches!(byte_at(text, at - 1), b' ' | b'-'));
+        if kind(byte) == (false, false) {
+            continue;
+        }
+        if parted {
+            runs.push(std::mem::take(&mut symbols));
+        }
+        symbols.push(at);
+    }
+    runs.push(symbols);
+    for run in runs {
+        let masked = |place: &usize| is_mask(byte_at(text, *place));
+        let first = run.iter().position(masked);
+        let last = run.iter().rposition(masked);
+        let (Some(first), Some(last)) = (first, last) else {
+            continue;
+        };
+        let ends = run.len() - last - 1;
+        let middle = run[first..=last].iter().all(masked) && last - first + 1 >= MASKED;
+        // A number before it may belong to something else: as many groups as a card number has.
+        let mut begins = 0;
+        for group in groups_before(&run[..first]) {
+            if begins + group + (run.len() - first) > *PAN_LENGTHS.end() {
+                break;
+            }
+            begins += group;
+        }
+        let length = begins + run.len() - first;
+        if middle && ends <= SHOWN && begins <= BEGINNING && PAN_LENGTHS.contains(&length) {
+            for place in &run[first - begins..first] {
+                text[*place] = MASK;
+            }
+        }
+    }
+}
+
+/// The lengths of the groups that these places make, the last first.
+fn groups_before(places: &[usize]) -> Vec<usize> {
+    let groups = places.chunk_by(|one, next| one + 1 == *next);
+    groups.rev().map(<[usize]>::len).collect()
+}
+
+fn byte_at(text: &[u8], place: usize) -> u8 {
+    text.get(place).copied().unwrap_or_default()
+}
+
+fn mask_places(text: &mut [u8], places: &[usize]) {
+    for place in places.iter().rev().skip(SHOWN) {
+        if let Some(byte) = text.get_mut(*place) {
+            *byte = MASK;
+        }
+    }
 }
 
 /// Masked text from the wire.
@@ -125,11 +244,7 @@ fn mask_once(text: &mut [u8]) -> bool {
             }
         }
         if let Some(places) = best {
-            for place in places.iter().rev().skip(SHOWN) {
-                if let Some(byte) = text.get_mut(*place) {
-                    *byte = MASK;
-                }
-            }
+            mask_places(text, &places);
             return true;
         }
     }
@@ -215,7 +330,28 @@ mod tests {
             ("4111111111111111=2512", "************1111=2512"),
             ("4111111111111112", "4111111111111112"),
             ("VU-Nr. 16004008 TA 001077", "VU-Nr. 16004008 TA 001077"),
-            ("4111  1111 1111 1111", "4111  1111 1111 1111"),
+            ("4111  1111  1111  1111", "****  ****  ****  1111"),
+            ("4111.1111.1111.1111", "****.****.****.1111"),
+            ("3782/822463/10005", "****/******/*0005"),
+            // No card's groups, and no check digit of one.
+            ("411111  1111111111", "411111  1111111111"),
+            ("4111  1111  1111  1112", "4111  1111  1111  1112"),
+            // Behind a word for a card, whatever its check digit.
+            ("Karten-Nr. 4111111111111112", "Karten-Nr. ************1112"),
+            ("PAN 4111 1111 1111 1112", "PAN **** **** **** 1112"),
+            // The terminal masked a part of it.
+            ("672590******4711", "************4711"),
+            (
+                "Karte 6725 90## #### #### 711",
+                "Karte **** **## #### #### 711",
+            ),
+            ("Beleg 0231 411111XXXXXX1111", "Beleg 0231 ******XXXXXX1111"),
+            ("41111111****1111 gültig", "************1111 gültig"),
+            ("411111**********", "****************"),
+            ("xxxx xxxx xxxx 4711", "xxxx xxxx xxxx 4711"),
+            ("**** 68000123 ****", "**** 68000123 ****"),
+            ("1077 * 68000123", "1077 * 68000123"),
+            ("30.11.2026 20:41 TA 001077", "30.11.2026 20:41 TA 001077"),
             ("Betrag 37,80 EUR", "Betrag 37,80 EUR"),
         ] {
             assert_eq!(mask_text(text), masked);
@@ -230,7 +366,7 @@ mod tests {
         }
 
         #[test]
-        fn masking_twice_is_masking_once(text in "[0-9 -]{0,60}") {
+        fn masking_twice_is_masking_once(text in "[0-9 *#./-]{0,60}") {
             let once = mask_text(&text);
             prop_assert_eq!(once.len(), text.len());
             prop_assert_eq!(mask_text(&once), once);
