@@ -41,6 +41,8 @@ pub const STEPS: [&str; 3] = [BASELINE, STATUS_INFORMATION, LOST];
 
 /// Before the facts of the terminal's last entry in a baseline.
 const LAST: &str = "last-";
+/// Before the facts of a booking that was refused, and of which the terminal was told so.
+const REFUSED: &str = "refused-";
 /// Before the facts of the day's turnover in a baseline.
 const TURNOVER: &str = "turnover-";
 /// When somebody last looked.
@@ -233,9 +235,20 @@ pub(super) fn read_status_information(milestones: &[Evidence]) -> Option<Shown> 
     Shown::read(found, "")
 }
 
-/// Contact was lost; `why` is the keyword of the loss.
-pub(super) fn lost(why: &'static str) -> Evidence {
-    Evidence::new(LOST, [("why", why.to_owned()), (MARK, mark())])
+/// Contact was lost; `why` is the keyword of the loss, `refused` a booking that was not acknowledged.
+pub(super) fn lost(why: &'static str, refused: Option<&Fields>) -> Evidence {
+    let mut evidence = Evidence::new(LOST, [("why", why.to_owned()), (MARK, mark())]);
+    if let Some(fields) = refused {
+        Shown::of(fields).write(REFUSED, &mut evidence.facts);
+    }
+    evidence
+}
+
+/// The booking that was refused, if one was.
+pub(super) fn read_refused(milestones: &[Evidence]) -> Option<Shown> {
+    let mut latest = milestones.iter().rev();
+    let lost = latest.find(|evidence| evidence.step == LOST)?;
+    Shown::read(lost, REFUSED)
 }
 
 /// Whether the terminal itself ended the exchange: then nothing is under way any more, whatever
@@ -364,7 +377,7 @@ mod tests {
             told.write("", &mut evidence.facts);
             evidence
         };
-        let milestones = [of(1), of(2), lost("connection-lost")];
+        let milestones = [of(1), of(2), lost("connection-lost", None)];
         let read = read_status_information(&milestones).unwrap();
         assert_eq!(read.trace, Some(2));
         assert_eq!(read_status_information(&[]), None);
@@ -378,7 +391,7 @@ mod tests {
             reverses: None,
         };
         let before = baseline(&order, &Day::default());
-        let later = lost("connection-lost");
+        let later = lost("connection-lost", None);
         assert!(unattended(&before, &[later]).is_some());
         assert!(unattended(&before, &[]).is_some());
         let now = Instant::now() + Duration::from_secs(20);

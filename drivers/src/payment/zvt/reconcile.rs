@@ -8,6 +8,7 @@
 //! 2. The last entry is the one that was stored: booked. It takes that one back: not booked.
 //! 3. The last entry is the one from before: not booked. The caller looks twice, at an idle terminal,
 //!    and waits until it can book no more (docs/decisions/0014).
+//!    A booking that was refused (another amount than asked) is told as what it is, where it stands.
 //! 4. Nothing was stored. All that came since is one entry and its reversal, or a decline: not booked.
 //! 5. Nothing was stored, and one fitting entry came: booked, if nobody else can have made it. A
 //!    payment of the same amount, typed in at the terminal meanwhile, looks the same.
@@ -55,6 +56,8 @@ pub(super) struct Record {
     pub(super) before: Option<Shown>,
     /// The 04 0F that was stored; acknowledged or not.
     pub(super) told: Option<Shown>,
+    /// The booking that was refused; the terminal may have kept it all the same.
+    pub(super) refused: Option<Shown>,
 }
 
 /// What the terminal shows now.
@@ -132,6 +135,15 @@ pub(super) fn decide(record: &Record, seen: &Seen) -> Verdict {
             };
         }
         if last.is_positive() && told.trace.is_some() && last.original_trace == told.trace {
+            return Verdict::NotDone(Proof::TakenBack);
+        }
+    }
+    let refused = record.refused.as_ref().filter(|entry| entry.is_positive());
+    if let Some(refused) = refused.filter(|_| told.is_none() && last.is_positive()) {
+        if refused.is_same_entry(last) {
+            return Verdict::Done;
+        }
+        if refused.trace.is_some() && last.original_trace == refused.trace {
             return Verdict::NotDone(Proof::TakenBack);
         }
     }

@@ -240,10 +240,15 @@ impl Transaction {
         let (ending, completion) = self
             .ended
             .unwrap_or((Ending::Unknown(Loss::Unexpected), None));
+        let is_refused_booking = matches!(
+            self.verdict,
+            Verdict::Refused(Refusal::WrongAmount | Refusal::NotStored)
+        );
         Ended {
             ending,
             // What came too late is not why it ended.
             cause: self.cause.filter(|_| self.abort != Abort::TooLate),
+            refused: self.seen.clone().filter(|_| is_refused_booking),
             information: self.verdict.positive().cloned().or(self.seen),
             completion,
             words: self.words,

@@ -270,7 +270,7 @@ impl Zvt {
             _ => failure,
         };
         if let Ending::Unknown(loss) = &ended.ending {
-            keep_loss(loss, call).await;
+            keep_loss(loss, ended.refused.as_ref(), call).await;
         }
         let lost = matches!(ended.ending, Ending::Unknown(_) | Ending::NothingSent(_));
         self.put_back(session);
@@ -421,8 +421,8 @@ impl Money {
 }
 
 /// Keeps when contact was lost: what the terminal shows soon after can only be ours.
-async fn keep_loss(loss: &Loss, call: &Call) {
-    let kept = evidence::lost(outcome::loss_keyword(loss));
+async fn keep_loss(loss: &Loss, refused: Option<&Fields>, call: &Call) {
+    let kept = evidence::lost(outcome::loss_keyword(loss), refused);
     let stored = timeout(timing::STORE, call.milestone(kept)).await;
     if !matches!(stored, Ok(Ok(()))) {
         tracing::warn!("the loss of contact was not stored; the call's outcome is harder to find");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use koffer_proto::{
-    Outcome, Response,
+    Lang, Outcome, Response,
     class::payment::{self, Closing, ClosingTotal},
 };
 use tokio::time::{Instant, sleep};
@@ -27,6 +27,7 @@ struct Kept {
     order: Order,
     before: Day,
     told: Option<Shown>,
+    refused: Option<Shown>,
     /// When the call was last known to have the terminal for itself, by this process's clock.
     attended: Option<Instant>,
 }
@@ -65,7 +66,7 @@ impl Zvt {
             {
                 Reconciled::NotYet(not_yet(closes, interrupted, left))
             }
-            Verdict::Done => self.done(&kept, &books),
+            Verdict::Done => self.done(&kept, &books, interrupted.lang),
             Verdict::NotDone(proof) => {
                 let failure = wording::not_done(proof, closes, interrupted.lang);
                 Reconciled::Settled(Outcome::Failed(failure))
@@ -164,7 +165,7 @@ impl Zvt {
     }
 
     /// The answer that the call would have had, from what the terminal shows now.
-    fn done(&self, kept: &Kept, books: &Books) -> Reconciled {
+    fn done(&self, kept: &Kept, books: &Books, lang: Lang) -> Reconciled {
         use payment::Response as Paid;
         let fields = books.leaf.fields.clone().unwrap_or_default();
         let mut transaction = booking::transaction(
@@ -175,13 +176,23 @@ impl Zvt {
             books.leaf.receipts.clone(),
         );
         transaction.recovered = true;
+        let booked = transaction.amount.map(|amount| amount.cents.get());
+        let receipt = transaction.receipt;
         let response = match kept.order.kind {
             Kind::Payment => Paid::Pay(transaction),
             Kind::Refund => Paid::Refund(transaction),
             Kind::Reversal => Paid::Reverse(transaction),
             Kind::Closing => Paid::EndOfDay(self.closed(kept, books)),
         };
-        Reconciled::Settled(Outcome::Ok(Response::from(response)))
+        let response = Response::from(response);
+        Reconciled::Settled(match (kept.order.cents, booked) {
+            (Some(asked), Some(booked)) if asked != booked => {
+                let failure = wording::other_amount(asked, booked, receipt, lang);
+                let detail = failure.detail.clone().with_evidence(&response);
+                Outcome::Failed(failure.with(detail))
+            }
+            _ => Outcome::Ok(response),
+        })
     }
 
     /// The closed day: its turnover as it was just before. No terminal repeats a closing's receipt.
@@ -218,6 +229,7 @@ impl Kept {
             order,
             before,
             told: evidence::read_status_information(&interrupted.milestones),
+            refused: evidence::read_refused(&interrupted.milestones),
             attended,
         })
     }
@@ -243,6 +255,7 @@ impl Kept {
             terminal: self.before.terminal.clone(),
             before: self.before.last.clone(),
             told: self.told.clone(),
+            refused: self.refused.clone(),
         }
     }
 }

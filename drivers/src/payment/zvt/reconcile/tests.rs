@@ -283,6 +283,7 @@ fn play(story: &Story) -> (Record, Seen, bool) {
         terminal: terminal.clone(),
         before,
         told,
+        refused: None,
     };
     let seen = Seen {
         terminal,
@@ -340,6 +341,7 @@ fn record() -> Record {
         terminal: Some(TERMINAL.to_owned()),
         before: Some(entry(230, 1076)),
         told: None,
+        refused: None,
     }
 }
 
@@ -379,6 +381,7 @@ fn the_rules_one_by_one() {
     let no_baseline = |told| Record {
         before: None,
         told,
+        refused: None,
         ..record()
     };
     let cases = [

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use koffer_proto::{Detail, Failure, Lang, Reason, Status, Text};
+use koffer_proto::{Detail, Effect, Failure, Lang, Reason, Status, Text};
 
 use super::{Doubt, Proof};
 use crate::payment::zvt::{
@@ -79,6 +79,43 @@ pub(in super::super) fn may_still_book(closing: bool, left: Duration) -> Reason 
         ),
         format!("{en} Please wait and repeat nothing; the result is certain within {within_en}."),
     )
+}
+
+/// What is booked is not what was asked for.
+pub(in super::super) fn other_amount(
+    asked: u64,
+    booked: u64,
+    receipt: Option<u16>,
+    lang: Lang,
+) -> Failure {
+    let (effect, todo_de, todo_en) = if booked < asked {
+        (
+            Effect::Partial,
+            "Buchen Sie den Rest gesondert, oder stornieren Sie",
+            "Book the rest separately, or reverse",
+        )
+    } else {
+        (
+            Effect::Done,
+            "Erstatten Sie den Unterschied, oder stornieren Sie",
+            "Refund the difference, or reverse",
+        )
+    };
+    let (receipt_de, receipt_en) = receipt.map_or_else(
+        || ("den Vorgang".to_owned(), "the transaction".to_owned()),
+        |number| (format!("Beleg {number:04}"), format!("receipt {number:04}")),
+    );
+    let (asked, booked) = (decimal(asked), decimal(booked));
+    let message = pick(
+        lang,
+        format!("Das Terminal hat {booked} gebucht, nicht {asked}. {todo_de} {receipt_de}."),
+        format!("The terminal booked {booked}, not {asked}. {todo_en} {receipt_en}."),
+    );
+    let detail = Detail {
+        cause: Some("other-amount".to_owned()),
+        ..Detail::default()
+    };
+    Failure::unfinished(Status::DeviceFault, effect, message).with(detail)
 }
 
 /// What a person should look at.

@@ -342,3 +342,32 @@ async fn what_the_terminal_itself_ended_is_not_waited_for() {
     let found = stage.driver.reconcile(&interrupted(&played.journal)).await;
     assert_eq!(effect(found), Effect::None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn another_amount_than_asked_that_the_terminal_keeps_is_told_with_what_it_is() {
+    for (booked, effect) in [("0734", Effect::Partial), ("5000", Effect::Done)] {
+        let result: &'static str = format!(
+            "040F 21 27 00 04 00000000{booked} 49 0978 0B 001077 0C 154501 0D 1122 29 68000123 87 0231 8A 05"
+        )
+        .leak();
+        let mut stage = Stage::new(asking());
+        let mut line = stage.line();
+        let keeps = &[PAY, TAKEN, Say(result), Hear("8466 00"), DONE, ACK];
+        let steps = script(&[REGISTER, READY, SHOWS_EARLIER, keeps]);
+        let terminal = tokio::spawn(async move { perform_and_leave(&mut line, steps).await });
+        let played = stage.run(pay()).await;
+        terminal.await.unwrap();
+        assert_eq!(played.ended(), (Status::OutcomeUnknown, Effect::Unknown));
+        let found = finds(&played.journal, &[Say(result), ACK, DONE, ACK]).await;
+        let Reconciled::Settled(Outcome::Failed(failure)) = found else {
+            panic!("it is known: {found:?}");
+        };
+        assert_eq!(failure.effect(), effect);
+        assert_eq!(failure.detail.cause.as_deref(), Some("other-amount"));
+        let evidence = failure.detail.evidence.as_ref().unwrap();
+        assert_eq!(evidence["amount"]["cents"], booked.parse::<u64>().unwrap());
+        // One that it did not keep.
+        let found = finds(&played.journal, &[Say(EARLIER), ACK, DONE, ACK]).await;
+        assert_eq!(super::books::effect(found), Effect::None);
+    }
+}

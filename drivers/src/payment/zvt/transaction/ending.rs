@@ -55,6 +55,8 @@ pub(in super::super) struct Ended {
     pub(in super::super) cause: Option<Cause>,
     /// The 04 0F that was acknowledged, else the last one that came.
     pub(in super::super) information: Option<Fields>,
+    /// A booking that was refused, where nothing but its amount was wrong with it, or the journal.
+    pub(in super::super) refused: Option<Fields>,
     /// The 06 0F.
     pub(in super::super) completion: Option<Completion>,
     /// The terminal's own words where it said no, masked; empty if it has none.
