@@ -1,5 +1,7 @@
 //! The driver: contact, the contract's operations, and a look at the idle terminal.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use koffer_proto::{
     Capabilities, Identity, PaymentCapabilities, Reason, Request, Response,
@@ -13,7 +15,7 @@ use super::{
     exchange::Audience,
     link::{Broken, Dial},
     outcome::{self, Halt},
-    session::{Condition, Session, Trouble},
+    session::{Condition, Manners, Session, Trouble},
     timing,
     transaction::Loss,
 };
@@ -29,7 +31,7 @@ mod service;
 /// One terminal.
 pub(super) struct Zvt {
     config: ZvtConfig,
-    dial: Box<dyn Dial>,
+    dial: Arc<dyn Dial>,
     /// Taken out while it is in use, so that what is dropped in the middle of an exchange takes
     /// its line with it: half an exchange is never left for the next command.
     session: Option<Session>,
@@ -42,6 +44,8 @@ struct Memory {
     terminal: Option<TerminalId>,
     software: Option<String>,
     receipt: Option<u16>,
+    /// What it turned out to be unable to do.
+    manners: Manners,
     /// What needs attention now.
     reasons: Vec<Reason>,
     /// What the supervisor knows of that.
@@ -50,12 +54,12 @@ struct Memory {
 
 /// A driver for the terminal of this configuration. It does nothing before it is opened.
 pub fn driver(config: ZvtConfig) -> Box<dyn Driver> {
-    let dial = Box::new(config.endpoint.clone());
+    let dial = Arc::new(config.endpoint.clone());
     Box::new(Zvt::new(config, dial))
 }
 
 impl Zvt {
-    pub(super) fn new(config: ZvtConfig, dial: Box<dyn Dial>) -> Self {
+    pub(super) fn new(config: ZvtConfig, dial: Arc<dyn Dial>) -> Self {
         Self {
             config,
             dial,
@@ -72,7 +76,7 @@ impl Zvt {
         }
         let mut tries = 1;
         loop {
-            let pause = match Session::open(&*self.dial, &self.config, audience).await {
+            let pause = match self.open_session(audience).await {
                 Ok(session) => {
                     self.memory.terminal = session.terminal.or(self.memory.terminal);
                     return Ok(session);
@@ -92,8 +96,22 @@ impl Zvt {
         }
     }
 
+    async fn open_session(&self, audience: Audience<'_>) -> Result<Session, Trouble> {
+        Session::open(
+            Arc::clone(&self.dial),
+            &self.config,
+            self.memory.manners,
+            audience,
+        )
+        .await
+    }
+
     /// Keeps the session for the next command, if its line is clean.
     fn put_back(&mut self, session: Session) {
+        if self.memory.manners != session.manners {
+            self.memory.manners = session.manners;
+            tracing::info!(manners = ?session.manners, "what the terminal cannot do");
+        }
         self.session = Some(session).filter(|session| session.usable);
     }
 

@@ -34,6 +34,16 @@ pub(super) struct Done {
     pub(super) line_usable: bool,
 }
 
+impl Done {
+    /// There was no line to send it on.
+    pub(super) fn nothing_sent(broken: Broken) -> Self {
+        Self {
+            ended: Ended::nothing_sent(broken),
+            line_usable: false,
+        }
+    }
+}
+
 impl Audience<'_> {
     /// In which language.
     pub(super) fn lang(self) -> Lang {

@@ -86,12 +86,65 @@ pub(super) struct Link {
     framing: Framing,
     inbox: VecDeque<Apdu>,
     last_byte: Instant,
+    greeting: Greeting,
+}
+
+/// What came over a bare line before the peer's first APDU.
+#[derive(Debug, Default)]
+enum Greeting {
+    /// Nothing came yet.
+    #[default]
+    Awaited,
+    /// Something that is no ZVT. Some terminals send a line of text first; so do printers and
+    /// routers.
+    Foreign(Vec<u8>),
+    /// ZVT.
+    Over,
+}
+
+/// Of a greeting that is shown.
+const SHOWN_BYTES: usize = 16;
+
+impl Greeting {
+    /// The part of these bytes that is ZVT.
+    fn skip<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let begins = match self {
+            Self::Over => Some(0),
+            // The classes of what is said in ZVT.
+            Self::Awaited if matches!(bytes.first(), Some(0x04..=0x06 | 0x80 | 0x84)) => Some(0),
+            // After a greeting comes the answer to our first command.
+            Self::Awaited | Self::Foreign(_) => {
+                bytes.iter().position(|byte| matches!(byte, 0x80 | 0x84))
+            }
+        };
+        let (foreign, zvt) = bytes.split_at(begins.unwrap_or(bytes.len()));
+        match self {
+            _ if begins.is_some() => *self = Self::Over,
+            Self::Foreign(greeting) => {
+                let room = SHOWN_BYTES.saturating_sub(greeting.len());
+                greeting.extend(foreign.iter().take(room));
+            }
+            Self::Awaited | Self::Over => {
+                *self = Self::Foreign(foreign.iter().take(SHOWN_BYTES).copied().collect());
+            }
+        }
+        zvt
+    }
 }
 
 impl Link {
     /// A line on which APDUs follow each other bare.
     pub(super) fn bare(wire: impl Wire + 'static) -> Self {
         Self::new(Box::new(wire), Framing::Bare(Assembler::default()))
+    }
+
+    /// The first bytes of a peer that has said nothing in ZVT, as hexadecimal digits.
+    pub(super) fn foreign(&self) -> Option<String> {
+        let Greeting::Foreign(bytes) = &self.greeting else {
+            return None;
+        };
+        let digits: Vec<_> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+        Some(digits.join(" "))
     }
 
     /// A line on which APDUs travel in frames.
@@ -105,6 +158,7 @@ impl Link {
             framing,
             inbox: VecDeque::new(),
             last_byte: Instant::now(),
+            greeting: Greeting::default(),
         }
     }
 
@@ -164,7 +218,10 @@ impl Link {
             return Err(Broken::Closed);
         }
         match &mut self.framing {
-            Framing::Bare(assembler) => self.inbox.extend(assembler.feed(bytes)),
+            Framing::Bare(assembler) => {
+                let bytes = self.greeting.skip(bytes);
+                self.inbox.extend(assembler.feed(bytes));
+            }
             Framing::Framed(frames) => self.inbox.extend(frames.feed(bytes)),
         }
         Ok(())
@@ -226,7 +283,7 @@ impl fmt::Debug for Link {
 
 /// Opens lines to one terminal.
 #[async_trait]
-pub(super) trait Dial: Send + Sync {
+pub(super) trait Dial: fmt::Debug + Send + Sync {
     /// A new line. Bounded in time.
     async fn dial(&self) -> Result<Link, Broken>;
 }

@@ -369,7 +369,28 @@ impl Trouble {
                     "The terminal cannot be reached ({broken}). Check power, cable and network."
                 ),
             ),
+            Self::NotZvt { address, bytes } => Fault::new(
+                "not-zvt",
+                format!(
+                    "Unter {address} antwortet etwas, das kein ZVT-Terminal ist; es beginnt mit {bytes}. Prüfen Sie Adresse und Port."
+                ),
+                format!(
+                    "Something answers at {address} that is no ZVT terminal; it begins with {bytes}. Check address and port."
+                ),
+            ),
             Self::Line(loss) => fault_of_loss(loss),
+            Self::Books(loss) => {
+                let Text { de, en } = loss_text(loss);
+                Fault::new(
+                    loss_keyword(loss),
+                    format!(
+                        "{de} Das geschah bei der Frage nach seinem letzten Vorgang. Wiederholt sich das, kennt das Modell die Frage nicht: Setzen Sie shows_books = false."
+                    ),
+                    format!(
+                        "{en} That was over the question for its last transaction. If it happens again, the model does not know that question: set shows_books = false."
+                    ),
+                )
+            }
             Self::Busy => Fault::new(
                 "terminal-busy",
                 "Das Terminal ist mit etwas anderem beschäftigt. Warten Sie, bis es fertig ist.",

@@ -1,5 +1,7 @@
 //! A registered terminal: a line, and what was agreed on it.
 
+use std::sync::Arc;
+
 use koffer_proto::{Text, class::payment::Receipt};
 
 use super::{
@@ -31,8 +33,17 @@ pub(super) enum Trouble {
     Configuration(Text),
     /// Nothing answers there.
     Unreachable(Broken),
+    /// What answers there is no ZVT terminal: where, and its first bytes as hexadecimal digits.
+    NotZvt {
+        /// The address.
+        address: String,
+        /// The bytes.
+        bytes: String,
+    },
     /// The line broke, or what came over it made no sense.
     Line(Loss),
+    /// The same over the question for its books (06 20, 06 10), which some models do not know.
+    Books(Loss),
     /// The terminal is doing something else.
     Busy,
     /// It refused to be registered, or a question.
@@ -47,6 +58,11 @@ pub(super) enum Trouble {
 #[derive(Debug)]
 pub(super) struct Session {
     link: Link,
+    dial: Arc<dyn Dial>,
+    /// Commands sent so far.
+    sent: usize,
+    /// What this terminal cannot do.
+    pub(super) manners: Manners,
     /// Its identifier, if it told.
     pub(super) terminal: Option<TerminalId>,
     /// Of its texts.
@@ -58,6 +74,23 @@ pub(super) struct Session {
     /// Its last entry, as far as it is certain: asked for or booked since this session began. While
     /// it lasts nobody can book by hand (06 00: no amount entry at the terminal).
     pub(super) last: Recall,
+}
+
+/// What a terminal turned out to be unable to do. Found out once, and kept while its driver lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a peculiarity of its own"
+)]
+pub(super) struct Manners {
+    /// It refuses a registration that offers more than the first edition knew.
+    pub(super) registers_plainly: bool,
+    /// It answers 05 01 only with the password.
+    pub(super) enquiry_needs_password: bool,
+    /// It has no 05 01.
+    pub(super) no_enquiry: bool,
+    /// It hangs up after each command, and stays registered.
+    pub(super) hangs_up: bool,
 }
 
 /// What is known of the terminal's last entry.
@@ -96,11 +129,15 @@ pub(super) struct Condition {
 impl Session {
     /// Dials and registers, once.
     pub(super) async fn open(
-        dial: &dyn Dial,
+        dial: Arc<dyn Dial>,
         config: &ZvtConfig,
+        manners: Manners,
         audience: Audience<'_>,
     ) -> Result<Self, Trouble> {
-        let registration = registration(config)?;
+        let mut registration = registration(config)?;
+        if manners.registers_plainly {
+            registration = plain(registration);
+        }
         let link = tokio::select! {
             biased;
             stop = audience.stopped() => return Err(Trouble::Stopped(stop)),
@@ -108,6 +145,9 @@ impl Session {
         };
         let mut session = Self {
             link,
+            dial,
+            sent: 0,
+            manners,
             terminal: None,
             charset: Charset::default(),
             needs: RegistrationStatus::default(),
@@ -116,10 +156,16 @@ impl Session {
         };
         let plan = session.short(&registration, config)?;
         let mut ended = answered(session.exchange(plan, audience).await);
-        if let (Err(Trouble::Refused(ResultCode(NACK_UNKNOWN))), true) = (&ended, session.usable) {
+        let unknown = matches!(ended, Err(Trouble::Refused(ResultCode(NACK_UNKNOWN))));
+        if unknown && session.usable && !manners.registers_plainly {
             // An old terminal knows no container: the same without it, and without what it offers.
             let plan = session.short(&plain(registration), config)?;
             ended = answered(session.exchange(plan, audience).await);
+            session.manners.registers_plainly = ended.is_ok();
+        }
+        if let (Err(Trouble::Line(_)), Some(bytes)) = (&ended, session.link.foreign()) {
+            let address = config.endpoint.to_string();
+            return Err(Trouble::NotZvt { address, bytes });
         }
         let completion = ended?.completion;
         let Some(Completion::Fields(fields)) = completion else {
@@ -143,25 +189,34 @@ impl Session {
         audience: Audience<'_>,
     ) -> Result<Condition, Trouble> {
         let byte = config.profile.status_service_byte;
+        let password = Some(config.password.field());
         let command = match byte {
-            None => Command::StatusEnquiry(None, Fields::default()),
-            Some(byte) => Command::StatusEnquiry(
-                Some(config.password.field()),
-                Fields::default().with(Bmp::Service(byte)),
-            ),
+            None => {
+                let password = password.filter(|_| self.manners.enquiry_needs_password);
+                Command::StatusEnquiry(password, Fields::default())
+            }
+            Some(byte) => {
+                Command::StatusEnquiry(password, Fields::default().with(Bmp::Service(byte)))
+            }
         };
-        let mut plan = self.short(&command, config)?;
-        plan.is_enquiry = true;
-        let mut answer = answered(self.exchange(plan, audience).await);
-        let refused = matches!(answer, Err(Trouble::Refused(code)) if code.0 != NACK_UNKNOWN);
-        if refused && byte.is_none() && self.usable {
-            // Some terminals answer only who knows the password.
-            let password = Some(config.password.field());
-            let mut plan =
-                self.short(&Command::StatusEnquiry(password, Fields::default()), config)?;
-            plan.is_enquiry = true;
-            answer = answered(self.exchange(plan, audience).await);
+        let is_first = self.sent == 1;
+        let mut answer = self.ask_status(&command, config, audience).await;
+        let hung_up = Loss::Line(Broken::Closed);
+        let gone = matches!(&answer, Err(Trouble::Line(loss)) if *loss == hung_up || loss.is_io());
+        if gone && is_first && !self.manners.hangs_up {
+            // Some hang up after each command. The next line needs no registration.
+            self.manners.hangs_up = true;
+            answer = self.ask_status(&command, config, audience).await;
+            self.manners.hangs_up = answer.is_ok();
         }
+        let refused = matches!(answer, Err(Trouble::Refused(code)) if code.0 != NACK_UNKNOWN);
+        if refused && byte.is_none() && !self.manners.enquiry_needs_password && self.usable {
+            // Some terminals answer only who knows the password.
+            let command = Command::StatusEnquiry(password, Fields::default());
+            answer = self.ask_status(&command, config, audience).await;
+            self.manners.enquiry_needs_password = answer.is_ok();
+        }
+        self.manners.no_enquiry = matches!(answer, Err(Trouble::Refused(ResultCode(NACK_UNKNOWN))));
         let ended = match answer {
             Ok(ended) => ended,
             Err(Trouble::Busy) => return Ok(Condition::of(TerminalStatus::BUSY)),
@@ -188,6 +243,17 @@ impl Session {
             software: software.filter(|text| !text.trim().is_empty()),
             ..Condition::of(status)
         })
+    }
+
+    async fn ask_status(
+        &mut self,
+        command: &Command,
+        config: &ZvtConfig,
+        audience: Audience<'_>,
+    ) -> Result<Ended, Trouble> {
+        let mut plan = self.short(command, config)?;
+        plan.is_enquiry = true;
+        answered(self.exchange(plan, audience).await)
     }
 
     /// The last entry, asked for once while it cannot have changed.
@@ -240,6 +306,7 @@ impl Session {
                 })
             }
             Err(Trouble::Refused(_)) => Ok(Leaf::default()),
+            Err(Trouble::Line(loss)) => Err(Trouble::Books(loss)),
             Err(trouble) => Err(trouble),
         }
     }
@@ -256,6 +323,16 @@ impl Session {
 
     /// Any command.
     pub(super) async fn exchange(&mut self, plan: Plan, audience: Audience<'_>) -> Done {
+        if self.manners.hangs_up && self.sent > 0 {
+            match self.dial.dial().await {
+                Ok(link) => self.link = link,
+                Err(broken) => {
+                    self.usable = false;
+                    return Done::nothing_sent(broken);
+                }
+            }
+        }
+        self.sent += 1;
         let done = exchange::run(&mut self.link, plan, audience).await;
         self.usable = done.line_usable;
         done
@@ -313,6 +390,39 @@ impl Session {
             limit: Some(timing::SHORT_COMMAND),
             ..self.harmless(command, config)?
         })
+    }
+}
+
+impl Manners {
+    /// For a technician; empty where there is nothing to say. Each sentence begins with a space.
+    pub(super) fn text(self) -> Text {
+        let all = [
+            (
+                self.registers_plainly,
+                " Es kennt keine erweiterte Anmeldung.",
+                " It knows no extended registration.",
+            ),
+            (
+                self.enquiry_needs_password,
+                " Die Statusabfrage verlangt das Passwort.",
+                " The status enquiry wants the password.",
+            ),
+            (
+                self.no_enquiry,
+                " Es kennt keine Statusabfrage.",
+                " It knows no status enquiry.",
+            ),
+            (
+                self.hangs_up,
+                " Es trennt die Verbindung nach jedem Befehl.",
+                " It hangs up after each command.",
+            ),
+        ];
+        let said = || all.iter().filter(|(is_so, ..)| *is_so);
+        Text::new(
+            said().map(|(_, de, _)| *de).collect::<String>(),
+            said().map(|(.., en)| *en).collect::<String>(),
+        )
     }
 }
 

@@ -138,6 +138,7 @@ impl Zvt {
             format!("Angemeldet, Terminal-ID {terminal}."),
             format!("Registered, terminal id {terminal}."),
         );
+        let registered = format!("{registered}{}", self.memory.manners.text().get(call.lang));
         note(
             &mut steps,
             "register",

@@ -371,3 +371,14 @@ async fn another_amount_than_asked_that_the_terminal_keeps_is_told_with_what_it_
         assert_eq!(super::books::effect(found), Effect::None);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_terminal_that_never_tells_of_its_books_names_the_key() {
+    let mut stage = Stage::new(asking());
+    stage.terminal(script(&[REGISTER, READY, &[ASK]]));
+    let played = stage.run(pay()).await;
+    assert_eq!(played.ended(), (Status::Unavailable, Effect::None));
+    let message = &played.failure().message;
+    assert!(message.contains("shows_books = false"), "{message}");
+    stage.all_said().await;
+}

@@ -6,9 +6,11 @@ use koffer_proto::{
 };
 
 use super::refusals::paying;
+use crate::Driver as _;
+
 use super::script::{
     ACK, BOOKED, DONE, Hear, PAY, PAYMENT, Played, READY, REGISTER, Say, Silent, Stage, Step,
-    TAKEN, config, kept, pay, script,
+    TAKEN, config, kept, pay, perform_and_leave, script,
 };
 
 const NO_EFFECT: fn(Status) -> (Status, Effect) = |status| (status, Effect::None);
@@ -309,4 +311,58 @@ async fn numbers_that_the_terminal_leaves_out_are_absent() {
     let played = paying(&[TAKEN, result, ACK, DONE, ACK]).await;
     let paid = played.paid();
     assert_eq!((paid.receipt, paid.trace), (None, None));
+}
+
+/// A payment on a terminal of which only the first bytes differ.
+async fn greeted(greeting: &'static str) -> Played {
+    let mut stage = Stage::new(kept());
+    stage.terminal(script(&[&[Say(greeting)], REGISTER, READY, PAYMENT]));
+    let played = stage.run(pay()).await;
+    stage.all_said().await;
+    played
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_terminal_says_before_its_first_message_is_skipped() {
+    // 00 00 00 3E VER|APP 1
+    let played = greeted("0000003E 5645527C4150502031").await;
+    assert_eq!(played.ended(), (Status::Ok, Effect::Done));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_speaks_another_protocol_is_named_with_its_first_bytes() {
+    let mut stage = Stage::new(kept());
+    stage.terminal(script(&[&[Say("5353482D322E30"), REGISTER[0]]]));
+    let fault = stage.driver.open().await.unwrap_err();
+    assert_eq!(fault.reason.keyword, "not-zvt");
+    let text = fault.reason.text.en;
+    assert!(text.contains("127.0.0.1:20007"), "{text}");
+    assert!(text.contains("53 53 48 2D 32 2E 30"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_terminal_that_hangs_up_after_each_command_is_dialled_for_each() {
+    let mut stage = Stage::new(config());
+    // It is found out once: the first line of a session breaks, and is not tried again after that.
+    for steps in [REGISTER, READY, PAYMENT, REGISTER, READY, PAYMENT] {
+        let mut line = stage.line();
+        let steps = steps.to_vec();
+        tokio::spawn(async move { perform_and_leave(&mut line, steps).await });
+    }
+    for _ in 0..2 {
+        assert_eq!(stage.run(pay()).await.ended(), (Status::Ok, Effect::Done));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_terminal_cannot_do_is_found_out_once() {
+    let password = [Hear("0501 03 123456"), TAKEN, Say("060F 01 00"), ACK];
+    let refused = [Hear("0501 00"), Say("8437 00")];
+    let mut stage = Stage::new(config());
+    stage.terminal(script(&[REGISTER, &refused, &password, PAYMENT]));
+    stage.terminal(script(&[REGISTER, &password, PAYMENT]));
+    for _ in 0..2 {
+        assert_eq!(stage.run(pay()).await.ended(), (Status::Ok, Effect::Done));
+    }
+    stage.all_said().await;
 }

@@ -37,7 +37,8 @@ async fn a_payment_over_tcp_has_exactly_these_bytes() {
     let mut config = config();
     config.endpoint = format!("tcp://127.0.0.1:{port}").parse().unwrap();
     let mut stage = Stage::new(config.clone());
-    stage.driver = super::super::driver::Zvt::new(config.clone(), Box::new(config.endpoint));
+    stage.driver =
+        super::super::driver::Zvt::new(config.clone(), std::sync::Arc::new(config.endpoint));
 
     let opened = stage.driver.open().await.unwrap();
     assert_eq!(opened.identity.serial.as_deref(), Some("68000123"));

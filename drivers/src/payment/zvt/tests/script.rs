@@ -131,7 +131,7 @@ pub(super) async fn perform_and_leave(
 }
 
 /// Hands out prepared lines; refuses when there are none left.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Lines {
     next: Mutex<VecDeque<Link>>,
 }
@@ -144,7 +144,7 @@ impl Lines {
 }
 
 #[async_trait]
-impl Dial for Arc<Lines> {
+impl Dial for Lines {
     async fn dial(&self) -> Result<Link, Broken> {
         let next = self.next.lock().unwrap().pop_front();
         next.ok_or_else(|| Broken::Io("connection refused".to_owned()))
@@ -186,7 +186,7 @@ impl Stage {
     pub(super) fn new(config: ZvtConfig) -> Self {
         let lines = Arc::new(Lines::default());
         Self {
-            driver: Zvt::new(config, Box::new(lines.clone())),
+            driver: Zvt::new(config, lines.clone()),
             lines,
             terminals: Vec::new(),
         }

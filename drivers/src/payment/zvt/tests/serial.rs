@@ -87,7 +87,7 @@ async fn a_payment_over_a_pty_has_the_same_messages_in_frames() {
     let mut config = config();
     config.endpoint = Endpoint::Serial { path, baud: 9_600 };
     let mut stage = Stage::new(config.clone());
-    stage.driver = Zvt::new(config.clone(), Box::new(config.endpoint));
+    stage.driver = Zvt::new(config.clone(), std::sync::Arc::new(config.endpoint));
     let opened = stage.driver.open().await.unwrap();
     assert_eq!(opened.identity.serial.as_deref(), Some("68000123"));
     assert_eq!(stage.run(pay()).await.ended(), (Status::Ok, Effect::Done));

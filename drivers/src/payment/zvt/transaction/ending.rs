@@ -46,6 +46,13 @@ pub(in super::super) enum Loss {
     Unexplained,
 }
 
+impl Loss {
+    /// The operating system reported it: the peer had hung up before.
+    pub(in super::super) fn is_io(&self) -> bool {
+        matches!(self, Self::Line(Broken::Io(_)))
+    }
+}
+
 /// All that is known at the end.
 #[derive(Debug, Clone)]
 pub(in super::super) struct Ended {
@@ -66,6 +73,19 @@ pub(in super::super) struct Ended {
 }
 
 impl Ended {
+    /// There was no line to send it on.
+    pub(in super::super) fn nothing_sent(broken: Broken) -> Self {
+        Self {
+            ending: Ending::NothingSent(broken),
+            cause: None,
+            information: None,
+            refused: None,
+            completion: None,
+            words: String::new(),
+            receipts: Vec::new(),
+        }
+    }
+
     /// Whether the line can be used for the next command: the exchange came to its own end.
     pub(in super::super) fn line_is_clean(&self) -> bool {
         !matches!(self.ending, Ending::NothingSent(_) | Ending::Unknown(_))
