@@ -525,6 +525,46 @@ fn abandoned_sessions_of_one_user_are_bounded() {
 }
 
 #[test]
+fn large_packets_that_never_end_take_little_memory_and_nothing_from_other_users() {
+    let kofferd = Kofferd::start(1024);
+    let before = kofferd.memory();
+    let begin = |user: &str, client_id: &str| {
+        let client = kofferd.client(user, client_id);
+        client.0.set_nonblocking(true).unwrap();
+        let whole = publish(
+            1,
+            "koffer/1/case-7/call/ws-1/till/pay",
+            &vec![b'x'; 30 << 20],
+        );
+        (client, whole[..20 << 20].to_vec())
+    };
+    let mut halves: Vec<_> = (0..30)
+        .map(|n| begin("ws-1", &format!("half-{n}")))
+        .collect();
+    let end = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < end {
+        for (client, rest) in &mut halves {
+            if let Ok(written) = client.0.write(rest) {
+                rest.drain(..written);
+            }
+        }
+    }
+    let grown = kofferd.memory().saturating_sub(before);
+    assert!(grown < 100 * 1024, "{grown} KiB");
+    let mut other = kofferd.client("ws-2", "other");
+    other.send(&publish(
+        1,
+        "koffer/1/case-7/call/ws-2/till/pay",
+        &vec![b'x'; 20 << 20],
+    ));
+    assert_eq!(other.receive().expect("an answer").0, 0x40, "acknowledged");
+    // Small ones of the same user go on.
+    let mut small = kofferd.client("ws-1", "small");
+    small.send(&publish(1, "koffer/1/case-7/call/ws-1/till/pay", b"{}"));
+    assert_eq!(small.receive().expect("an answer").0, 0x40, "acknowledged");
+}
+
+#[test]
 fn what_ends_a_connection_is_told_with_its_reason_code() {
     let kofferd = Kofferd::start(1024);
     let ended_by = |bytes: &[u8]| {

@@ -14,6 +14,7 @@ use super::credentials::Credentials;
 use super::engine::Engine;
 use super::front::{Door, Front};
 use super::gatekeeper::Gatekeeper;
+use super::meter::Places;
 use super::rules::{InvalidName, Role, Rules};
 use super::sessions::Users;
 use super::waiting::Waiting;
@@ -145,6 +146,14 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let websocket = upgrading.as_ref().map(|(_, address)| *address);
     let bounds = Bounds::within(descriptors(), settings.clients.len(), &settings);
     let engine = Engine::new(&settings);
+    // The gateway's own answers wait for no client.
+    let places = Places::default();
+    let shares = settings
+        .clients
+        .iter()
+        .filter(|client| client.role != Role::Gateway)
+        .map(|client| (client.name.clone(), places.share()))
+        .collect();
     let credentials = settings
         .clients
         .into_iter()
@@ -153,6 +162,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         engine,
         gatekeeper: Gatekeeper::new(rules, Credentials::new(credentials)),
         users: Mutex::new(Users::new(bounds.connections_each)),
+        shares,
         max_packet_size: settings.max_packet_size as usize,
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),

@@ -22,6 +22,8 @@ const SESSION_KEPT: Duration = Duration::from_hours(1);
 /// Expired sessions and retained messages are looked for.
 const SWEEP: Duration = Duration::from_mins(1);
 
+const MIB: usize = 1 << 20;
+
 pub(super) struct Engine {
     config: Arc<BrokerConfig>,
     router: Arc<MessageRouter>,
@@ -35,7 +37,8 @@ impl Engine {
     pub(super) fn new(settings: &Settings) -> Self {
         let limits = QueueLimits {
             max_messages: 1000,
-            max_bytes: 2 * settings.max_packet_size as usize,
+            // One of the largest must fit; the rest of it is what comes with each.
+            max_bytes: settings.max_packet_size as usize + MIB,
         };
         // Fingerprints and scans pass through: nothing ever goes to disk.
         let storage = Arc::new(DynamicStorage::Memory(MemoryBackend::with_queue_limits(
@@ -61,7 +64,7 @@ impl Engine {
         }
     }
 
-    /// Serves one client until it goes or is made to go. True when its session outlives it.
+    /// Serves one client until it goes or is made to go.
     pub(super) async fn serve(
         &self,
         line: Line,

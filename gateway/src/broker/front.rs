@@ -6,6 +6,7 @@
 //! given here is bounded before anybody is known, and each user has connections of its own.
 
 use std::{
+    collections::HashMap,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -27,9 +28,10 @@ use super::{
     engine::{self, Engine},
     gatekeeper::Gatekeeper,
     line::{Line, Returned, Socket},
+    meter::{Meter, Metered, Share},
     sessions::{TooMany, Users, scoped},
     waiting::{Place, Waiting},
-    websocket::{self, Known},
+    websocket,
 };
 
 /// How long a client may take to send its CONNECT, and the upgrade to WebSocket before it.
@@ -50,6 +52,8 @@ pub(super) struct Front {
     pub(super) engine: Engine,
     pub(super) gatekeeper: Gatekeeper,
     pub(super) users: Mutex<Users>,
+    /// Of the places for large packets, by user; who has none need not wait.
+    pub(super) shares: HashMap<String, Share>,
     pub(super) max_packet_size: usize,
     pub(super) stop: CancellationToken,
     pub(super) tasks: TaskTracker,
@@ -72,15 +76,22 @@ struct Seat {
     front: Arc<Front>,
     user: String,
     id: String,
-    /// Sessions that have to go for this one.
-    instead_of: Vec<String>,
-    /// Whether the session outlives the connection.
-    kept: bool,
+    left: bool,
+}
+
+impl Seat {
+    /// Returns the sessions that have to go.
+    fn leave(&mut self, kept: bool) -> Vec<String> {
+        self.left = true;
+        self.front.users().leave(&self.user, &self.id, kept)
+    }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.front.users().leave(&self.user, &self.id, self.kept);
+        if !self.left {
+            self.leave(false);
+        }
     }
 }
 
@@ -99,6 +110,9 @@ impl Front {
             };
             match accepted {
                 Ok((socket, peer)) => {
+                    if let Err(error) = socket.set_nodelay(true) {
+                        tracing::debug!(%peer, %error, "answers to this client may be late");
+                    }
                     let place = room.take(peer.ip());
                     let client = Arc::clone(&self).attend(socket, peer, door, place);
                     self.tasks.spawn(client);
@@ -119,6 +133,8 @@ impl Front {
         door: Door,
         place: Place,
     ) {
+        let meter = Meter::default();
+        let socket = Metered::new(socket, meter.clone());
         let admitted = tokio::select! {
             biased;
             () = self.stop.cancelled() => return,
@@ -130,18 +146,18 @@ impl Front {
         };
         drop(place);
         if let Some((socket, admitted)) = admitted {
-            self.serve(socket, peer, admitted).await;
+            meter.let_through(self.shares.get(&admitted.seat.user).cloned());
+            self.serve(socket, meter, peer, admitted).await;
         }
     }
 
     async fn let_in(
         self: &Arc<Self>,
-        socket: TcpStream,
+        socket: Metered,
         peer: SocketAddr,
         door: Door,
     ) -> Option<(BoxedSocket, Admitted)> {
-        let known = Known::default();
-        let opening = self.open(socket, peer, door, known.clone());
+        let opening = self.open(socket, peer, door);
         let Ok(opened) = tokio::time::timeout(PATIENCE, opening).await else {
             tracing::warn!(%peer, "no CONNECT in time");
             return None;
@@ -152,10 +168,7 @@ impl Front {
             Err(refusal) => Err(refusal),
         };
         match admitted {
-            Ok(admitted) => {
-                known.let_through();
-                Some((socket, admitted))
-            }
+            Ok(admitted) => Some((socket, admitted)),
             Err(refusal) => {
                 let Refusal { reason, words, .. } = &refusal;
                 tracing::warn!(%peer, ?reason, words, "connection refused");
@@ -170,17 +183,13 @@ impl Front {
     /// The upgrade, where there is one, and CONNECT.
     async fn open(
         &self,
-        socket: TcpStream,
+        socket: Metered,
         peer: SocketAddr,
         door: Door,
-        known: Known,
     ) -> Option<(BoxedSocket, Result<(ConnectPacket, BytesMut), Refusal>)> {
-        if let Err(error) = socket.set_nodelay(true) {
-            tracing::debug!(%peer, %error, "answers to this client may be late");
-        }
         let mut socket: BoxedSocket = match door {
             Door::Mqtt => Box::new(socket),
-            Door::WebSocket => match websocket::accept(socket, known, self.max_packet_size).await {
+            Door::WebSocket => match websocket::accept(socket, self.max_packet_size).await {
                 Ok(socket) => socket,
                 Err(error) => {
                     tracing::warn!(%peer, %error, "no upgrade to WebSocket");
@@ -222,7 +231,7 @@ impl Front {
         encode_packet_to_buffer(&Packet::Connect(Box::new(connect)), &mut opening)
             .map_err(|error| refusal(ReasonCode::MalformedPacket, &error.to_string()))?;
         opening.extend_from_slice(behind);
-        let instead_of = self.users().enter(&user, &id).map_err(|TooMany| {
+        self.users().enter(&user, &id).map_err(|TooMany| {
             refusal(
                 ReasonCode::QuotaExceeded,
                 "this user has too many connections",
@@ -236,27 +245,26 @@ impl Front {
                 front: Arc::clone(self),
                 user,
                 id,
-                instead_of,
-                kept: false,
+                left: false,
             },
         })
     }
 
-    async fn serve(&self, socket: BoxedSocket, peer: SocketAddr, admitted: Admitted) {
+    async fn serve(&self, socket: BoxedSocket, meter: Meter, peer: SocketAddr, admitted: Admitted) {
         let Admitted {
             version,
             opening,
             assigned,
             mut seat,
         } = admitted;
-        for abandoned in seat.instead_of.drain(..) {
-            self.engine.forget(&abandoned).await;
-        }
         tracing::info!(client = seat.user, session = seat.id, %peer, "client connected");
-        let (line, returned) = Line::new(socket, peer, opening, assigned);
+        let (line, returned) = Line::new(socket, peer, meter, opening, assigned);
         let pass = self.gatekeeper.pass(seat.user.clone());
         let ended = self.engine.serve(line, peer, Arc::new(pass)).await;
-        seat.kept = self.engine.keeps(&seat.id).await;
+        let kept = self.engine.keeps(&seat.id).await;
+        for abandoned in seat.leave(kept) {
+            self.engine.forget(&abandoned).await;
+        }
         match &ended {
             Ok(()) => tracing::info!(client = seat.user, session = seat.id, "client gone"),
             Err(error) => {

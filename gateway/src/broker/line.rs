@@ -19,6 +19,8 @@ use tokio::{
     sync::oneshot,
 };
 
+use super::{frames::Frames, meter::Meter};
+
 /// What a client is connected by: TCP, or WebSocket on it.
 pub(super) trait Socket: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Socket for T {}
@@ -37,6 +39,8 @@ pub(super) struct Line {
     /// `None` only while it is dropped.
     socket: Option<Box<dyn Socket>>,
     peer: SocketAddr,
+    meter: Meter,
+    read: Frames,
     /// Read before anything of the socket.
     ahead: Bytes,
     /// Until it stands in the CONNACK.
@@ -53,6 +57,7 @@ impl Line {
     pub(super) fn new(
         socket: Box<dyn Socket>,
         peer: SocketAddr,
+        meter: Meter,
         ahead: Bytes,
         assigned: Option<String>,
     ) -> (Self, oneshot::Receiver<Returned>) {
@@ -60,6 +65,8 @@ impl Line {
         let line = Self {
             socket: Some(socket),
             peer,
+            meter,
+            read: Frames::default(),
             ahead,
             assigned,
             owed: BytesMut::new(),
@@ -116,11 +123,15 @@ impl AsyncRead for Line {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let line = self.get_mut();
+        let before = buf.filled().len();
         if line.ahead.is_empty() {
-            return line.socket()?.poll_read(cx, buf);
+            ready!(line.socket()?.poll_read(cx, buf))?;
+        } else {
+            let length = line.ahead.len().min(buf.remaining());
+            buf.put_slice(&line.ahead.split_to(length));
         }
-        let length = line.ahead.len().min(buf.remaining());
-        buf.put_slice(&line.ahead.split_to(length));
+        line.read.feed(&buf.filled()[before..]);
+        line.meter.begun(line.read.begun());
         Poll::Ready(Ok(()))
     }
 }

@@ -15,6 +15,8 @@ pub mod embedded;
 #[cfg(feature = "embedded-broker")]
 mod engine;
 #[cfg(feature = "embedded-broker")]
+mod frames;
+#[cfg(feature = "embedded-broker")]
 mod front;
 #[cfg(feature = "embedded-broker")]
 mod gatekeeper;
@@ -22,6 +24,8 @@ mod gatekeeper;
 mod guesses;
 #[cfg(feature = "embedded-broker")]
 mod line;
+#[cfg(feature = "embedded-broker")]
+mod meter;
 pub mod rules;
 #[cfg(feature = "embedded-broker")]
 mod sessions;

@@ -8,8 +8,9 @@ use std::collections::HashMap;
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-/// Sessions kept per connection that a user may have: those of clients that were here before.
-const SESSIONS_PER_CONNECTION: usize = 2;
+/// Sessions of a user that are kept without a connection, for a client that comes back. Each may
+/// hold as many messages as fit into the largest packet.
+const ABANDONED: usize = 8;
 
 /// The longest identifier that is kept readable: with the longest user name and the separator it
 /// stays below the 128 bytes that the broker takes.
@@ -58,45 +59,47 @@ impl Users {
         }
     }
 
-    /// One more connection of `user`, for the session `id`. Returns the sessions that have to go
-    /// for it: those that the same user left longest ago.
-    pub(super) fn enter(&mut self, user: &str, id: &str) -> Result<Vec<String>, TooMany> {
+    /// One more connection of `user`, for the session `id`.
+    pub(super) fn enter(&mut self, user: &str, id: &str) -> Result<(), TooMany> {
         let known = self.users.entry(user.to_owned()).or_default();
         if known.connections >= self.connections_each {
             return Err(TooMany);
         }
         known.connections += 1;
-        let mut session = Session {
-            id: id.to_owned(),
-            connections: 1,
-        };
-        if let Some(at) = known.sessions.iter().position(|kept| kept.id == id) {
-            session.connections += known.sessions.remove(at).connections;
+        match known.sessions.iter_mut().find(|session| session.id == id) {
+            Some(session) => session.connections += 1,
+            None => known.sessions.push(Session {
+                id: id.to_owned(),
+                connections: 1,
+            }),
         }
-        known.sessions.push(session);
-        let most = SESSIONS_PER_CONNECTION * self.connections_each;
-        let mut surplus = known.sessions.len().saturating_sub(most);
+        Ok(())
+    }
+
+    /// A connection of `user` ended; `kept` when its session outlives it. Returns the sessions that
+    /// have to go: those that the user left longest ago.
+    pub(super) fn leave(&mut self, user: &str, id: &str, kept: bool) -> Vec<String> {
+        let Some(known) = self.users.get_mut(user) else {
+            return Vec::new();
+        };
+        known.connections = known.connections.saturating_sub(1);
+        let Some(at) = known.sessions.iter().position(|session| session.id == id) else {
+            return Vec::new();
+        };
+        let mut session = known.sessions.remove(at);
+        session.connections = session.connections.saturating_sub(1);
+        if session.connections > 0 || kept {
+            known.sessions.push(session);
+        }
+        let abandoned = |session: &Session| session.connections == 0;
+        let count = known.sessions.iter().filter(|s| abandoned(s)).count();
+        let mut surplus = count.saturating_sub(ABANDONED);
         let gone = known.sessions.extract_if(.., |session| {
-            let goes = surplus > 0 && session.connections == 0;
+            let goes = surplus > 0 && abandoned(session);
             surplus -= usize::from(goes);
             goes
         });
-        Ok(gone.map(|session| session.id).collect())
-    }
-
-    /// A connection of `user` ended; `kept` when its session outlives it.
-    pub(super) fn leave(&mut self, user: &str, id: &str, kept: bool) {
-        let Some(known) = self.users.get_mut(user) else {
-            return;
-        };
-        known.connections = known.connections.saturating_sub(1);
-        if let Some(at) = known.sessions.iter().position(|session| session.id == id) {
-            let session = &mut known.sessions[at];
-            session.connections = session.connections.saturating_sub(1);
-            if session.connections == 0 && !kept {
-                known.sessions.remove(at);
-            }
-        }
+        gone.map(|session| session.id).collect()
     }
 }
 
@@ -138,27 +141,28 @@ mod tests {
     #[test]
     fn one_user_s_connections_are_bounded_and_take_nothing_from_others() {
         let mut users = Users::new(2);
-        assert_eq!(users.enter("a", "a.1"), Ok(vec![]));
-        assert_eq!(users.enter("a", "a.1"), Ok(vec![]));
+        users.enter("a", "a.1").unwrap();
+        users.enter("a", "a.1").unwrap();
         assert_eq!(users.enter("a", "a.2"), Err(TooMany));
-        assert_eq!(users.enter("b", "b.1"), Ok(vec![]));
+        users.enter("b", "b.1").unwrap();
         users.leave("a", "a.1", true);
-        assert_eq!(users.enter("a", "a.2"), Ok(vec![]));
+        users.enter("a", "a.2").unwrap();
     }
 
     #[test]
     fn the_sessions_left_longest_ago_go_and_never_one_in_use() {
         let mut users = Users::new(2);
         users.enter("a", "a.in-use").unwrap();
-        for n in 0..3 {
-            let id = format!("a.{n}");
-            assert_eq!(users.enter("a", &id), Ok(vec![]));
-            users.leave("a", &id, true);
+        let mut visit = |id: &str, kept| {
+            users.enter("a", id).unwrap();
+            users.leave("a", id, kept)
+        };
+        for n in 0..ABANDONED {
+            assert_eq!(visit(&format!("a.{n}"), true), [""; 0]);
         }
-        assert_eq!(users.enter("a", "a.0"), Ok(vec![]), "still there");
-        users.leave("a", "a.0", true);
-        assert_eq!(users.enter("a", "a.3"), Ok(vec!["a.1".to_owned()]));
-        users.leave("a", "a.3", false);
-        assert_eq!(users.enter("a", "a.4"), Ok(vec![]), "a.3 left nothing");
+        assert_eq!(visit("a.0", true), [""; 0], "still there");
+        assert_eq!(visit("a.new", true), ["a.1"]);
+        assert_eq!(visit("a.brief", false), [""; 0], "it leaves nothing");
+        assert_eq!(visit("a.newer", true), ["a.2"]);
     }
 }
