@@ -22,7 +22,7 @@ struct NoAnswer : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-/// The broker let us not in, or not call. The gateway has seen nothing of the call.
+/// The broker let us not in, or not call: this attempt has not reached the gateway.
 struct Refused : std::runtime_error {
     using std::runtime_error::runtime_error;
 };

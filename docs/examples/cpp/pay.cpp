@@ -36,7 +36,7 @@ int main(int, char** arguments) {
         payment = json::parse(file);
         if (payment["params"] != params) {
             std::cerr << path << " is about another amount: take another reference\n";
-            return 1;
+            return 2;
         }
     } else {
         // The call id is kept before anything is sent. It is what the gateway knows the payment by:
@@ -56,8 +56,10 @@ int main(int, char** arguments) {
             std::cout << why.what() << "; asking again" << std::endl;
             std::this_thread::sleep_for(std::chrono::seconds(2));
         } catch (const koffer::Refused& why) {
-            std::cerr << why.what() << "; check user and password\n";
-            return 1;
+            // An attempt before this one may have been booked, so the call id stays in the file.
+            std::cerr << "NOT KNOWN: " << why.what()
+                      << "; check user and password, then ask again\n";
+            return 2;
         }
     }
 

@@ -28,7 +28,7 @@ if (File.Exists(path))
     if (!JsonNode.DeepEquals(payment["params"], parameters))
     {
         Console.Error.WriteLine($"{path} is about another amount: take another reference");
-        return 1;
+        return 2;
     }
 }
 else
@@ -59,8 +59,10 @@ while (payment["completion"] is null)
     }
     catch (Refused why)
     {
-        Console.Error.WriteLine($"{why.Message}; check user and password");
-        return 1;
+        // An attempt before this one may have been booked, so the call id stays in the file.
+        Console.Error.WriteLine(
+            $"NOT KNOWN: {why.Message}; check user and password, then ask again");
+        return 2;
     }
 }
 
@@ -99,7 +101,7 @@ void Keep()
 /// <summary>Nobody knows yet whether the call happened: ask again under the same call id.</summary>
 class NoAnswer(string why) : Exception(why);
 
-/// <summary>The broker let us not in, or not call. The gateway has seen nothing of the call.</summary>
+/// <summary>The broker let us not in, or not call: this attempt has not reached the gateway.</summary>
 class Refused(string why) : Exception(why);
 
 static class Koffer

@@ -46,7 +46,7 @@ public class Pay {
         }
     }
 
-    /** The broker let us not in, or not call. The gateway has seen nothing of the call. */
+    /** The broker let us not in, or not call: this attempt has not reached the gateway. */
     static class Refused extends Exception {
         Refused(String why) {
             super(why);
@@ -176,7 +176,7 @@ public class Pay {
             payment = JsonParser.parseString(Files.readString(path)).getAsJsonObject();
             if (!payment.get("params").equals(params)) {
                 System.err.println(path + " is about another amount: take another reference");
-                System.exit(1);
+                System.exit(2);
             }
         } else {
             // The call id is kept before anything is sent. It is what the gateway knows the payment
@@ -197,8 +197,10 @@ public class Pay {
                 System.out.println(why.getMessage() + "; asking again");
                 Thread.sleep(2000);
             } catch (Refused why) {
-                System.err.println(why.getMessage() + "; check user and password");
-                System.exit(1);
+                // An attempt before this one may have been booked, so the call id stays in the file.
+                System.err.println("NOT KNOWN: " + why.getMessage()
+                        + "; check user and password, then ask again");
+                System.exit(2);
             }
         }
 

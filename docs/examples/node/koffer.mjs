@@ -13,7 +13,7 @@ const password = readFileSync(KOFFER_PASSWORD_FILE, "utf8").trim();
 /** Nobody knows yet whether the call happened: ask again under the same call id. */
 export class NoAnswer extends Error {}
 
-/** The broker let us not in, or not call. The gateway has seen nothing of the call. */
+/** The broker let us not in, or not call: this attempt has not reached the gateway. */
 export class Refused extends Error {}
 
 /**

@@ -5,7 +5,7 @@
 import { randomUUID } from "node:crypto";
 import * as fs from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
-import { call, NoAnswer } from "./koffer.mjs";
+import { call, NoAnswer, Refused } from "./koffer.mjs";
 
 const [cents, reference] = [Number(process.argv[2]), process.argv[3]];
 // Whole cents: with 37.80 as a floating-point number sums do not come out.
@@ -25,7 +25,8 @@ let payment;
 if (fs.existsSync(path)) {
   payment = JSON.parse(fs.readFileSync(path));
   if (JSON.stringify(payment.params) !== JSON.stringify(params)) {
-    throw new Error(`${path} is about another amount: take another reference`);
+    console.error(`${path} is about another amount: take another reference`);
+    process.exit(2);
   }
 } else {
   // The call id is kept before anything is sent. It is what the gateway knows the payment by:
@@ -39,6 +40,11 @@ while (!payment.completion) {
     const show = (event) => console.log(event.text ?? event.event);
     payment.completion = await call("ec-terminal", "pay", params, payment.call, show);
   } catch (why) {
+    if (why instanceof Refused) {
+      // An attempt before this one may have been booked, so the call id stays in the file.
+      console.error(`NOT KNOWN: ${why.message}; check user and password, then ask again`);
+      process.exit(2);
+    }
     if (!(why instanceof NoAnswer)) throw why;
     // It may have been booked. Under the same call id it is not booked again: the call joins the
     // one that runs, or gets the answer that is already there.

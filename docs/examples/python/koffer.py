@@ -20,7 +20,7 @@ class NoAnswer(Exception):
 
 
 class Refused(Exception):
-    """The broker let us not in, or not call. The gateway has seen nothing of the call."""
+    """The broker let us not in, or not call: this attempt has not reached the gateway."""
 
 
 def call(device, operation, params, call_id, on_progress=print, expiry=180):

@@ -30,7 +30,8 @@ if os.path.exists(path):
     with open(path) as file:
         payment = json.load(file)
     if payment["params"] != params:
-        sys.exit(f"{path} is about another amount: take another reference")
+        print(f"{path} is about another amount: take another reference", file=sys.stderr)
+        sys.exit(2)
 else:
     # The call id is kept before anything is sent. It is what the gateway knows the payment by:
     # who has lost it cannot ask what became of the money.
@@ -49,7 +50,9 @@ while "completion" not in payment:
         print(f"{why}; asking again", flush=True)
         time.sleep(2)
     except Refused as why:
-        sys.exit(f"{why}; check user and password")
+        # An attempt before this one may have been booked, so the call id stays in the file.
+        print(f"NOT KNOWN: {why}; check user and password, then ask again", file=sys.stderr)
+        sys.exit(2)
 
 # `effect` tells what became of the money, whatever the status is; of `ok` it is "done".
 completion = payment["completion"]

@@ -25,8 +25,9 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// A case of `hw-fixtures/cases` with either broker, as quick as progress can be told.
-async fn raise(name: &str, broker: Broker) -> Case {
+/// A case of `hw-fixtures/cases` with either broker and more tables, as quick as progress can be
+/// told.
+async fn raise(name: &str, broker: Broker, more: &str) -> Case {
     let path = root().join(format!("hw-fixtures/cases/{name}.toml"));
     let mut text = std::fs::read_to_string(&path).expect("a case");
     for (slow, quick) in [
@@ -37,11 +38,16 @@ async fn raise(name: &str, broker: Broker) -> Case {
     ] {
         text = text.replace(slow, quick);
     }
+    text.push_str(more);
     if broker == Broker::Mosquitto {
         text = text.replace("[case]", "[case]\nbroker = \"mosquitto\"");
     }
     let file = CaseFile::parse(&text, &path).unwrap_or_else(|error| panic!("{error}"));
-    Case::raise(&file, CaseOptions::default())
+    let options = CaseOptions {
+        wait_for_devices: false,
+        ..CaseOptions::default()
+    };
+    Case::raise(&file, options)
         .await
         .unwrap_or_else(|error| panic!("{name}: {error}"))
 }

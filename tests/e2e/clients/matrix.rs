@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use koffer_fixtures::{case::Case, zvt::Event};
 use koffer_proto::Blob;
-use koffer_tests::office::{BROKERS, Broker};
+use koffer_tests::{
+    client::Workstation,
+    office::{BROKERS, Broker},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -191,7 +194,12 @@ async fn refusal(
 }
 
 async fn try_all(broker: Broker) -> Vec<(&'static Library, Broker, Row)> {
-    let case = raise("demo", broker).await;
+    let case = raise("demo", broker, "").await;
+    let password = case.clients["ws-1"].password().expect("a password");
+    let watcher = Workstation::connect(case.broker.port(), "ws-1", &password).await;
+    for device in case.file.devices.keys() {
+        watcher.until_state(device, &["ready"]).await;
+    }
     let mut rows = Vec::new();
     for (number, library) in (1..).zip(&LIBRARIES) {
         let clerk = format!("clerk-{number}");

@@ -8,6 +8,7 @@ use koffer_fixtures::{
     zvt::{Cardholder, Event},
 };
 use koffer_tests::{
+    client::Workstation,
     mosquitto::PATIENCE,
     office::{BROKERS, Broker},
     proxy::{Cut, Plan, Proxy, Way},
@@ -16,7 +17,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
@@ -78,8 +79,9 @@ struct Run {
 
 impl Run {
     fn start(language: &Language, reference: &str, settings: &[(&'static str, String)]) -> Self {
+        let commands = language.run.replace(REFERENCE, reference);
         let mut child = Command::new("sh")
-            .args(["-ec", &language.run.replace(REFERENCE, reference)])
+            .args(["-ec", &format!("exec 2>&1\n{commands}")])
             .current_dir(library::examples().join(language.folder))
             .envs(settings.iter().map(|(name, value)| (name, value)))
             .process_group(0)
@@ -168,8 +170,8 @@ struct Counter {
 }
 
 impl Counter {
-    async fn open(broker: Broker) -> Self {
-        let case = raise("serial", broker).await;
+    async fn open(broker: Broker, more: &str) -> Self {
+        let case = raise("three-terminals", broker, more).await;
         let control = &case.terminals["ec-terminal"].control;
         let unhurried = json!({"cardholder": {"inserts_after_ms": 400}});
         control
@@ -177,7 +179,9 @@ impl Counter {
             .await
             .expect("an unhurried cardholder");
         let line = Proxy::to(case.broker.port()).await;
-        Self { case, line, broker }
+        let counter = Self { case, line, broker };
+        counter.terminal_is_ready().await;
+        counter
     }
 
     fn start(&self, language: &Language, reference: &str) -> Run {
@@ -218,19 +222,49 @@ impl Counter {
         paid(waiting, &self.case, before).await;
     }
 
+    /// The gateway is killed and started again; the terminal may not be ready then.
+    async fn gateway_restarts(&mut self) {
+        self.case.kill_kofferd().await;
+        let back = self.case.restart_kofferd().await;
+        back.unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    async fn technician(&self) -> Workstation {
+        let password = self.case.clients["tech-1"].password().expect("a password");
+        Workstation::connect(self.case.broker.port(), "tech-1", &password).await
+    }
+
+    async fn terminal_is_ready(&self) {
+        let technician = self.technician().await;
+        technician.until_state("ec-terminal", &["ready"]).await;
+    }
+
     /// The gateway dies while the terminal asks for the card: what is told is what the terminal
     /// has, which may have taken the payment back.
     async fn gateway_dies(&mut self, language: &Language, reference: &str) {
         let before = books(&self.case).await;
         let mut waiting = self.start(language, reference);
         waiting.until(PROMPT).await;
-        self.case.kill_kofferd().await;
-        let back = self.case.restart_kofferd().await;
-        back.unwrap_or_else(|error| panic!("{error}"));
+        self.gateway_restarts().await;
         let (code, last) = waiting.end().await;
         let taken = books(&self.case).await.sum - before.sum;
         let agrees = matches!((code, taken), (Some(0), CENTS) | (Some(1), 0));
         assert!(agrees, "{code:?} {taken} {last}");
+        self.terminal_is_ready().await;
+    }
+
+    /// The broker does not let the program in when it asks again: nothing is known, and nothing lost.
+    async fn password_is_wrong(&self, language: &Language, reference: &str) {
+        let before = books(&self.case).await;
+        let mut dying = self.start(language, reference);
+        dying.until(PROMPT).await;
+        drop(dying);
+        let broker = self.case.broker.to_string();
+        let mut wrong = settings(&self.case, broker, "ws-1");
+        "tech-1".clone_into(&mut wrong[2].1);
+        let (code, _) = Run::start(language, reference, &wrong).end().await;
+        assert_eq!(code, Some(2));
+        paid(self.start(language, reference), &self.case, before).await;
     }
 
     /// The card is refused: nothing is booked, and the next try is a payment of its own.
@@ -255,6 +289,8 @@ impl Counter {
         self.pays(language, &reference("plain")).await;
         self.program_dies(language, &reference("killed")).await;
         self.line_breaks(language, &reference("cut")).await;
+        self.password_is_wrong(language, &reference("password"))
+            .await;
         self.card_is_refused(language, &reference("refused")).await;
         self.gateway_dies(language, &reference("restarted")).await;
     }
@@ -272,7 +308,7 @@ fn the_demo_prints_what_the_samples_read(case: &Case) {
 }
 
 async fn take_payments(broker: Broker) {
-    let mut counter = Counter::open(broker).await;
+    let mut counter = Counter::open(broker, "").await;
     the_demo_prints_what_the_samples_read(&counter.case);
     for language in &languages() {
         counter.try_all(language).await;
@@ -285,4 +321,41 @@ async fn the_tutorials_programs_take_a_payment_once_whatever_happens_with_either
     library::prepare();
     let [one, other] = BROKERS.map(take_payments);
     tokio::join!(one, other);
+}
+
+/// What a person finds at the terminal, and the exit code of the program that asks after that.
+const FINDINGS: [(&str, i32); 2] = [("done", 0), ("not-done", 1)];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_that_nobody_knows_of_is_told_as_that_until_a_person_has_looked() {
+    library::prepare();
+    // A terminal that does not show its books, and a gateway that dies: it cannot know.
+    let bookless = "[devices.ec-terminal.kofferd]\nshows_books = false\n";
+    let mut counter = Counter::open(Broker::Embedded, bookless).await;
+    for language in &languages() {
+        for (finding, code) in FINDINGS {
+            let reference = format!("{}-{finding}-{}", language.folder, fastrand::u32(..));
+            let mut waiting = counter.start(language, &reference);
+            waiting.until(PROMPT).await;
+            counter.gateway_restarts().await;
+            assert_eq!(waiting.end().await.0, Some(3), "{language:?}");
+            assert_eq!(counter.start(language, &reference).end().await.0, Some(3));
+
+            let folder = library::examples().join(language.folder);
+            let kept = fs::read(folder.join(format!("payment-{reference}.json")));
+            let kept: Value = serde_json::from_slice(&kept.expect("it is kept")).expect("JSON");
+            let technician = counter.technician().await;
+            let word = json!({
+                "client": "ws-1", "call": kept["call"],
+                "finding": finding, "observation": "The terminal's journal strip",
+            });
+            let said = technician.ask("gateway", "resolve", &word, 10).await;
+            assert_eq!(said["status"], "ok", "{said}");
+            assert_eq!(
+                counter.start(language, &reference).end().await.0,
+                Some(code)
+            );
+        }
+    }
+    counter.case.stop().await;
 }
