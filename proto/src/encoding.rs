@@ -7,6 +7,8 @@ use serde::{
     de::{self, DeserializeOwned},
 };
 
+use crate::shape::{self, Excess};
+
 /// The content type of a call and of its answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ContentType {
@@ -84,6 +86,12 @@ const IGNORED_LENGTH: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the answer could not be encoded: {0}")]
 pub struct EncodeError(String);
+
+impl From<Excess> for DecodeError {
+    fn from(excess: Excess) -> Self {
+        Self::whole(excess.to_string())
+    }
+}
 
 fn field_prefix(field: &str) -> String {
     if field.is_empty() {
@@ -169,6 +177,7 @@ impl io::Write for DefiniteLengths {
 }
 
 fn decode_json<T: DeserializeOwned>(payload: &[u8]) -> Result<(T, Vec<String>), DecodeError> {
+    shape::check_json(payload)?;
     let mut json = serde_json::Deserializer::from_slice(payload);
     let Tracked { value, ignored } = Tracked::read(&mut json).map_err(|(field, error)| {
         let told = error.to_string();
@@ -185,6 +194,7 @@ fn decode_json<T: DeserializeOwned>(payload: &[u8]) -> Result<(T, Vec<String>), 
 }
 
 fn decode_cbor<T: DeserializeOwned>(payload: &[u8]) -> Result<(T, Vec<String>), DecodeError> {
+    shape::check_cbor(payload)?;
     // The recursion limit is ciborium's own (256); it reads long strings in chunks, so a length
     // that lies allocates nothing.
     let mut rest = payload;

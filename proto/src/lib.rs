@@ -22,6 +22,7 @@ mod name;
 mod operation;
 mod progress;
 pub mod schema;
+mod shape;
 mod text;
 mod topic;
 
