@@ -55,6 +55,9 @@ const DELETED: usize = 16;
 /// Devices of an earlier life that were found and not yet taken away; the search waits.
 const LEFT_BEHIND: usize = 16;
 
+/// Large calls that are decoded at once; each takes what it decodes several times over meanwhile.
+const DECODING: usize = 2;
+
 /// How long a driver has to bring a payment to rest once it is asked to stop.
 const STOP_GRACE: Duration = Duration::from_secs(80);
 
@@ -112,6 +115,7 @@ where
         .enable_all()
         .build()?;
     let calls = runtime::Builder::new_current_thread()
+        .max_blocking_threads(DECODING)
         .enable_all()
         .build()?;
     // As a task: waking what the runtime itself waits for costs a system call each time.
@@ -450,6 +454,7 @@ fn limits(config: &Config) -> Limits {
         max_payload: config.limits.max_payload_bytes,
         queue_per_device: config.limits.queue_per_device,
         open_calls: OPEN_CALLS,
+        memory: config.limits.memory_bytes,
         confidential_kept: config.limits.confidential_kept,
     }
 }

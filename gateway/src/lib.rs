@@ -16,6 +16,7 @@ mod left_behind;
 pub mod logging;
 mod memory;
 pub mod registry;
+mod room;
 mod secret;
 
 pub use secret::Secret;

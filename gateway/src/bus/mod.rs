@@ -34,7 +34,8 @@ pub use message::{Malformed, Message, Properties, Qos};
 pub use outbox::{NotSent, Rejection, Sent};
 pub use settings::{Address, DEFAULT_MAX_PACKET_SIZE, OutboxBound, Settings, Subscription};
 
-use outbox::{Entry, Room};
+use crate::room::{Held, Room};
+use outbox::Entry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -232,7 +233,7 @@ impl Bus {
         // One window of QoS 1 messages; what exceeds it waits inside the session, bounded there.
         let (incoming, inbox) = mpsc::channel(usize::from(settings.receive_maximum.max(1)));
         let shared = Arc::new(Shared {
-            room: Room::new(settings.outbox),
+            room: Room::new(settings.outbox.messages, settings.outbox.bytes),
             bound: settings.outbox,
             packet_limit: AtomicU32::new(settings.max_packet_size),
             connected: AtomicBool::new(false),
@@ -246,12 +247,22 @@ impl Bus {
     /// Queues a message and returns at once, connected or not. Messages leave in the order of the
     /// calls.
     pub fn publish(&self, message: Message) -> Result<Sent, Refused> {
+        self.publish_holding(message, &mut None)
+    }
+
+    /// As [`Bus::publish`]; what the publisher holds for the message is given back once its fate
+    /// is known. Where the message is not taken it stays with the publisher.
+    pub(crate) fn publish_holding(
+        &self,
+        message: Message,
+        held: &mut Option<Held>,
+    ) -> Result<Sent, Refused> {
         message.check()?;
         let limit = self.shared.packet_limit.load(Ordering::Relaxed);
         if message.packet_size() > limit as usize {
             return Err(Refused::TooLarge { limit });
         }
-        let (entry, sent) = Entry::new(message, &self.shared.room).ok_or(Refused::Full)?;
+        let (entry, sent) = Entry::new(message, &self.shared.room, held).ok_or(Refused::Full)?;
         self.commands
             .send(Command::Publish(entry))
             .map_err(|_| Refused::Closed)?;

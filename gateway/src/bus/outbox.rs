@@ -1,13 +1,12 @@
 //! What waits to be sent: bounded when it enters, in order, with deadlines, and answered exactly once.
 
 use super::message::Message;
-use super::settings::OutboxBound;
 use super::suspicion::Record;
+use crate::room::{Held, Place, Room};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -97,65 +96,6 @@ pub enum Rejection {
     QosNotSupported,
 }
 
-/// The space left, shared by all handles and taken without waiting.
-#[derive(Debug)]
-pub(super) struct Room {
-    messages: AtomicUsize,
-    bytes: AtomicUsize,
-}
-
-/// Space taken by one message; given back when dropped.
-#[derive(Debug)]
-struct Place {
-    room: Arc<Room>,
-    bytes: usize,
-}
-
-impl Room {
-    pub(super) fn new(bound: OutboxBound) -> Arc<Self> {
-        Arc::new(Self {
-            messages: AtomicUsize::new(bound.messages),
-            bytes: AtomicUsize::new(bound.bytes),
-        })
-    }
-
-    fn take(self: &Arc<Self>, bytes: usize) -> Option<Place> {
-        subtract(&self.messages, 1)?;
-        if subtract(&self.bytes, bytes).is_none() {
-            self.messages.fetch_add(1, Ordering::Relaxed);
-            return None;
-        }
-        Some(Place {
-            room: Arc::clone(self),
-            bytes,
-        })
-    }
-
-    /// Messages and bytes still free.
-    pub(super) fn free(&self) -> (usize, usize) {
-        (
-            self.messages.load(Ordering::Relaxed),
-            self.bytes.load(Ordering::Relaxed),
-        )
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.room.bytes.fetch_add(self.bytes, Ordering::Relaxed);
-        self.room.messages.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-fn subtract(counter: &AtomicUsize, amount: usize) -> Option<()> {
-    counter
-        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-            left.checked_sub(amount)
-        })
-        .ok()
-        .map(|_| ())
-}
-
 /// A message on its way, with everything to answer for it.
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -167,22 +107,28 @@ pub(super) struct Entry {
     expires: Option<Instant>,
     answer: oneshot::Sender<Result<(), NotSent>>,
     _place: Option<Place>,
+    _held: Option<Held>,
 }
 
 impl Entry {
-    /// Takes space for a message, or `None` when the outbox is full.
-    pub(super) fn new(message: Message, room: &Arc<Room>) -> Option<(Self, Sent)> {
+    /// Takes space for a message, or `None` when the outbox is full; then `held` stays with the
+    /// publisher.
+    pub(super) fn new(
+        message: Message,
+        room: &Arc<Room>,
+        held: &mut Option<Held>,
+    ) -> Option<(Self, Sent)> {
         let place = room.take(message.packet_size())?;
-        Some(Self::with_place(message, Some(place)))
+        Some(Self::with_place(message, Some(place), held.take()))
     }
 
     /// An entry beside the bounds: the last message of a closing bus, which a full outbox must not
     /// silence.
     pub(super) fn unbounded(message: Message) -> (Self, Sent) {
-        Self::with_place(message, None)
+        Self::with_place(message, None, None)
     }
 
-    fn with_place(message: Message, place: Option<Place>) -> (Self, Sent) {
+    fn with_place(message: Message, place: Option<Place>, held: Option<Held>) -> (Self, Sent) {
         let (answer, sent) = oneshot::channel();
         let expires = message
             .lifetime()
@@ -194,6 +140,7 @@ impl Entry {
             expires,
             answer,
             _place: place,
+            _held: held,
         };
         (entry, Sent(sent))
     }
@@ -280,7 +227,7 @@ mod tests {
     use std::time::Duration;
 
     fn room(messages: usize, bytes: usize) -> Arc<Room> {
-        Room::new(OutboxBound { messages, bytes })
+        Room::new(messages, bytes)
     }
 
     fn expiring(seconds: u32) -> Message {
@@ -292,17 +239,17 @@ mod tests {
     #[test]
     fn the_outbox_is_bounded_by_count_and_by_bytes_and_gives_space_back() {
         let by_count = room(2, 10_000);
-        let first = Entry::new(Message::new("t", "x"), &by_count);
-        let second = Entry::new(Message::new("t", "x"), &by_count);
+        let first = Entry::new(Message::new("t", "x"), &by_count, &mut None);
+        let second = Entry::new(Message::new("t", "x"), &by_count, &mut None);
         assert!(first.is_some() && second.is_some());
-        assert!(Entry::new(Message::new("t", "x"), &by_count).is_none());
+        assert!(Entry::new(Message::new("t", "x"), &by_count, &mut None).is_none());
         drop(first);
-        assert!(Entry::new(Message::new("t", "x"), &by_count).is_some());
+        assert!(Entry::new(Message::new("t", "x"), &by_count, &mut None).is_some());
 
         let by_bytes = room(10, 100);
-        assert!(Entry::new(Message::new("t", vec![0; 200]), &by_bytes).is_none());
+        assert!(Entry::new(Message::new("t", vec![0; 200]), &by_bytes, &mut None).is_none());
         let all: Vec<_> = (0..10)
-            .map_while(|_| Entry::new(Message::new("t", vec![0; 26]), &by_bytes))
+            .map_while(|_| Entry::new(Message::new("t", vec![0; 26]), &by_bytes, &mut None))
             .collect();
         assert_eq!(all.len(), 2, "2 x 40 bytes of packet fit into 100");
         drop(all);
@@ -313,9 +260,9 @@ mod tests {
     async fn a_message_that_expires_in_the_queue_is_reported_not_sent() {
         let room = room(10, 10_000);
         let mut waiting = Waiting::default();
-        let (entry, short) = Entry::new(expiring(5), &room).unwrap();
+        let (entry, short) = Entry::new(expiring(5), &room, &mut None).unwrap();
         waiting.push(entry);
-        let (entry, long) = Entry::new(expiring(60), &room).unwrap();
+        let (entry, long) = Entry::new(expiring(60), &room, &mut None).unwrap();
         waiting.push(entry);
 
         tokio::time::advance(Duration::from_secs(6)).await;
@@ -330,7 +277,11 @@ mod tests {
     #[test]
     fn entries_put_back_come_first_and_in_their_order() {
         let room = room(10, 10_000);
-        let entry = |name: &str| Entry::new(Message::new(name, "x"), &room).unwrap().0;
+        let entry = |name: &str| {
+            Entry::new(Message::new(name, "x"), &room, &mut None)
+                .unwrap()
+                .0
+        };
         let mut waiting = Waiting::default();
         waiting.push(entry("c"));
         waiting.put_back([entry("a"), entry("b")].into_iter());

@@ -5,6 +5,7 @@ use super::outbox::Rejection;
 use super::settings::{Address, Settings};
 use super::suspicion::Ending;
 use super::{BrokerLimits, Disconnection};
+use bytes::Bytes;
 use rumqttc::v5::mqttbytes::v5::{
     ConnAck, ConnectProperties, DisconnectReasonCode, Filter, LastWill, LastWillProperties,
     PubAckReason, Publish, PublishProperties, RetainForwardRule, SubscribeReasonCode,
@@ -135,7 +136,10 @@ pub(super) fn message(publish: Publish) -> Result<Message, &'static str> {
         .properties
         .map_or_else(Properties::default, |properties| Properties {
             response_topic: properties.response_topic,
-            correlation_data: properties.correlation_data,
+            // Its own copy: a slice would keep the whole packet in memory as long as it is needed.
+            correlation_data: properties
+                .correlation_data
+                .map(|data| Bytes::copy_from_slice(&data)),
             message_expiry: properties.message_expiry_interval,
             content_type: properties.content_type,
             user: properties.user_properties,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use koffer_proto::{
-    Completion, ContentType, Effect, EffectKind, Failure, OperationSpec, Outcome, Progress,
-    Response, Status, Text,
+    ClientId, Completion, ContentType, Effect, EffectKind, Failure, OperationSpec, Outcome,
+    Progress, Response, Status, Text,
 };
 
 use super::{incoming::Listener, texts};
@@ -113,6 +113,11 @@ impl Letter {
             },
             Content::Progress(told) => told.event.content_bytes(),
         }
+    }
+
+    /// Whom it is for.
+    pub(crate) fn client(&self) -> &ClientId {
+        self.listener.topic.client()
     }
 
     pub(crate) fn addressee(&self) -> Addressee {

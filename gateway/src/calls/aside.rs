@@ -13,7 +13,10 @@ use std::{
 use tokio::{runtime::Handle, sync::mpsc, task::JoinHandle, time::timeout};
 
 use super::answers::{Addressee, Letter};
-use crate::bus::{Bus, Refused, Settings};
+use crate::{
+    bus::{Bus, Refused, Settings},
+    room::Held,
+};
 
 /// Content of this size and more goes aside: it takes longer to encode and to write than a small
 /// answer should wait.
@@ -39,8 +42,8 @@ pub struct Aside {
 }
 
 struct Sending {
-    /// Unbounded in type only: it holds what open calls hold already.
-    letters: mpsc::UnboundedSender<Letter>,
+    /// Unbounded in type only: every letter holds memory of the budget.
+    letters: mpsc::UnboundedSender<(Letter, Held)>,
     task: JoinHandle<()>,
 }
 
@@ -80,11 +83,8 @@ impl Aside {
         AsideDepth(self.bus.clone())
     }
 
-    /// Takes a letter that has to go aside, or hands it back.
-    pub(super) fn takes(&mut self, letter: Letter) -> Option<Letter> {
-        if !self.has_to_take(&letter) {
-            return Some(letter);
-        }
+    /// Sends a letter that has to go aside.
+    pub(super) fn send(&mut self, letter: Letter, held: Held) {
         let sending = self.sending.get_or_insert_with(|| {
             let _there = self.runtime.enter();
             let bus = self.bus.get_or_init(|| Bus::start(self.settings.clone()).0);
@@ -92,10 +92,13 @@ impl Aside {
             let task = tokio::spawn(send(waiting, bus.clone()));
             Sending { letters, task }
         });
-        sending.letters.send(letter).err().map(|unsent| unsent.0)
+        if sending.letters.send((letter, held)).is_err() {
+            tracing::error!("a large answer cannot be sent");
+        }
     }
 
-    fn has_to_take(&mut self, letter: &Letter) -> bool {
+    /// Whether a letter has to go aside, with what else there is of its call.
+    pub(super) fn has_to_take(&mut self, letter: &Letter) -> bool {
         let large = letter.content_bytes() >= LARGE;
         if !large && self.calls.is_empty() {
             return false;
@@ -132,15 +135,16 @@ impl Aside {
 }
 
 /// Encodes and sends one letter after the other, until there are no more.
-async fn send(mut letters: mpsc::UnboundedReceiver<Letter>, bus: Bus) {
-    while let Some(letter) = letters.recv().await {
+async fn send(mut letters: mpsc::UnboundedReceiver<(Letter, Held)>, bus: Bus) {
+    while let Some((letter, held)) = letters.recv().await {
+        let mut held = Some(held);
         let sealed = tokio::task::spawn_blocking(move || letter.seal()).await;
         let Ok(Some(message)) = sealed else {
             tracing::error!("a large answer could not be encoded");
             continue;
         };
         loop {
-            match bus.publish(message.clone()) {
+            match bus.publish_holding(message.clone(), &mut held) {
                 Ok(_) => break,
                 Err(Refused::Full) => tokio::time::sleep(RETRY).await,
                 Err(error) => {

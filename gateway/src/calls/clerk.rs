@@ -7,10 +7,11 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use jiff::Timestamp;
 use koffer_drivers::{Interrupted, Reconciled};
-use koffer_proto::{DeviceId, Failure, Outcome, Status};
+use koffer_proto::{ClientId, DeviceId, Failure, Outcome, Status};
 use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
@@ -23,16 +24,21 @@ use super::{
     desk::{Action, CallNo, Desk, Input, Job, Moment, News, Settle, StoredStep},
     incoming::Ticket,
     kept::Deleted,
+    taking::Undecoded,
     texts,
 };
 use crate::{
     bus::{Ack, Bus, Incoming, Message, Refused},
     documents::Documents,
     journal::{Journal, Memory},
+    room::{Budget, Held},
 };
 
 /// A journal that cannot be read, on a disk that is full or away, is looked at again this often.
 const REMEMBER_AGAIN: Duration = Duration::from_secs(10);
+
+/// As long as more than this waits for the outbox, events of devices do not wait as well.
+const EVENTS: usize = 1024;
 
 /// Vital signs follow a change no faster than this.
 const HEALTH_FOLLOWS: Duration = Duration::from_secs(1);
@@ -77,8 +83,12 @@ pub struct Clerk {
     storing: FuturesUnordered<BoxFuture<'static, Input>>,
     /// Devices that are about to be asked what became of a call.
     asking: FuturesUnordered<BoxFuture<'static, Option<Input>>>,
-    /// Answers that found the outbox full; sent before anything else is.
-    unsent: VecDeque<Message>,
+    /// What found the outbox full; sent before anything else is. Each answer holds memory of the
+    /// budget, and of what is retained only the latest is kept.
+    unsent: VecDeque<(Message, Option<Held>)>,
+    budget: Arc<Budget>,
+    /// How many answers of a client found its memory used up.
+    left_out: BTreeMap<ClientId, u64>,
     health_due: Option<Instant>,
     remember_due: Option<Instant>,
 }
@@ -87,6 +97,8 @@ impl Clerk {
     /// A clerk that has not begun.
     pub fn new(with: Startup) -> Self {
         Self {
+            budget: with.desk.budget(),
+            left_out: BTreeMap::new(),
             with,
             tickets: BTreeMap::new(),
             last_ticket: 0,
@@ -262,6 +274,9 @@ impl Clerk {
                     ack.send();
                 }
             }
+            Action::Decode(undecoded, payload) => {
+                self.storing.push(decode(undecoded, payload).boxed());
+            }
             Action::StoreAccepted(call) => {
                 // Asked now, before its driver can be given the call and ask for more.
                 let stored = self.with.journal.accepted(&call);
@@ -348,20 +363,44 @@ impl Clerk {
     }
 
     fn answer(&mut self, letter: Letter) {
-        if let Some(letter) = self.with.aside.takes(letter)
-            && let Some(message) = letter.seal()
-        {
-            self.publish(message);
+        if self.with.aside.has_to_take(&letter) {
+            match self.budget.take(letter.client(), letter.content_bytes()) {
+                Some(held) => self.with.aside.send(letter, held),
+                None => self.leave_out(letter.client()),
+            }
+        } else if let Some(message) = letter.seal() {
+            match self.budget.take(letter.client(), message.payload.len()) {
+                Some(held) => self.publish_holding(message, Some(held)),
+                None => self.leave_out(letter.client()),
+            }
+        }
+    }
+
+    /// An answer is not sent: its client does not take the ones before, and goes on calling.
+    fn leave_out(&mut self, client: &ClientId) {
+        let count = self.left_out.entry(client.clone()).or_default();
+        *count += 1;
+        // A flood is told at growing distance.
+        if count.is_power_of_two() {
+            tracing::warn!(
+                %client, count = *count,
+                "answers are left out: those before wait and take all its memory; a call that is \
+                 repeated under its call id is answered again"
+            );
         }
     }
 
     fn publish(&mut self, message: Message) {
+        self.publish_holding(message, None);
+    }
+
+    fn publish_holding(&mut self, message: Message, mut held: Option<Held>) {
         if !self.unsent.is_empty() {
-            return self.unsent.push_back(message);
+            return self.wait(message, held);
         }
-        match self.with.bus.publish(message.clone()) {
+        match self.with.bus.publish_holding(message.clone(), &mut held) {
             Ok(_) => {}
-            Err(Refused::Full) => self.unsent.push_back(message),
+            Err(Refused::Full) => self.wait(message, held),
             Err(error) => {
                 tracing::error!(topic = %message.topic, %error, "a message cannot be sent");
             }
@@ -369,11 +408,22 @@ impl Clerk {
     }
 
     fn send_unsent(&mut self) {
-        while let Some(message) = self.unsent.pop_front() {
-            if let Err(Refused::Full) = self.with.bus.publish(message.clone()) {
-                return self.unsent.push_front(message);
+        while let Some((message, mut held)) = self.unsent.pop_front() {
+            let published = self.with.bus.publish_holding(message.clone(), &mut held);
+            if let Err(Refused::Full) = published {
+                return self.unsent.push_front((message, held));
             }
         }
+    }
+
+    fn wait(&mut self, message: Message, held: Option<Held>) {
+        if message.retain {
+            let same = |waiting: &Message| waiting.retain && waiting.topic == message.topic;
+            self.unsent.retain(|(waiting, _)| !same(waiting));
+        } else if held.is_none() && self.unsent.len() >= EVENTS {
+            return tracing::warn!(topic = %message.topic, "an event is left out: too much waits");
+        }
+        self.unsent.push_back((message, held));
     }
 
     fn publish_health(&mut self) {
@@ -386,6 +436,13 @@ impl Clerk {
         let message = self.with.documents.health(&health);
         self.publish(message);
     }
+}
+
+/// Decodes a large call on another thread.
+async fn decode(undecoded: Box<Undecoded>, payload: Bytes) -> Input {
+    let form = undecoded.form();
+    let decoded = tokio::task::spawn_blocking(move || form.decode(&payload)).await;
+    Input::Decoded(undecoded, decoded.ok())
 }
 
 /// Hands what the journal kept of a call to its device; `Some`: it cannot be asked.

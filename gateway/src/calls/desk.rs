@@ -1,12 +1,13 @@
 //! The state machine of calls: told what happens, it answers with what to do.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     mem,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use koffer_drivers::{
     Call, CallControl, Effects, Interrupted, NotStored, Reconciled, Report, Steering, Stop, Told,
@@ -28,11 +29,13 @@ use super::{
     kept::Deleted,
     policy::Policy,
     station::{Condition, Station},
+    taking::{Decoded, Undecoded, Vetted},
     texts,
 };
 use crate::{
     bus::Message,
     journal::{Memory, NotRead, Resolution},
+    room::{Budget, Held},
 };
 
 /// What is over sooner is told by its completion alone: nobody could look at `started` or `busy`
@@ -62,6 +65,8 @@ pub struct Limits {
     /// Calls that may be open at once; beyond it, each client has its share of them. Bounds the
     /// memory that callers can make the gateway hold.
     pub open_calls: usize,
+    /// Bytes that open calls and answers that wait may take together.
+    pub memory: usize,
     /// How long confidential completions are kept.
     pub confidential_kept: Duration,
 }
@@ -77,6 +82,8 @@ pub enum Input {
         /// Its acknowledgement.
         ticket: Ticket,
     },
+    /// A large call is decoded; `None`: that failed in a way that it should not.
+    Decoded(Box<Undecoded>, Option<Decoded>),
     /// The journal has answered.
     Stored {
         /// For which call.
@@ -160,6 +167,8 @@ pub enum Action {
     Event(DeviceId, DeviceEvent),
     /// Give the acknowledgement.
     Acknowledge(Ticket),
+    /// Decode a large call where that holds up nobody; answer with [`Input::Decoded`].
+    Decode(Box<Undecoded>, Bytes),
     /// Store that a call was accepted; answer with [`Input::Stored`].
     StoreAccepted(Journalled),
     /// Store how a call ended; answer with [`Input::Stored`].
@@ -284,9 +293,7 @@ pub struct Setup {
 pub(super) struct Open {
     pub(super) key: Key,
     pub(super) spec: &'static OperationSpec,
-    /// Of its payload.
-    pub(super) bytes: usize,
-    /// Fields of it that nobody reads.
+    /// Fields of its payload that nobody reads.
     pub(super) ignored: Vec<String>,
     /// The device or role that was called.
     pub(super) target: Segment,
@@ -304,6 +311,8 @@ pub(super) struct Open {
     /// The driver said that it can no longer be stopped.
     pub(super) past_cancelling: bool,
     pub(super) listeners: Vec<Listener>,
+    /// Memory for its content and its listeners.
+    pub(super) held: Vec<Held>,
     pub(super) request: Option<Request>,
     pub(super) ticket: Option<Ticket>,
     pub(super) acceptance: Acceptance,
@@ -354,6 +363,9 @@ pub struct Desk {
     pub(super) open: BTreeMap<CallNo, Open>,
     pub(super) stations: BTreeMap<DeviceId, Station>,
     pub(super) book: Book,
+    pub(super) budget: Arc<Budget>,
+    /// Clients of which a large call is being decoded, and their calls that came after it.
+    pub(super) decoding: BTreeMap<ClientId, VecDeque<(Vetted, Ticket)>>,
     /// Calls whose outcome is unknown.
     pub(super) doubts: BTreeMap<CallNo, Doubt>,
     pub(super) resolving: BTreeMap<CallNo, Resolving>,
@@ -392,7 +404,11 @@ impl Desk {
                 )
             })
             .collect();
+        let clients = policy.clients().cloned();
+        let budget = Budget::new(limits.memory, limits.max_payload, clients);
         Self {
+            budget: Arc::new(budget),
+            decoding: BTreeMap::new(),
             root,
             policy,
             open: BTreeMap::new(),
@@ -413,6 +429,11 @@ impl Desk {
         }
     }
 
+    /// The memory of which answers that wait take their part.
+    pub(crate) fn budget(&self) -> Arc<Budget> {
+        self.budget.clone()
+    }
+
     /// Says that the broker takes no answers larger than `bytes`.
     pub fn limit_answers(&mut self, bytes: usize) {
         self.largest_answer = self.limits.max_payload.min(bytes);
@@ -428,6 +449,7 @@ impl Desk {
             } => {
                 self.call(now, message, redelivered, ticket);
             }
+            Input::Decoded(undecoded, decoded) => self.decoded(now, *undecoded, decoded),
             Input::Stored {
                 no,
                 step: StoredStep::Accepted,
@@ -505,7 +527,7 @@ impl Desk {
 
     /// Whether no call is open.
     pub fn is_idle(&self) -> bool {
-        self.open.is_empty()
+        self.open.is_empty() && self.decoding.is_empty()
     }
 
     /// Each device's counters.

@@ -341,7 +341,6 @@ impl Desk {
         let open = Open {
             key: key.clone(),
             spec: operation,
-            bytes: 0,
             ignored: Vec::new(),
             target: target.clone(),
             claim: None,
@@ -355,6 +354,7 @@ impl Desk {
             cancelled_by: Vec::new(),
             past_cancelling: true,
             listeners: listener.into_iter().collect(),
+            held: Vec::new(),
             request: None,
             ticket: None,
             acceptance: Acceptance::Stored,

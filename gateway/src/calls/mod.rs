@@ -48,3 +48,4 @@ pub use incoming::Ticket;
 pub use kept::{Deleted, Kept, Name};
 pub use policy::{ClientRole, Policy, Rights};
 pub use station::Condition;
+pub use taking::Undecoded;

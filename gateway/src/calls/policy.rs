@@ -41,9 +41,9 @@ impl Policy {
         }
     }
 
-    /// How many clients there are.
-    pub(crate) fn clients(&self) -> usize {
-        self.clients.len()
+    /// Everybody who has any.
+    pub(crate) fn clients(&self) -> impl ExactSizeIterator<Item = &ClientId> {
+        self.clients.keys()
     }
 
     pub(crate) fn knows(&self, client: &ClientId) -> bool {

@@ -1,11 +1,11 @@
 //! How a call is taken: joined, replayed, refused, or opened on the device that is to do it.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use jiff::Timestamp;
 use koffer_proto::{
-    CallId, ClaimToken, Class, ClientId, Completion, DecodeRequestError, Detail, DeviceId,
-    EffectKind, Failure, Lang, OperationSpec, Request, Segment, Sha256, Status, Text,
+    CallId, ClaimToken, Class, ClientId, Completion, ContentType, DecodeRequestError, Detail,
+    DeviceId, EffectKind, Failure, Lang, OperationSpec, Request, Segment, Sha256, Status, Text,
     class::{any_device, gateway::CallPhase},
 };
 
@@ -17,7 +17,10 @@ use super::{
     station::{Condition, Station},
     texts,
 };
-use crate::bus::Message;
+use crate::{bus::Message, room::Held};
+
+/// A payload of more bytes than this is decoded elsewhere: 32 MiB take a second.
+const DECODED_AT_ONCE: usize = 64 * 1024;
 
 /// Characters of a client's topic that a log line shows.
 const LOGGED: usize = 200;
@@ -25,14 +28,6 @@ const LOGGED: usize = 200;
 /// Calls that a client may have open while all places are taken: its share of them, and this many
 /// where there are so many clients that its share is less.
 const LEAST_OPEN: usize = 16;
-
-/// Payloads of full size that open calls may hold together. Beyond that each client still has one
-/// call with a large one.
-const PAYLOADS_OPEN: usize = 4;
-
-/// Payloads up to this part of the full size are not counted: the number of open calls bounds them,
-/// to 64 MiB where the full size is 32.
-const SMALL: usize = 512;
 
 /// Places at which one call is told: an app that asks again from somewhere else, and some more.
 const LISTENERS: usize = 8;
@@ -79,14 +74,62 @@ impl Desk {
             }
         };
         let listener = admitted.listener.clone();
-        if let Err(failure) = self.take(now, admitted, ticket) {
-            self.refuse(&listener, failure);
-            self.actions.push(Action::Acknowledge(ticket));
+        match self.vet(admitted) {
+            Ok(vetted) => self.in_turn(now, vetted, ticket),
+            Err(failure) => self.turn_away(&listener, failure, ticket),
         }
     }
 
-    /// Takes a call whose form is right: joins, replays, or opens it.
-    fn take(&mut self, now: Moment, call: Admitted, ticket: Ticket) -> Result<(), Failure> {
+    fn turn_away(&mut self, listener: &Listener, failure: Failure, ticket: Ticket) {
+        self.refuse(listener, failure);
+        self.actions.push(Action::Acknowledge(ticket));
+    }
+
+    /// Decodes a call, a large one elsewhere; a client's calls keep their order.
+    fn in_turn(&mut self, now: Moment, vetted: Vetted, ticket: Ticket) {
+        let client = &vetted.call.client;
+        if let Some(after) = self.decoding.get_mut(client) {
+            return after.push_back((vetted, ticket));
+        }
+        let large = vetted.call.payload.len() > DECODED_AT_ONCE;
+        if large {
+            self.decoding.insert(client.clone(), VecDeque::new());
+        }
+        let mut undecoded = Undecoded { vetted, ticket };
+        let payload = std::mem::take(&mut undecoded.vetted.call.payload);
+        if large {
+            let decode = Action::Decode(Box::new(undecoded), payload);
+            return self.actions.push(decode);
+        }
+        let decoded = undecoded.form().decode(&payload);
+        self.take_or_refuse(now, undecoded, decoded);
+    }
+
+    /// A large call is decoded: it goes on, and after it those that came meanwhile.
+    pub(super) fn decoded(&mut self, now: Moment, call: Undecoded, decoded: Option<Decoded>) {
+        let after = self.decoding.remove(&call.vetted.call.client);
+        let decoded = decoded.unwrap_or_else(|| {
+            let text = texts::not_decoded();
+            let text = text.get(call.vetted.call.listener.lang);
+            Err(Failure::without_effect(Status::BadRequest, text))
+        });
+        self.take_or_refuse(now, call, decoded);
+        for (vetted, ticket) in after.unwrap_or_default() {
+            self.in_turn(now, vetted, ticket);
+        }
+    }
+
+    fn take_or_refuse(&mut self, now: Moment, call: Undecoded, decoded: Decoded) {
+        let listener = call.vetted.call.listener.clone();
+        let ticket = call.ticket;
+        let taken = decoded.and_then(|content| self.take(now, call, content));
+        if let Err(failure) = taken {
+            self.turn_away(&listener, failure, ticket);
+        }
+    }
+
+    /// Whether the caller may call this at all, and has memory left for it.
+    fn vet(&self, call: Admitted) -> Result<Vetted, Failure> {
         let lang = call.listener.lang;
         let refuse = |status, text: Text| Failure::without_effect(status, text.get(lang));
         if !self.policy.knows(&call.client) {
@@ -102,22 +145,30 @@ impl Desk {
             let text = texts::not_allowed(&call.client, class, operation);
             return Err(refuse(Status::Denied, text));
         }
-        let (encoding, payload) = (call.listener.encoding, &call.payload);
-        let (request, ignored) = Request::decode_noting(class, operation, encoding, payload)
-            .map_err(|error| decode_failure(&error, class.operation(operation), lang))?;
-        let digest = request
-            .digest(&call.target)
-            .map_err(|e| Failure::without_effect(Status::BadRequest, e.to_string()))?;
+        let bytes = call.payload.len() + call.listener.topic.as_str().len();
+        // Cancelling needs little, and makes room.
+        let held = match class {
+            Class::Gateway => self.budget.take(&call.client, bytes),
+            _ => self.budget.admit(&call.client, bytes),
+        };
+        let text = || texts::too_much_held(&call.client);
+        let held = held.ok_or_else(|| refuse(Status::Busy, text()))?;
+        Ok(Vetted { call, class, held })
+    }
 
+    /// Takes a call whose form is right: joins, replays, or opens it.
+    fn take(&mut self, now: Moment, undecoded: Undecoded, content: Content) -> Result<(), Failure> {
+        let Undecoded { vetted, ticket } = undecoded;
+        let Vetted { call, held, .. } = vetted;
+        let lang = call.listener.lang;
+        let refuse = |status, text: Text| Failure::without_effect(status, text.get(lang));
         let key = (call.client.clone(), call.call.clone());
-        let spec = request.spec();
-        match self.book.look_up(&key, &digest) {
+        let spec = content.request.spec();
+        match self.book.look_up(&key, &content.digest) {
             Known::Nothing => {}
             Known::Conflict => return Err(refuse(Status::Conflict, texts::conflict())),
             Known::Open(no) => {
-                if !self.join(no, call.listener) {
-                    return Err(refuse(Status::Busy, texts::too_many_listen()));
-                }
+                self.join(no, call.listener, held)?;
                 self.actions.push(Action::Acknowledge(ticket));
                 return Ok(());
             }
@@ -148,21 +199,17 @@ impl Desk {
         if self.going_down && spec.class != Class::Gateway {
             return Err(refuse(Status::Unavailable, texts::going_down()));
         }
-        if self.is_crowded_for(&call.client, call.payload.len()) {
+        if self.is_crowded_for(&call.client) {
             return Err(refuse(Status::Busy, texts::overloaded()));
         }
-        let content = Content {
-            request,
-            ignored,
-            digest,
-        };
-        self.open(now, call, content, ticket)
+        self.open(now, call, held, content, ticket)
     }
 
     fn open(
         &mut self,
         now: Moment,
         call: Admitted,
+        held: Held,
         content: Content,
         ticket: Ticket,
     ) -> Result<(), Failure> {
@@ -192,7 +239,6 @@ impl Desk {
             Open {
                 key,
                 spec,
-                bytes: call.payload.len(),
                 ignored,
                 target: call.target.clone(),
                 claim: call.claim.clone(),
@@ -206,6 +252,7 @@ impl Desk {
                 cancelled_by: Vec::new(),
                 past_cancelling: false,
                 listeners: vec![call.listener.clone()],
+                held: vec![held],
                 request: None,
                 ticket: Some(ticket),
                 seq: 0,
@@ -335,42 +382,33 @@ impl Desk {
             .ok()
     }
 
-    /// Whether there is no room for a call of `client` with a payload of so many bytes. While all
-    /// is taken, each client still has its share: what one sends takes nothing from others.
-    fn is_crowded_for(&self, client: &ClientId, bytes: usize) -> bool {
-        let (max, clients) = (self.limits.open_calls, self.policy.clients().max(1));
-        let largest = self.limits.max_payload;
-        let counted = |bytes: usize| if bytes > largest / SMALL { bytes } else { 0 };
-        let (mut held, mut own_calls, mut own_held) = (0, 0, 0);
-        for open in self.open.values() {
-            held += counted(open.bytes);
-            if open.key.0 == *client {
-                own_calls += 1;
-                own_held += counted(open.bytes);
-            }
-        }
-        let no_place = self.open.len() >= max && own_calls >= (max / clients).max(LEAST_OPEN);
-        let no_memory = held + bytes > PAYLOADS_OPEN * largest && own_held > 0;
-        no_place || (no_memory && counted(bytes) > 0)
+    /// Whether there is no place for a call of `client`. While all are taken, each client still has
+    /// its share: what one sends takes nothing from others.
+    fn is_crowded_for(&self, client: &ClientId) -> bool {
+        let (max, clients) = (self.limits.open_calls, self.policy.clients().len().max(1));
+        let own = self.open.values().filter(|open| open.key.0 == *client);
+        self.open.len() >= max && own.count() >= (max / clients).max(LEAST_OPEN)
     }
 
-    /// Whether the call is told there too.
-    fn join(&mut self, no: CallNo, listener: Listener) -> bool {
+    fn join(&mut self, no: CallNo, listener: Listener, held: Held) -> Result<(), Failure> {
         let Some(open) = self.open.get_mut(&no) else {
-            return true;
+            return Ok(());
         };
         // The same place asks again: it gets one completion, not two.
-        if !open
-            .listeners
-            .iter()
-            .any(|known| known.topic == listener.topic)
-        {
-            if open.listeners.len() >= LISTENERS {
-                return false;
-            }
-            open.listeners.push(listener);
+        let mut known = open.listeners.iter();
+        if known.any(|known| known.topic == listener.topic) {
+            return Ok(());
         }
-        true
+        if open.listeners.len() >= LISTENERS {
+            let text = texts::too_many_listen();
+            return Err(Failure::without_effect(
+                Status::Busy,
+                text.get(listener.lang),
+            ));
+        }
+        open.listeners.push(listener);
+        open.held.push(held);
+        Ok(())
     }
 
     fn refuse(&mut self, listener: &Listener, failure: Failure) {
@@ -383,12 +421,75 @@ impl Desk {
     }
 }
 
+/// A call whose caller may call this.
+pub(super) struct Vetted {
+    call: Admitted,
+    class: Class,
+    held: Held,
+}
+
+/// A call without its content.
+pub struct Undecoded {
+    vetted: Vetted,
+    ticket: Ticket,
+}
+
 /// What a call's payload says.
-struct Content {
+pub struct Content {
     request: Request,
     /// Fields of it that nobody reads.
     ignored: Vec<String>,
     digest: Sha256,
+}
+
+/// What a call says, or why it cannot be read.
+pub(super) type Decoded = Result<Content, Failure>;
+
+/// What has to be known to decode a call.
+pub(super) struct Form {
+    class: Class,
+    operation: Segment,
+    target: Segment,
+    encoding: ContentType,
+    lang: Lang,
+}
+
+impl Undecoded {
+    pub(super) fn form(&self) -> Form {
+        let call = &self.vetted.call;
+        Form {
+            class: self.vetted.class,
+            operation: call.operation.clone(),
+            target: call.target.clone(),
+            encoding: call.listener.encoding,
+            lang: call.listener.lang,
+        }
+    }
+}
+
+impl Form {
+    /// Takes its time where there is much of it.
+    pub(super) fn decode(&self, payload: &[u8]) -> Decoded {
+        let operation = self.operation.as_str();
+        let spec = self.class.operation(operation);
+        let (request, ignored) =
+            Request::decode_noting(self.class, operation, self.encoding, payload)
+                .map_err(|error| decode_failure(&error, spec, self.lang))?;
+        let digest = request
+            .digest(&self.target)
+            .map_err(|e| Failure::without_effect(Status::BadRequest, e.to_string()))?;
+        Ok(Content {
+            request,
+            ignored,
+            digest,
+        })
+    }
+}
+
+impl std::fmt::Debug for Undecoded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Undecoded").field(&self.ticket).finish()
+    }
 }
 
 /// Who asks for a device.

@@ -212,6 +212,26 @@ pub(super) fn too_many_listen() -> Text {
     )
 }
 
+pub(super) fn too_much_held(client: &ClientId) -> Text {
+    Text::new(
+        format!(
+            "Offene Aufrufe und nicht abgeholte Antworten von „{client}“ belegen schon zu viel \
+             Speicher. Erst Antworten abwarten oder Aufrufe abbrechen."
+        ),
+        format!(
+            "Open calls and answers that wait for \"{client}\" take too much memory already. Wait \
+             for answers or cancel calls first."
+        ),
+    )
+}
+
+pub(super) fn not_decoded() -> Text {
+    Text::new(
+        "Die Angaben des Aufrufs konnten nicht gelesen werden.",
+        "The payload of the call could not be read.",
+    )
+}
+
 pub(super) fn claimed(device: &DeviceId, holder: &ClientId) -> Text {
     Text::new(
         format!("„{device}“ ist für „{holder}“ reserviert."),

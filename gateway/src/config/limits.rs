@@ -24,6 +24,8 @@ pub struct Limits {
     pub outbox_messages: usize,
     /// Their bytes together.
     pub outbox_bytes: usize,
+    /// Bytes that open calls and answers that wait may take together.
+    pub memory_bytes: usize,
 }
 
 static MAX_PAYLOAD_BYTES: Key<Whole> = Key {
@@ -96,6 +98,20 @@ static OUTBOX_BYTES: Key<Whole> = Key {
     about: "Their bytes together: 128 MiB are four answers of full size. Not below max_payload_bytes.",
 };
 
+static MEMORY_BYTES: Key<Whole> = Key {
+    name: "memory_bytes",
+    form: Whole {
+        min: 1_048_576,
+        max: 4_294_967_295,
+    },
+    preset: Preset::Value("536870912"),
+    example: "memory_bytes = 536870912",
+    about: "What the content of open calls and the answers that wait for the broker may take together: \
+            512 MiB. A client may have a quarter of it; with more it is answered `busy`. \
+            Not below three times max_payload_bytes. The gateway itself takes some 50 MiB beside it, and \
+            some four times the largest call while that is read.",
+};
+
 pub(super) static SECTION: Section = Section {
     path: "limits",
     about: "Every queue has a bound, and each bound stands here.",
@@ -106,6 +122,7 @@ pub(super) static SECTION: Section = Section {
         &CONFIDENTIAL_KEPT,
         &OUTBOX_MESSAGES,
         &OUTBOX_BYTES,
+        &MEMORY_BYTES,
     ],
     tables: &[],
 };
@@ -139,6 +156,22 @@ pub(super) fn read(root: &Table<'_>) -> Result<Limits, Reported> {
             ),
         ));
     }
+    let mut memory_bytes = size(&MEMORY_BYTES);
+    if let (Ok(payload), Ok(memory)) = (max_payload_bytes, memory_bytes)
+        && memory < payload.saturating_mul(3)
+    {
+        memory_bytes = Err(table.mistake(
+            MEMORY_BYTES.name,
+            text!(
+                "{memory} fasst keinen Aufruf von {payload} Byte samt Antwort",
+                "{memory} does not hold a call of {payload} bytes and its answer"
+            ),
+            text!(
+                "Mindestens das Dreifache von max_payload_bytes ({payload}) schreiben.",
+                "Write at least three times max_payload_bytes ({payload})."
+            ),
+        ));
+    }
     Ok(Limits {
         max_payload_bytes: max_payload_bytes?,
         queue_per_device: queue_per_device?,
@@ -146,6 +179,7 @@ pub(super) fn read(root: &Table<'_>) -> Result<Limits, Reported> {
         confidential_kept: confidential_kept?,
         outbox_messages: outbox_messages?,
         outbox_bytes: outbox_bytes?,
+        memory_bytes: memory_bytes?,
     })
 }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of a test fail the test")]
 
+mod flood;
 mod office;
 
 use std::{os::unix::net::UnixDatagram, time::Duration};
@@ -19,7 +20,7 @@ async fn a_systemd_that_reads_nothing_holds_up_no_call() {
     let office = Office::open();
     let path = office.folder().join("notify");
     let systemd = UnixDatagram::bind(&path).unwrap();
-    let kofferd = Kofferd::start(&office, "", |command| {
+    let kofferd = Kofferd::start(&office, "", None, |command| {
         // A beat each millisecond: the socket is full at once.
         command
             .env("NOTIFY_SOCKET", &path)

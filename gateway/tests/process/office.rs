@@ -7,6 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use koffer_gateway::bus::Settings;
 use koffer_tests::brokers::Broker;
 use tempfile::TempDir;
 
@@ -22,6 +23,11 @@ impl Office {
             broker: Broker::mosquitto(),
             folder: TempDir::new().unwrap(),
         }
+    }
+
+    /// Settings of a client that does as it pleases.
+    pub(crate) fn bus(&self, name: &str) -> Settings {
+        self.broker.bus(name)
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -40,12 +46,18 @@ pub(crate) struct Kofferd {
 }
 
 impl Kofferd {
-    /// Starts it with `more` in its configuration and with `change` to its command.
-    pub(crate) fn start(office: &Office, more: &str, change: impl FnOnce(&mut Command)) -> Self {
+    /// Starts it with `more` in its configuration, at most so many bytes of address space, and with
+    /// `change` to its command.
+    pub(crate) fn start(
+        office: &Office,
+        more: &str,
+        address_space: Option<u64>,
+        change: impl FnOnce(&mut Command),
+    ) -> Self {
         let folder = office.folder();
         let (path, log) = (folder.join("kofferd.toml"), folder.join("log"));
         let toml = format!(
-            "[gateway]\nid = \"case-7\"\n\
+            "[gateway]\nid = \"case-7\"\n[log]\nfilter = \"warn\"\n\
              [journal]\ndirectory = \"{}\"\n\
              [mqtt]\nbroker = \"external\"\n\
              [mqtt.external]\naddress = \"127.0.0.1:{}\"\nusername = \"kofferd\"\n\
@@ -57,8 +69,14 @@ impl Kofferd {
         );
         fs::write(&path, toml).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kofferd"));
+        // The shell sets the limits of what it becomes.
+        let mut command = Command::new("/bin/sh");
+        let limit =
+            address_space.map_or("unlimited".to_owned(), |bytes| (bytes / 1024).to_string());
         command
+            .arg("-c")
+            .arg(format!("ulimit -v {limit} && exec \"$0\" \"$@\""))
+            .arg(env!("CARGO_BIN_EXE_kofferd"))
             .arg("--config")
             .arg(&path)
             .env_clear()
@@ -78,6 +96,18 @@ impl Kofferd {
             "it ended by itself ({ended:?}): {}",
             self.log()
         );
+    }
+
+    /// A line of `/proc/<pid>/status` in KiB.
+    pub(crate) fn kib(&self, key: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(key))
+            .unwrap();
+        line.trim_matches(|c: char| !c.is_ascii_digit())
+            .parse()
+            .unwrap()
     }
 
     pub(crate) fn log(&self) -> String {

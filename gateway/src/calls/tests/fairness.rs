@@ -38,25 +38,6 @@ fn whoever_has_all_places_open_leaves_the_others_their_share() {
 }
 
 #[test]
-fn large_payloads_of_one_client_leave_room_for_those_of_others() {
-    let mut office = Office::new();
-    let large = |client: &str, id: &str, device: &str| {
-        let mut payment = payment_of(5);
-        payment["filler"] = "x".repeat(9_900).into();
-        Office::message(client, id, &format!("{device}/pay"), &payment)
-    };
-    for (id, device) in [("a", "till-1"), ("b", "till-1"), ("c", "till-2")] {
-        office.send(large("ws-1", id, device), false);
-    }
-    office.send(large("ws-1", "d", "till-2"), false);
-    office.send(large("ws-1", "e", "till-2"), false);
-    assert_eq!(office.statuses(), [pair("e", "busy")]);
-    office.send(large("ws-2", "f", "till-2"), false);
-    office.call("ws-1", "g", "till-2/status", &json!({}));
-    assert_eq!(office.statuses(), [], "one of each client, and small ones");
-}
-
-#[test]
 fn a_call_is_told_in_a_bounded_number_of_places() {
     let mut office = Office::new();
     office.pay("ws-1", "a", "till-1", 5);

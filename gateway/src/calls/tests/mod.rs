@@ -17,6 +17,7 @@ use super::*;
 mod brief;
 mod doubts;
 mod fairness;
+mod memory;
 mod office;
 mod races;
 mod roles;

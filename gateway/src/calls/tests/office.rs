@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use koffer_drivers::NotStored;
 use koffer_proto::{Class, Completion, ContentType, Response, Root, class::payment};
 
-use super::*;
+use super::{super::taking::Decoded, *};
 use crate::{
     bus::{Message, Properties},
     journal::{Journal as _, Memory, Volatile},
@@ -30,6 +30,7 @@ pub(super) struct Office {
     /// What is retained of each device's state.
     pub(super) retained: BTreeMap<DeviceId, String>,
     pub(super) to_store: Vec<(CallNo, StoredStep)>,
+    pub(super) to_decode: Vec<(Box<Undecoded>, Decoded)>,
     pub(super) journal_works: bool,
     pub(super) journal_answers: bool,
 }
@@ -57,9 +58,10 @@ impl Office {
             root: Root::new("case-7".parse().unwrap()),
             policy: Policy::new(clients.into_iter().chain([technician])),
             limits: Limits {
-                max_payload: 10_000,
+                max_payload: 210_000,
                 queue_per_device: 2,
                 open_calls: 100,
+                memory: 2_800_000,
                 confidential_kept: Duration::from_mins(2),
             },
             devices: vec![class("till-1"), class("till-2")],
@@ -97,6 +99,7 @@ impl Office {
             states: Vec::new(),
             retained: BTreeMap::new(),
             to_store: Vec::new(),
+            to_decode: Vec::new(),
             journal_works: true,
             journal_answers: true,
         };
@@ -111,6 +114,10 @@ impl Office {
         for action in self.desk.handle(self.now, input) {
             match action {
                 Action::Publish(message) => self.published.push(message),
+                Action::Decode(undecoded, payload) => {
+                    let decoded = undecoded.form().decode(&payload);
+                    self.to_decode.push((undecoded, decoded));
+                }
                 Action::Answer(letter) => self.published.extend(letter.seal()),
                 Action::Acknowledge(ticket) => self.acknowledged.push(ticket),
                 Action::Start(start) => self.starts.push(start),
