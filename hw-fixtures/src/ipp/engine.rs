@@ -123,9 +123,10 @@ impl Engine {
         let Some(id) = known else {
             return (0x0406, Vec::new());
         };
+        let answer = self.with(|memory| memory.job(request));
         tokio::spawn(self.clone().print(id));
         sleep(manners.late_answer).await;
-        self.with(|memory| memory.job(request))
+        answer
     }
 
     /// Prints a job as its manners are.

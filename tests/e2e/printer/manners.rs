@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use koffer_drivers::{Reconciled, Report, Stop};
+use koffer_drivers::{Reconciled, Report, Stop, printer::ipp::IppConfig};
 use koffer_fixtures::ipp::{
     Attribute, Counts, End, Manners, Names, Operation, ScriptedPrinter, Uptime, Value,
 };
@@ -112,6 +112,10 @@ static WAYS: &[Way] = &[
     }),
     ("forgets a job that is over", None, TAKEN, |m| {
         m.forgets = true;
+    }),
+    ("forgets it and answers late", None, TAKEN, |m| {
+        m.forgets = true;
+        m.late_answer = Duration::from_secs(6);
     }),
     ("answers late", TWO, PROVEN, |m| {
         m.late_answer = Duration::from_secs(6);
@@ -350,7 +354,7 @@ async fn what_a_web_server_answers_is_told_as_what_it_is() {
             ..well()
         })
         .await;
-        let config = koffer_drivers::printer::ipp::IppConfig::new(printer.uri().parse().unwrap());
+        let config = IppConfig::new(printer.uri().parse().expect("a URI"));
         let fault = Device::open(&config).await.err().expect("no contact");
         assert_eq!(fault.reason.keyword, keyword, "{http}");
         if keyword == "moved" {
@@ -400,6 +404,19 @@ async fn what_a_web_server_answers_is_told_as_what_it_is() {
         assert_eq!(cause(&ended).as_deref(), Some(keyword));
         assert_eq!(told_reasons(&ended), Vec::<String>::new());
     }
+}
+
+#[tokio::test]
+async fn an_address_that_speaks_no_tls_is_told_as_that() {
+    let printer = printer(well()).await;
+    let uri = printer.uri().replace("ipp://", "ipps://");
+    let config = IppConfig::new(uri.parse().expect("a URI"));
+    let fault = Device::open(&config).await.err().expect("no contact");
+    assert_eq!(
+        fault.reason.keyword, "tls-failed",
+        "{}",
+        fault.reason.text.en
+    );
 }
 
 #[tokio::test]

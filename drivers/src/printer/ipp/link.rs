@@ -20,7 +20,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 use tokio_rustls::{
     TlsConnector,
@@ -72,7 +72,10 @@ impl Broken {
     pub(super) fn did_nothing(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::Tls(_) => true,
-            Self::Http { status, .. } => (300..500).contains(status) || *status == BUSY,
+            // A request that was cut on its way is bad, too.
+            Self::Http { status, .. } => {
+                (300..500).contains(status) && *status != BAD || *status == BUSY
+            }
             Self::Lost(_) | Self::Silent | Self::Unreadable(_) => false,
         }
     }
@@ -83,6 +86,8 @@ impl Broken {
     }
 }
 
+/// HTTP's "bad request".
+const BAD: u16 = 400;
 /// HTTP's "service unavailable".
 const BUSY: u16 = 503;
 
@@ -154,18 +159,15 @@ impl Link {
         self.post(stream, question).await
     }
 
+    /// Connects, and shakes hands where TLS is spoken.
     async fn connect(&self) -> Result<Box<dyn Stream>, Broken> {
-        let late = || Broken::Unreachable(io::Error::from(io::ErrorKind::TimedOut).to_string());
-        timeout(timing::CONNECT, self.handshake())
-            .await
-            .unwrap_or_else(|_| Err(late()))
-    }
-
-    async fn handshake(&self) -> Result<Box<dyn Stream>, Broken> {
+        let end = Instant::now() + timing::CONNECT;
+        let late = || io::Error::from(io::ErrorKind::TimedOut);
         let away = |e: io::Error| Broken::Unreachable(e.to_string());
         let no_tls = |why: String| Broken::Tls(tls::Problem::Other(why));
         let stream = TcpStream::connect((self.uri.host.as_str(), self.uri.port));
-        let stream = stream.await.map_err(away)?;
+        let stream = timeout_at(end, stream).await;
+        let stream = stream.unwrap_or_else(|_| Err(late())).map_err(away)?;
         stream.set_nodelay(true).map_err(away)?;
         let config = match &self.tls {
             None => return Ok(Box::new(stream)),
@@ -174,7 +176,8 @@ impl Link {
         };
         let name = ServerName::try_from(self.uri.host.clone());
         let name = name.map_err(|e| no_tls(e.to_string()))?;
-        let stream = TlsConnector::from(config).connect(name, stream).await;
+        let stream = timeout_at(end, TlsConnector::from(config).connect(name, stream)).await;
+        let stream = stream.unwrap_or_else(|_| Err(late()));
         let stream = stream.map_err(|e| Broken::Tls(tls::Problem::of(&e)))?;
         Ok(Box::new(stream))
     }

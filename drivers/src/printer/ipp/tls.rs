@@ -69,8 +69,9 @@ impl Problem {
             E::Expired | E::ExpiredContext { .. } => Self::Expired,
             E::NotValidYet | E::NotValidYetContext { .. } => Self::NotYetValid,
             E::NotValidForName | E::NotValidForNameContext { .. } => Self::OtherName,
-            // webpki's `CaUsedAsEndEntity`: a printer that signs for itself.
-            E::UnknownIssuer | E::Other(_) => Self::Unvouched,
+            E::UnknownIssuer => Self::Unvouched,
+            // A printer that signs for itself as an authority would.
+            E::Other(why) if format!("{why:?}").contains("CaUsedAsEndEntity") => Self::Unvouched,
             other => Self::Other(other.to_string()),
         }
     }

@@ -284,9 +284,13 @@ impl Ipp {
             match watcher.look().await {
                 Ok(Sight::Job(job)) if !job.is_over() => reached = Instant::now(),
                 Ok(sight) => {
-                    // Its answer may be on the way.
-                    let printed = matches!(&sight, Sight::Job(job)
-                        if job.state == JobState::Completed);
+                    // Its answer may be on the way. A printer that is through with a job may
+                    // have forgotten it already.
+                    let printed = match &sight {
+                        Sight::Job(job) => job.state == JobState::Completed,
+                        Sight::Gone(left) => !left.remembers,
+                        Sight::Restarted => false,
+                    };
                     let late = if printed {
                         timing::LATE_ANSWER
                     } else {
