@@ -324,23 +324,25 @@ async fn what_is_booked_late_is_told_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn what_the_terminal_itself_ended_is_not_waited_for() {
-    let mut stage = Stage::new(asking());
-    let mut line = stage.line();
-    let aborts = &[PAY, TAKEN, Say("061E 01 00"), ACK];
-    let steps = script(&[REGISTER, READY, SHOWS_EARLIER, aborts]);
-    let terminal = tokio::spawn(async move { perform_and_leave(&mut line, steps).await });
-    let played = stage.run(pay()).await;
-    terminal.await.unwrap();
-    assert_eq!(played.ended(), (Status::OutcomeUnknown, Effect::Unknown));
-    let detail = &played.failure().detail;
-    assert_eq!(detail.cause.as_deref(), Some("aborted-without-reason"));
-    let mut config = asking();
-    config.profile.tells_busy = false;
-    let mut stage = Stage::new(config);
-    let look = script(&[READY, &[ASK_ALL, TAKEN, Say(EARLIER), ACK, DONE, ACK]]);
-    stage.terminal(script(&[REGISTER, &look, &look]));
-    let found = stage.driver.reconcile(&interrupted(&played.journal)).await;
-    assert_eq!(effect(found), Effect::None);
+    for abort in ["061E 00", "061E 01 00"] {
+        let mut stage = Stage::new(asking());
+        let mut line = stage.line();
+        let aborts = &[PAY, TAKEN, Say(abort), ACK];
+        let steps = script(&[REGISTER, READY, SHOWS_EARLIER, aborts]);
+        let terminal = tokio::spawn(async move { perform_and_leave(&mut line, steps).await });
+        let played = stage.run(pay()).await;
+        terminal.await.unwrap();
+        assert_eq!(played.ended(), (Status::OutcomeUnknown, Effect::Unknown));
+        let detail = &played.failure().detail;
+        assert_eq!(detail.cause.as_deref(), Some("aborted-without-reason"));
+        let mut config = asking();
+        config.profile.tells_busy = false;
+        let mut stage = Stage::new(config);
+        let look = script(&[READY, &[ASK_ALL, TAKEN, Say(EARLIER), ACK, DONE, ACK]]);
+        stage.terminal(script(&[REGISTER, &look, &look]));
+        let found = stage.driver.reconcile(&interrupted(&played.journal)).await;
+        assert_eq!(effect(found), Effect::None);
+    }
 }
 
 #[tokio::test(start_paused = true)]

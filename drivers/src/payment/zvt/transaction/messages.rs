@@ -280,6 +280,8 @@ impl Transaction {
             (control::ABORT, Some(result)) if unknown_field => {
                 self.aborted(ResultCode(result), &nack(code))
             }
+            // An empty one says that it is over, and not why.
+            (control::ABORT, None) => self.aborted(ResultCode::OK, &Command::Ack),
             (control::COMPLETION | control::ABORT, _) => {
                 self.end(Ending::Unknown(Loss::Unexpected));
                 vec![answer(&nack(code))]
