@@ -110,8 +110,8 @@ fn a_file_beyond_the_15_bit_offsets_is_read_whole_or_not_at_all() {
             if odd {
                 assert_eq!(content(done.ok()), file);
             } else {
-                let refused = (Status::Declined, Effect::None, "card-refused");
-                assert_eq!(done.failed(), refused);
+                let incomplete = (Status::DeviceFault, Effect::None, "file-incomplete");
+                assert_eq!(done.failed(), incomplete);
             }
             bench.close().await;
             card.remove();

@@ -64,9 +64,12 @@ impl Exchange {
                 self.sent.length = Length::Short;
                 return Ok(Followed::Send(self.sent.encode()));
             }
+            // A card that brings nothing and promises more does so for ever.
+            let brings = self.follows == 0 || !response.data.is_empty();
             let room = self.data.len() + response.data.len() < MAX_EXTENDED as usize;
             if let Some(length) = word.more_data()
                 && self.follows < MAX_FOLLOWS
+                && brings
                 && room
             {
                 self.follows += 1;
@@ -126,6 +129,14 @@ mod tests {
             exchange.received(&[8, 0x90, 0], no),
             Ok(answered(&[7, 8], 0x9000))
         );
+    }
+
+    #[test]
+    fn an_answer_that_brings_nothing_is_fetched_once() {
+        let (mut exchange, _) = Exchange::begin(Command::new(0, 0xA4, 4, 0));
+        let fetch = Ok(Followed::Send(vec![0, 0xC0, 0, 0, 0]));
+        assert_eq!(exchange.received(&[0x61, 0], no), fetch);
+        assert_eq!(exchange.received(&[0x61, 0], no), Ok(answered(&[], 0x6100)));
     }
 
     #[test]

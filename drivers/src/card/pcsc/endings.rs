@@ -296,6 +296,20 @@ pub(super) fn incomplete(shortfall: Shortfall, lang: Lang) -> Failure {
                 ),
             ),
         ),
+        Shortfall::OutOfReach(of) => {
+            let (de, en) = match of {
+                Some(of) => (format!("; diese hat {of}"), format!("; this one has {of}")),
+                None => (
+                    ". Ob diese länger ist, sagt sie nicht".to_owned(),
+                    ". Whether this one is longer it does not say".to_owned(),
+                ),
+            };
+            let (de, en) = (
+                format!("Die Karte gibt nur die ersten 32768 Bytes einer Datei heraus{de}."),
+                format!("The card gives the first 32768 bytes of a file only{en}."),
+            );
+            (0x8000, pick(lang, de, en))
+        }
         Shortfall::TooLong => (
             0,
             pick(

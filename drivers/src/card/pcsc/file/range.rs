@@ -39,6 +39,9 @@ pub(in super::super) enum Shortfall {
     },
     /// The card gave nothing after so many bytes, and did not say that the file ends there.
     NoEnd(u32),
+    /// The card reads no further than its short offsets reach; how long the file is, where it says
+    /// so.
+    OutOfReach(Option<u32>),
     /// The file is longer than any that is read.
     TooLong,
 }
@@ -64,6 +67,8 @@ enum End {
     Silent,
     /// What the card gave is no content.
     Nonsense,
+    /// The card does not know the odd instruction.
+    OutOfReach,
 }
 
 impl Range {
@@ -156,6 +161,10 @@ impl Range {
                 self.odd = true;
                 Ok(())
             }
+            StatusWord::UNKNOWN_INSTRUCTION if self.position() >= OFFSETS => {
+                self.end = Some(End::OutOfReach);
+                Ok(())
+            }
             status_word => Err(Refusal {
                 step: "read",
                 status_word,
@@ -185,6 +194,7 @@ impl Range {
         match (expected, self.end) {
             (Some(of), _) if read >= of => None,
             (_, None) => Some(Shortfall::TooLong),
+            (of, Some(End::OutOfReach)) => Some(Shortfall::OutOfReach(of)),
             (Some(of), Some(end)) if exact || end != End::Said => {
                 Some(Shortfall::Rest { read, of })
             }

@@ -301,17 +301,17 @@ fn a_file_beyond_the_offsets_of_the_even_instruction_is_read_whole() {
         }
     }
     // Where the card cannot give the rest, what it gave is no file.
-    let mut card = Card {
-        odd: Odd::Unknown,
-        ..Card::holding(&bytes(40_000))
-    };
-    assert_eq!(
-        read(&mut card, 0, None, Reach::Short),
-        Err(Unread::Refused(Refusal {
-            step: "read",
-            status_word: StatusWord::UNKNOWN_INSTRUCTION
-        }))
-    );
+    for (parameters, of) in [(true, Some(40_000)), (false, None)] {
+        let mut card = Card {
+            odd: Odd::Unknown,
+            parameters,
+            ..Card::holding(&bytes(40_000))
+        };
+        assert_eq!(
+            read(&mut card, 0, None, Reach::Short).err(),
+            Some(Unread::Incomplete(Shortfall::OutOfReach(of)))
+        );
+    }
     for (parameters, shortfall) in [
         (false, Shortfall::NoEnd(0x8000)),
         (
@@ -495,6 +495,52 @@ fn a_read_that_is_shorter_than_the_card_says_is_none() {
     let shortfall = Shortfall::Rest { read: 100, of: 200 };
     assert_eq!(write.verdict(), Verdict::Unread(shortfall));
     assert!(card.updates.is_empty());
+}
+
+proptest! {
+    /// Every answer of a card moves a read on, and no part of a file passes for the whole.
+    #[test]
+    fn whatever_a_card_answers_a_read_ends_and_is_whole(
+        answers in proptest::collection::vec(
+            (
+                prop_oneof![
+                    Just(Vec::new()), Just(vec![0x62, 4, 0x80, 2, 1, 0]), Just(vec![0x53, 1, 7]),
+                    proptest::collection::vec(any::<u8>(), 0..300),
+                ],
+                prop_oneof![
+                    8 => Just(0x9000), 1 => Just(0x6282), 1 => Just(0x6B00), 1 => Just(0x6A86),
+                    1 => Just(0x6700), 1 => Just(0x6D00), 1 => any::<u16>(),
+                ],
+            ),
+            1..60,
+        ),
+        size in prop::option::of(0_u16..700),
+        reach in prop::sample::select(REACHES.to_vec()),
+    ) {
+        let whole = Span { offset: 0, length: None };
+        let mut read = Read::new(&address(), whole, reach);
+        let mut said = None;
+        let mut answers = answers.into_iter();
+        let mut ended = false;
+        for _ in 0..200 {
+            let Some(outgoing) = read.next() else {
+                ended = true;
+                break;
+            };
+            prop_assert!(!outgoing.changes);
+            let (mut data, word) = answers.next().unwrap_or((Vec::new(), 0x9000));
+            if outgoing.command.ins == 0xA4 {
+                let [high, low] = size.unwrap_or_default().to_be_bytes();
+                data = if size.is_some() { vec![0x62, 4, 0x80, 2, high, low] } else { Vec::new() };
+                said = size;
+            }
+            read.received(&Response { data, status_word: StatusWord(word) });
+        }
+        prop_assert!(ended, "a card that gives nothing more ends every read");
+        if let (Ok(content), Some(size)) = (read.into_content(), said.filter(|size| *size > 0)) {
+            prop_assert_eq!(content.len(), usize::from(size));
+        }
+    }
 }
 
 #[test]
