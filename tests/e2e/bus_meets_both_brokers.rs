@@ -302,6 +302,75 @@ async fn a_round_trip_is_not_delayed_by_nagle() {
     }
 }
 
+/// A client that subscribes and never reads again.
+async fn never_reads(port: u16, number: usize) -> tokio::net::TcpStream {
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port))
+        .await
+        .expect("listens");
+    let text = |text: &str| {
+        let length = u16::try_from(text.len()).expect("short");
+        [&length.to_be_bytes(), text.as_bytes()].concat()
+    };
+    let packet = |first: u8, content: Vec<u8>| {
+        let length = u8::try_from(content.len()).expect("short");
+        assert!(length < 128);
+        [vec![first, length], content].concat()
+    };
+    let connect = [
+        text("MQTT"),
+        // Version 5, user name and password, clean start; keep-alive of an hour; no properties.
+        vec![5, 0xc2, 0x0e, 0x10, 0],
+        text(&format!("deaf-{number}")),
+        text("ws-1"),
+        text("secret-one"),
+    ];
+    let subscribe = [vec![0, 1, 0], text(&format!("{ROOT}/dev/#")), vec![1]];
+    for bytes in [
+        packet(0x10, connect.concat()),
+        packet(0x82, subscribe.concat()),
+    ] {
+        stream.write_all(&bytes).await.expect("sent");
+    }
+    // CONNACK and the whole of SUBACK.
+    let (mut heard, mut subscribed) = (Vec::new(), false);
+    while !subscribed {
+        stream.read_buf(&mut heard).await.expect("an answer");
+        subscribed = heard
+            .windows(3)
+            .any(|three| three[0] == 0x90 && three[2..] == [0]);
+    }
+    stream
+}
+
+/// The broker waits for whoever does not take its messages, and not each time anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_never_read_hold_up_nobody_for_long() {
+    let broker = Broker::embedded().await;
+    let mut deaf = Vec::new();
+    for number in 0..30 {
+        deaf.push(never_reads(broker.port(), number).await);
+    }
+    let (bus, mut incoming) = Bus::start(broker.bus("kofferd"));
+    connected(&mut incoming).await;
+    let start = std::time::Instant::now();
+    let mut slow = 0;
+    // More than the sockets and the queues of the broker take.
+    for n in 0..1_200 {
+        let event = Message::new(format!("{ROOT}/dev/d{n}/event/x"), vec![7; 32 * 1024]);
+        let begun = std::time::Instant::now();
+        let sent = bus.publish(event).expect("queued");
+        assert_eq!(timeout(PATIENCE, sent).await.expect("in time"), Ok(()));
+        slow += usize::from(begun.elapsed() > Duration::from_secs(1));
+    }
+    assert!(
+        slow <= 12,
+        "{slow} were held up, all took {:?}",
+        start.elapsed()
+    );
+    drop(deaf);
+    broker.stop().await;
+}
+
 #[tokio::test]
 async fn the_embedded_broker_answers_browsers() {
     let mut settings = embedded::Settings::new("case-7", Vec::new());
