@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{DeviceId, DeviceState, Reason};
+use crate::{DeviceId, DeviceState, Reason, Status};
 
 /// `<root>/status`: whether the gateway is there. Retained, JSON, and its will.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -56,8 +56,68 @@ pub struct Health {
     /// The way to the outside; absent where no uplink is configured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uplink: Option<UplinkHealth>,
+    /// Over all devices, in fields of their own, so that an exporter needs no line per device.
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub totals: Option<Box<HealthTotals>>,
     /// Per device.
     pub devices: BTreeMap<DeviceId, DeviceHealth>,
+}
+
+/// Counts over all devices; what counts calls counts since the daemon started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HealthTotals {
+    /// Calls that have ended and whose outcome is not known yet: a person or the device has to
+    /// tell. Also of before the daemon started.
+    pub calls_unresolved: u64,
+    /// Calls waiting for a device.
+    pub calls_queued: u64,
+    /// Calls that ended as asked.
+    pub calls_ok: u64,
+    /// Calls that ended in any other way.
+    pub calls_failed: u64,
+    /// Calls that ended, with an outcome that was not known then.
+    pub calls_outcome_unknown: u64,
+    /// Devices that do their work: ready, busy or claimed.
+    pub devices_ready: u64,
+    /// Devices that do their work and need attention.
+    pub devices_degraded: u64,
+    /// Devices that are at fault.
+    pub devices_fault: u64,
+    /// Devices that are not there, or that are not reached yet.
+    pub devices_absent: u64,
+    /// How often drivers were started again.
+    pub device_restarts: u64,
+}
+
+impl HealthTotals {
+    /// Counts these devices; whose outcome is not known yet is another count.
+    pub fn of<'a>(devices: impl IntoIterator<Item = &'a DeviceHealth>) -> Self {
+        let mut totals = Self::default();
+        for device in devices {
+            totals.calls_queued += device.queued;
+            totals.device_restarts += device.restarts;
+            for (status, count) in &device.completed {
+                let ended = if *status == Status::Ok.as_str() {
+                    &mut totals.calls_ok
+                } else {
+                    &mut totals.calls_failed
+                };
+                *ended += count;
+                if *status == Status::OutcomeUnknown.as_str() {
+                    totals.calls_outcome_unknown += count;
+                }
+            }
+            *match device.state {
+                DeviceState::Ready | DeviceState::Busy | DeviceState::Claimed => {
+                    &mut totals.devices_ready
+                }
+                DeviceState::Degraded => &mut totals.devices_degraded,
+                DeviceState::Fault => &mut totals.devices_fault,
+                DeviceState::Absent | DeviceState::Starting => &mut totals.devices_absent,
+            } += 1;
+        }
+        totals
+    }
 }
 
 /// The way to the outside.

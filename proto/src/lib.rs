@@ -37,7 +37,9 @@ pub use device::{
     StateDocument,
 };
 pub use encoding::{ContentType, DecodeError, EncodeError, Wrong};
-pub use gateway_status::{DeviceHealth, GatewayStatus, Health, Presence, UplinkHealth};
+pub use gateway_status::{
+    DeviceHealth, GatewayStatus, Health, HealthTotals, Presence, UplinkHealth,
+};
 pub use money::{Amount, Cents, Currency};
 pub use name::{ClientId, DeviceId, GatewayId, NameError, Segment};
 pub use operation::{

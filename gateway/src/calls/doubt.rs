@@ -530,6 +530,14 @@ impl Desk {
         self.dispatch(now, &device);
     }
 
+    /// How many calls have ended without their outcome being known still.
+    pub(super) fn unresolved_count(&self) -> u64 {
+        let told = |(no, doubt): &(&CallNo, &Doubt)| {
+            matches!(doubt.stage, Stage::Person(_)) || !self.open.contains_key(no)
+        };
+        self.doubts.iter().filter(told).count() as u64
+    }
+
     /// The calls that wait for a person's word, as `client` may see them.
     pub(super) fn unresolved_calls(&self, client: &ClientId) -> Vec<Unresolved> {
         let seen = self.doubts.values().filter(|doubt| {

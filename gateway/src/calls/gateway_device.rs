@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use koffer_drivers::Stop;
 use koffer_proto::{
-    ClaimToken, ClientId, DeviceId, Failure, Health, Lang, Outcome, Reason, Response, Segment,
-    Status, UplinkHealth,
+    ClaimToken, ClientId, DeviceId, Failure, Health, HealthTotals, Lang, Outcome, Reason, Response,
+    Segment, Status, UplinkHealth,
     class::{
         any_device::{self, Claimed, Released},
         gateway::{
@@ -114,6 +114,11 @@ impl Desk {
     pub fn health(&self, now: Moment) -> Health {
         let vitals = (self.vitals)();
         let (calls_open, calls_kept) = self.counts();
+        let devices = self.device_health(now.instant);
+        let totals = HealthTotals {
+            calls_unresolved: self.unresolved_count(),
+            ..HealthTotals::of(devices.values())
+        };
         Health {
             at: now.wall,
             uptime_ms: millis(vitals.uptime),
@@ -124,7 +129,8 @@ impl Desk {
             journal_bytes: vitals.journal_bytes,
             journal_reason: vitals.journal_reason,
             uplink: vitals.uplink,
-            devices: self.device_health(now.instant),
+            totals: Some(Box::new(totals)),
+            devices,
         }
     }
 

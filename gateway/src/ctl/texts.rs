@@ -370,6 +370,10 @@ sentences! {
         "Am Gerät nachsehen. Wer das Recht hat, trägt dann ein, was war: kofferctl resolve {call} --client {client}",
         "Look at the device. Who has the right then notes what happened: kofferctl resolve {call} --client {client}"
     }
+    some_unresolved(count) {
+        "NICHT WIEDERHOLEN: bei {count} Aufruf(en) ist unbekannt, was geschehen ist. Am Gerät nachsehen, dann: kofferctl resolve",
+        "DO NOT REPEAT: of {count} call(s) nobody knows what happened. Look at the device, then: kofferctl resolve"
+    }
     nothing_unresolved() {
         "Kein Aufruf wartet auf eine Klärung.",
         "No call waits to be resolved."
@@ -471,6 +475,7 @@ sentences! {
     client() { "Von", "Client" }
     call() { "Aufruf", "Call" }
     operation() { "Vorgang", "Operation" }
+    outcome_unknown_because() { "Ausgang unbekannt, weil", "Outcome unknown because" }
     phase() { "Stand", "Phase" }
     deadline() { "Frist", "Deadline" }
     step() { "Schritt", "Step" }

@@ -131,6 +131,13 @@ async fn what_waits_is_shown_and_what_a_person_saw_is_sent() {
         json!({"status": "ok", "result": {"calls": [], "unresolved": unresolved}})
     };
     let (broker, mut gateway, home) = office().await;
+    let running = Running::start(kofferctl(&broker, home.path(), &["--text", "calls"]));
+    let call = gateway.call().await;
+    gateway.complete(&call, &listed(&["a"])).await;
+    let shown = running.ended().await;
+    assert!(shown.out.contains("Look at receipt 231."), "{shown:?}");
+    assert!(!shown.out.contains("No call waits"), "{shown:?}");
+
     let words = [
         "--text",
         "resolve",

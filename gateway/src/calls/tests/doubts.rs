@@ -485,3 +485,36 @@ fn a_verdict_that_comes_while_the_end_is_being_stored_counts() {
         "and told who asks again"
     );
 }
+
+#[test]
+fn health_counts_what_is_unresolved_and_totals_over_all_devices() {
+    let mut office = Office::broken_payment();
+    let totals = |office: &Office| office.desk.health(office.now).totals.unwrap();
+    assert_eq!(
+        totals(&office).calls_unresolved,
+        0,
+        "the caller still waits"
+    );
+    office.later(Duration::from_mins(10));
+    let told = totals(&office);
+    assert_eq!((told.calls_unresolved, told.calls_outcome_unknown), (1, 1));
+    assert_eq!((told.devices_ready, told.devices_fault), (1, 1));
+    office.condition("till-1", Condition::Usable(Vec::new()));
+    office.settled(0, undecided());
+    office.pay("ws-1", "b", "till-2", 5);
+    office.finish(1, paid());
+    office.pay("ws-1", "c", "till-2", 5);
+    office.pay("ws-1", "d", "till-2", 5);
+    let told = totals(&office);
+    assert_eq!(
+        (told.calls_unresolved, told.calls_ok, told.calls_failed),
+        (1, 1, 1)
+    );
+    assert_eq!(
+        (told.calls_queued, told.devices_fault),
+        (1, 1),
+        "till-1 is locked"
+    );
+    office.resolve("tech", "r", "a", "done");
+    assert_eq!(totals(&office).calls_unresolved, 0);
+}

@@ -185,6 +185,10 @@ fn done(asked: &Asked, deed: Deed, completion: &Value, lang: Lang, zone: &TimeZo
             "not-expected" => texts::signal_not_expected(),
             _ => texts::signal_unknown(),
         },
+        (Deed::Harmless, "calls") if !is_empty(result.get("unresolved")) => {
+            let unresolved = result.get("unresolved").and_then(Value::as_array);
+            texts::some_unresolved(&unresolved.map_or(0, Vec::len))
+        }
         (Deed::Harmless, "calls") if is_empty(result.get("calls")) => texts::no_calls(),
         (Deed::Harmless, "self-test") => match result.get("passed") {
             Some(Value::Bool(true)) => texts::test_passed(),
@@ -418,6 +422,11 @@ mod tests {
                 "has the signal",
             ),
             (&["calls"], json!({"calls": []}), "No call waits"),
+            (
+                &["calls"],
+                json!({"calls": [], "unresolved": [{"client": "ws-1"}]}),
+                "DO NOT REPEAT: of 1 call(s)",
+            ),
             (
                 &["self-test", "ec", "internal"],
                 json!({"passed": false}),

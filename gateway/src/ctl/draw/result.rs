@@ -18,7 +18,11 @@ pub(super) fn result(operation: &str, result: &Value, lang: Lang, zone: &TimeZon
     match operation {
         "pay" | "refund" | "reverse" => transaction(result, lang),
         "end-of-day" => closing(result, lang),
-        "calls" => calls(result, lang, zone),
+        "calls" => {
+            let parts = [calls(result, lang, zone), unresolved(result, lang, zone)];
+            let parts = parts.into_iter().filter(|part| !part.is_empty());
+            parts.collect::<Vec<_>>().join("\n\n")
+        }
         "attached" => attached(result, lang),
         "self-test" => self_test(result, lang),
         "connect" | "read" | "transmit" => card::result(operation, result, lang),
@@ -106,6 +110,37 @@ fn calls(result: &Value, lang: Lang, zone: &TimeZone) -> String {
         texts::operation(),
         texts::phase(),
         texts::deadline(),
+    ];
+    table(head.map(|word| word.get(lang).to_owned()), rows)
+}
+
+/// Calls whose outcome only a person can tell, and what to look at.
+fn unresolved(result: &Value, lang: Lang, zone: &TimeZone) -> String {
+    let rows: Vec<_> = entries(result, "unresolved")
+        .map(|call| {
+            let reason = call.get("reason").and_then(|reason| reason.get("text"));
+            [
+                text(call, "client").to_owned(),
+                text(call, "call").to_owned(),
+                text(call, "device").to_owned(),
+                text(call, "operation").to_owned(),
+                moment(text(call, "accepted_at"), zone),
+                reason
+                    .map_or("", |reason| text(reason, lang.as_str()))
+                    .to_owned(),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let head = [
+        texts::client(),
+        texts::call(),
+        texts::device(),
+        texts::operation(),
+        texts::journal_accepted_at(),
+        texts::outcome_unknown_because(),
     ];
     table(head.map(|word| word.get(lang).to_owned()), rows)
 }
