@@ -28,6 +28,7 @@ use crate::{
         Aside, AsideDepth, CallNo, Clerk, Deleted, Desk, Job, Limits, Moment, News, Policy, Rights,
         Served, Setup, Startup, Vitals,
     },
+    clock,
     config::{BrokerAddress, Config, EmbeddedBroker, GATEWAY_USERNAME, MqttConfig},
     documents::Documents,
     drivers,
@@ -200,7 +201,7 @@ pub async fn run_with(
         },
         now,
     );
-    publish(&bus, documents.gateway_description());
+    publish(&bus, documents.gateway_description(BTreeMap::new()));
     publish(&bus, hello);
     let clerk = Clerk::new(Startup {
         desk,
@@ -480,6 +481,7 @@ fn vitals(
         broker,
         journal_bytes: journal.bytes_on_disk(),
         journal_reason: journal.trouble(),
+        clock_reason: clock::trouble(Timestamp::now()),
         tasks: tokio::runtime::Handle::current()
             .metrics()
             .num_alive_tasks() as u64,

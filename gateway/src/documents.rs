@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use koffer_proto::{
     Class, Connection, ContentType, Description, DeviceEvent, DeviceId, GatewayStatus, Health,
-    Identity, Root, StateDocument, Topic,
+    Identity, RoleDescription, Root, Segment, StateDocument, Topic,
 };
 use serde::Serialize;
 
@@ -40,8 +40,8 @@ impl Documents {
         self.retain(&Topic::Health, health)
     }
 
-    /// What the gateway can do, as the device it is itself.
-    pub fn gateway_description(&mut self) -> Message {
+    /// What the gateway can do, as the device it is itself, and which roles there are.
+    pub fn gateway_description(&mut self, roles: BTreeMap<Segment, RoleDescription>) -> Message {
         let identity = Identity {
             firmware: Some(env!("CARGO_PKG_VERSION").to_owned()),
             ..Identity::default()
@@ -56,6 +56,7 @@ impl Documents {
                 .map(|operation| (operation.name.to_owned(), operation.into()))
                 .collect(),
             capabilities: None,
+            roles,
         };
         self.description(&DeviceId::gateway(), &description)
     }

@@ -4,6 +4,7 @@ mod backoff;
 pub mod broker;
 pub mod bus;
 pub mod calls;
+mod clock;
 pub mod config;
 pub mod ctl;
 pub mod daemon;

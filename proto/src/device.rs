@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Class, Currency, EffectKind, OperationSpec, Segment, Text};
+use crate::{Class, Currency, DeviceId, EffectKind, OperationSpec, Segment, Text};
 
 /// `<root>/dev/<device>`: what a device is. Retained, JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -25,6 +25,19 @@ pub struct Description {
     /// What the class leaves open, e.g. paper formats.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capabilities: Option<Capabilities>,
+    /// Of the gateway: its roles.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub roles: BTreeMap<Segment, RoleDescription>,
+}
+
+/// A role: a name that stands for the first of some devices that is ready and able.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RoleDescription {
+    /// In the order in which they are tried: each stands in for those before it.
+    pub devices: Vec<DeviceId>,
+    /// The first that does its work now; absent where none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serves: Option<DeviceId>,
 }
 
 /// What a device says it is.

@@ -34,7 +34,7 @@ pub use code::{Effect, Status};
 pub use device::{
     Capabilities, CardTerminalCapabilities, Connection, Description, DeviceEvent, DeviceState,
     EventKind, Identity, OperationDescription, PaymentCapabilities, PrinterCapabilities, Reason,
-    StateDocument,
+    RoleDescription, StateDocument,
 };
 pub use encoding::{ContentType, DecodeError, EncodeError, Wrong};
 pub use gateway_status::{

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use jiff::Timestamp;
 use koffer_drivers::{Interrupted, Reconciled};
-use koffer_proto::{ClientId, DeviceId, Failure, Outcome, Status};
+use koffer_proto::{ClientId, DeviceId, Failure, Outcome, Reason, Status};
 use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
@@ -24,11 +24,13 @@ use super::{
     desk::{Action, CallNo, Desk, Input, Job, Moment, News, Settle, StoredStep},
     incoming::Ticket,
     kept::Deleted,
+    own_state::OwnState,
     taking::Undecoded,
     texts,
 };
 use crate::{
     bus::{Ack, Bus, Incoming, Message, Refused},
+    clock,
     documents::Documents,
     journal::{Journal, Memory},
     room::{Budget, Held},
@@ -91,6 +93,9 @@ pub struct Clerk {
     left_out: BTreeMap<ClientId, u64>,
     health_due: Option<Instant>,
     remember_due: Option<Instant>,
+    own_state: OwnState,
+    /// What is wrong with the clock, looked at together with the vital signs.
+    clock: Option<Reason>,
 }
 
 impl Clerk {
@@ -107,6 +112,8 @@ impl Clerk {
             unsent: VecDeque::new(),
             health_due: None,
             remember_due: None,
+            own_state: OwnState::default(),
+            clock: None,
         }
     }
 
@@ -249,6 +256,19 @@ impl Clerk {
         for action in self.with.desk.handle(now, input) {
             self.act(action);
         }
+        self.show_own_state();
+    }
+
+    /// Shows how the gateway itself is, where that has changed.
+    fn show_own_state(&mut self) {
+        let reasons = [self.with.journal.trouble(), self.clock.clone()];
+        let reasons = reasons.into_iter().flatten().collect();
+        if let Some(state) = self.own_state.changed(reasons, Timestamp::now()) {
+            let message = self.with.documents.state(&DeviceId::gateway(), &state);
+            self.publish(message);
+            self.health_due
+                .get_or_insert(Instant::now() + HEALTH_FOLLOWS);
+        }
     }
 
     fn act(&mut self, action: Action) {
@@ -257,6 +277,10 @@ impl Clerk {
             Action::Answer(letter) => self.answer(letter),
             Action::Describe(device, description) => {
                 let message = self.with.documents.description(&device, &description);
+                self.publish(message);
+            }
+            Action::Roles(roles) => {
+                let message = self.with.documents.gateway_description(roles);
                 self.publish(message);
             }
             Action::State(device, state) => {
@@ -435,6 +459,8 @@ impl Clerk {
         let health = self.with.desk.health(now);
         let message = self.with.documents.health(&health);
         self.publish(message);
+        self.clock = clock::trouble(now.wall);
+        self.show_own_state();
     }
 }
 

@@ -15,7 +15,7 @@ use koffer_drivers::{
 use koffer_proto::{
     CallId, ClaimToken, Class, ClientId, Completion, ContentType, Description, DeviceEvent,
     DeviceHealth, DeviceId, EffectKind, Failure, Lang, OperationSpec, Outcome, ProgressEvent,
-    Request, Response, Root, Segment, Sha256, StateDocument, Status, Text,
+    Request, Response, RoleDescription, Root, Segment, Sha256, StateDocument, Status, Text,
     class::gateway::{AttachedThing, CallPhase},
 };
 use tokio::sync::mpsc;
@@ -163,6 +163,8 @@ pub enum Action {
     State(DeviceId, StateDocument),
     /// Publish a device's retained description.
     Describe(DeviceId, Box<Description>),
+    /// Publish the roles anew.
+    Roles(BTreeMap<Segment, RoleDescription>),
     /// Publish a device's event.
     Event(DeviceId, DeviceEvent),
     /// Give the acknowledgement.
@@ -374,6 +376,7 @@ pub struct Desk {
     pub(super) limits: Limits,
     pub(super) largest_answer: usize,
     pub(super) roles: BTreeMap<Segment, Vec<DeviceId>>,
+    roles_shown: Option<BTreeMap<Segment, RoleDescription>>,
     pub(super) effects: Recorded,
     pub(super) last_no: u64,
     pub(super) going_down: bool,
@@ -421,6 +424,7 @@ impl Desk {
             largest_answer: limits.max_payload,
             limits,
             roles,
+            roles_shown: None,
             effects,
             last_no: last_no.0,
             going_down: false,
@@ -612,11 +616,34 @@ impl Desk {
         self.book.sweep(now.instant);
     }
 
+    /// Shows who serves each role, where that has changed.
+    fn show_roles(&mut self) {
+        let serves = |device: &&DeviceId| {
+            let station = self.stations.get(*device);
+            station.is_some_and(Station::serves_roles)
+        };
+        let described = |devices: &Vec<DeviceId>| RoleDescription {
+            serves: devices.iter().find(serves).cloned(),
+            devices: devices.clone(),
+        };
+        let roles = self.roles.iter();
+        let roles = roles.map(|(role, devices)| (role.clone(), described(devices)));
+        let roles: BTreeMap<_, _> = roles.collect();
+        if self.roles_shown.as_ref() != Some(&roles) {
+            self.roles_shown = Some(roles.clone());
+            self.actions.push(Action::Roles(roles));
+        }
+    }
+
     fn show_states(&mut self, now: Moment) {
+        let shown = self.actions.len();
         for (device, station) in &mut self.stations {
             if let Some(state) = station.changed_state(now.instant, now.wall) {
                 self.actions.push(Action::State(device.clone(), state));
             }
+        }
+        if self.actions.len() > shown || self.roles_shown.is_none() {
+            self.show_roles();
         }
     }
 }

@@ -7,7 +7,7 @@ use koffer_proto::{
     ClaimToken, ClientId, DeviceId, Failure, Health, HealthTotals, Lang, Outcome, Reason, Response,
     Segment, Status, UplinkHealth,
     class::{
-        any_device::{self, Claimed, Released},
+        any_device::{self, Claimed, Released, SelfTestStep, StepOutcome},
         gateway::{
             self, Attached, CallPhase, Calls, CancelParams, CancelVerdict, Cancelled, Diagnosis,
             OpenCall, SignalParams, SignalVerdict, Signalled,
@@ -42,6 +42,8 @@ pub struct Vitals {
     pub journal_bytes: Option<u64>,
     /// Why nothing can be put on record; `None` while all is well.
     pub journal_reason: Option<Reason>,
+    /// Why the clock may be wrong; `None` while nothing speaks against it.
+    pub clock_reason: Option<Reason>,
     /// Tasks alive in the daemon.
     pub tasks: u64,
     /// The way to the outside, where one is configured.
@@ -131,6 +133,36 @@ impl Desk {
             uplink: vitals.uplink,
             totals: Some(Box::new(totals)),
             devices,
+        }
+    }
+
+    /// What a device's self-test says of the gateway: without a journal nothing that matters can be
+    /// done on any device.
+    pub(super) fn tested_with(&self, outcome: &mut Outcome<Response>, lang: Lang) {
+        let Outcome::Ok(Response::AnyDevice(any_device::Response::SelfTest(report))) = outcome
+        else {
+            return;
+        };
+        let vitals = (self.vitals)();
+        for (name, reason, well) in [
+            (
+                "gateway-journal",
+                vitals.journal_reason,
+                texts::journal_well(),
+            ),
+            ("gateway-clock", vitals.clock_reason, texts::clock_well()),
+        ] {
+            let text = reason.map(|reason| reason.text);
+            let outcome = match text {
+                Some(_) => StepOutcome::Failed,
+                None => StepOutcome::Passed,
+            };
+            report.passed &= outcome == StepOutcome::Passed;
+            report.steps.push(SelfTestStep {
+                name: name.to_owned(),
+                outcome,
+                message: text.unwrap_or(well).get(lang).to_owned(),
+            });
         }
     }
 

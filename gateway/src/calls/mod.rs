@@ -27,6 +27,7 @@ mod expected;
 mod gateway_device;
 mod incoming;
 mod kept;
+mod own_state;
 mod policy;
 mod queue;
 mod running;

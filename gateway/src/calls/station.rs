@@ -101,6 +101,11 @@ impl Station {
         })
     }
 
+    /// Whether a role's calls that must not happen twice may go to it.
+    pub(crate) fn serves_roles(&self) -> bool {
+        matches!(self.condition, Condition::Usable(_)) && !self.is_locked()
+    }
+
     fn is_locked(&self) -> bool {
         self.class == Class::Payment && !self.unresolved.is_empty()
     }

@@ -205,6 +205,20 @@ pub(super) fn overloaded() -> Text {
     )
 }
 
+pub(super) fn journal_well() -> Text {
+    Text::new(
+        "Das Journal des Gateways schreibt.",
+        "The gateway's journal can be written.",
+    )
+}
+
+pub(super) fn clock_well() -> Text {
+    Text::new(
+        "Gegen die Uhr des Gateways spricht nichts.",
+        "Nothing speaks against the gateway's clock.",
+    )
+}
+
 pub(super) fn too_many_listen() -> Text {
     Text::new(
         "Dieser Aufruf wird schon an zu vielen Stellen beantwortet. Dort ist die Antwort zu finden.",

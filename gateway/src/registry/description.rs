@@ -1,5 +1,7 @@
 //! The retained description of a device.
 
+use std::collections::BTreeMap;
+
 use koffer_drivers::Opened;
 use koffer_proto::{Description, OperationDescription};
 
@@ -22,6 +24,7 @@ pub(super) fn description(spec: &DeviceSpec, opened: &Opened) -> Description {
                 )
             })
             .collect(),
+        roles: BTreeMap::new(),
         capabilities: opened.capabilities.clone(),
     }
 }

@@ -30,7 +30,8 @@ async fn two_hundred_plug_cycles_leave_no_thread_descriptor_task_or_retained_top
         [
             "koffer/1/case-7/dev/ec-terminal",
             "koffer/1/case-7/dev/ec-terminal/state",
-            "koffer/1/case-7/dev/gateway"
+            "koffer/1/case-7/dev/gateway",
+            "koffer/1/case-7/dev/gateway/state"
         ]
     );
     let before = gateway.holdings(&clerk).await;
@@ -91,6 +92,7 @@ async fn a_gateway_that_starts_takes_away_what_is_retained_of_devices_it_has_no_
     let own = [
         "koffer/1/case-7/dev/ec-terminal/state",
         "koffer/1/case-7/dev/gateway",
+        "koffer/1/case-7/dev/gateway/state",
     ];
     let retained = gateway.retained().await;
     assert!(

@@ -26,6 +26,7 @@ pub(super) struct Office {
     pub(super) reads: Vec<Asked>,
     pub(super) resolved: Vec<Resolved>,
     pub(super) kept: BTreeMap<CallNo, Arc<Completion<Response>>>,
+    pub(super) roles: BTreeMap<koffer_proto::Segment, koffer_proto::RoleDescription>,
     pub(super) states: Vec<(DeviceId, DeviceState)>,
     /// What is retained of each device's state.
     pub(super) retained: BTreeMap<DeviceId, String>,
@@ -79,6 +80,7 @@ impl Office {
                 broker: "embedded",
                 journal_bytes: None,
                 journal_reason: None,
+                clock_reason: None,
                 tasks: 1,
                 uplink: None,
             }),
@@ -97,6 +99,7 @@ impl Office {
             resolved: Vec::new(),
             kept: BTreeMap::new(),
             states: Vec::new(),
+            roles: BTreeMap::new(),
             retained: BTreeMap::new(),
             to_store: Vec::new(),
             to_decode: Vec::new(),
@@ -121,6 +124,7 @@ impl Office {
                 Action::Answer(letter) => self.published.extend(letter.seal()),
                 Action::Acknowledge(ticket) => self.acknowledged.push(ticket),
                 Action::Start(start) => self.starts.push(start),
+                Action::Roles(roles) => self.roles = roles,
                 Action::State(device, document) => {
                     let shown = serde_json::to_string(&document).unwrap();
                     self.retained.insert(device.clone(), shown);

@@ -98,3 +98,50 @@ fn calls_that_wait_for_a_device_out_of_use_are_passed_on() {
     assert_eq!(office.starts[2].device.as_str(), "till-2");
     assert_eq!(office.starts[2].call.client.as_str(), "ws-2");
 }
+
+#[test]
+fn it_is_shown_who_stands_in_for_whom() {
+    let mut office = Office::new();
+    let serves = |office: &Office| {
+        let role = office.roles.values().next().unwrap();
+        assert_eq!(role.devices.len(), 2);
+        role.serves.as_ref().map(ToString::to_string)
+    };
+    assert_eq!(serves(&office).as_deref(), Some("till-1"));
+    let fault = || Condition::Fault(koffer_proto::Reason::new("no-answer", "", ""));
+    office.condition("till-1", fault());
+    assert_eq!(serves(&office).as_deref(), Some("till-2"));
+    office.condition("till-2", fault());
+    assert_eq!(serves(&office), None);
+    office.condition("till-1", Condition::Usable(Vec::new()));
+    assert_eq!(serves(&office).as_deref(), Some("till-1"));
+}
+
+#[test]
+fn a_self_test_says_how_the_gateway_is() {
+    let mut office = Office::new();
+    let full = koffer_proto::Reason::new("journal-full", "voll", "full");
+    let level = json!({"level": "internal"});
+    for (reason, passed) in [(None, true), (Some(full), false)] {
+        let id = format!("{passed}");
+        let vitals = (office.desk.vitals)();
+        office.desk.vitals = Box::new(move || Vitals {
+            journal_reason: reason.clone(),
+            ..vitals.clone()
+        });
+        office.call("tech", &id, "till-1/self-test", &level);
+        let report = koffer_proto::class::any_device::SelfTestReport {
+            passed: true,
+            steps: Vec::new(),
+        };
+        let response = koffer_proto::class::any_device::Response::SelfTest(report);
+        let start = office.starts.len() - 1;
+        office.finish(start, Outcome::Ok(response.into()));
+        let told = office.last_result();
+        assert_eq!(told["passed"], passed);
+        let outcome = if passed { "passed" } else { "failed" };
+        assert_eq!(told["steps"][0]["name"], "gateway-journal");
+        assert_eq!(told["steps"][0]["outcome"], outcome);
+        assert_eq!(told["steps"][1]["outcome"], "passed");
+    }
+}
