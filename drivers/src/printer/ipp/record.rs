@@ -87,11 +87,13 @@ pub(super) fn stopping(stop: Stop) -> Evidence {
     Evidence::new(STOPPING, [("why", why.to_owned())])
 }
 
-/// What the printer made of the job's name and user.
-pub(super) fn shown(shown: &Shown) -> Evidence {
+/// What the printer made of the job's name and user. A form of ours is a name, any other a text
+/// that the printer wrote.
+pub(super) fn shown(shown: &Shown, is_ours: bool) -> Evidence {
     let facts = [("name", shown.name.clone()), ("user", shown.user.clone())];
     let facts = facts.into_iter();
-    Evidence::new(SHOWN, facts.filter_map(|(key, value)| Some((key, value?))))
+    let said = Evidence::new(SHOWN, facts.filter_map(|(key, value)| Some((key, value?))));
+    said.identified_by(if is_ours { &["name", "user"] } else { &[] })
 }
 
 /// The job stands over its document.
@@ -241,8 +243,12 @@ mod tests {
             name: Some("Print".to_owned()),
             user: None,
         };
-        record.milestones.push(self::shown(&shown));
-        assert_eq!(Kept::read(&record).shown, Some(shown));
+        for is_ours in [true, false] {
+            let said = self::shown(&shown, is_ours);
+            assert_eq!(said.ids.contains_key("name"), is_ours);
+            record.milestones.push(said);
+            assert_eq!(Kept::read(&record).shown.as_ref(), Some(&shown));
+        }
         let trouble = standing::trouble_named("document-format-error").unwrap();
         record.milestones.push(hopeless(trouble));
         assert_eq!(Kept::read(&record).trouble, Some(trouble));

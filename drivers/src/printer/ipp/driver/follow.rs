@@ -167,7 +167,9 @@ impl<'a> Watcher<'a> {
         if same && self.shown.is_none() {
             if !shown.is_verbatim(&self.ticket.name, &self.desk.config.user) {
                 // Not stored, only a person can tell after a crash.
-                let _ = self.call.milestone(record::shown(&shown)).await;
+                let is_ours = shown.may_be(&self.ticket.name, &self.desk.config.user);
+                let said = record::shown(&shown, is_ours);
+                let _ = self.call.milestone(said).await;
             }
             self.shown = Some(shown);
         }
