@@ -14,6 +14,7 @@ use std::{
     net::{Shutdown, SocketAddr, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -256,14 +257,13 @@ impl Client {
         self.0.write_all(bytes).unwrap();
     }
 
-    /// The next packet: its first byte and its body. `None` at the end.
+    /// The next packet: its first byte and its body. `None` at the end, or when none comes.
     fn receive(&mut self) -> Option<(u8, Vec<u8>)> {
         let mut first = [0];
         match self.0.read(&mut first) {
-            Ok(0) => return None,
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
-            read => read.unwrap(),
-        };
+            Ok(0) | Err(_) => return None,
+            Ok(_) => {}
+        }
         let (mut length, mut shift) = (0, 0);
         loop {
             let mut byte = [0];
@@ -562,6 +562,97 @@ fn large_packets_that_never_end_take_little_memory_and_nothing_from_other_users(
     let mut small = kofferd.client("ws-1", "small");
     small.send(&publish(1, "koffer/1/case-7/call/ws-1/till/pay", b"{}"));
     assert_eq!(small.receive().expect("an answer").0, 0x40, "acknowledged");
+}
+
+/// A call of the gateway's own list, as one PUBLISH.
+fn call(user: &str, number: u16, id: &str) -> Vec<u8> {
+    let mut properties = vec![0x02, 0, 0, 0, 60, 0x03];
+    properties.extend(text("application/json"));
+    properties.push(0x08);
+    properties.extend(text(&format!("koffer/1/case-7/reply/{user}/a")));
+    properties.push(0x09);
+    properties.extend(text(id));
+    let mut body = text(&format!("koffer/1/case-7/call/{user}/gateway/calls"));
+    body.extend(number.to_be_bytes());
+    body.push(u8::try_from(properties.len()).unwrap());
+    body.extend(properties);
+    body.extend(format!("{{\"x\":\"{}\"}}", "x".repeat(2000)).bytes());
+    packet(0x32, &body)
+}
+
+#[test]
+fn a_flood_of_one_client_loses_no_call_of_another() {
+    let kofferd = Kofferd::start(1024);
+    let mut other = kofferd.client("ws-2", "other");
+    let mut subscribe = vec![0, 1, 0];
+    subscribe.extend(text("koffer/1/case-7/reply/ws-2/#"));
+    subscribe.push(1);
+    other.send(&packet(0x82, &subscribe));
+    assert_eq!(other.receive().unwrap().0, 0x90);
+    let flooding = AtomicBool::new(true);
+    other
+        .0
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .unwrap();
+    let sent = AtomicUsize::new(0);
+    let (mut acknowledged, mut answered) = (0, 0);
+    thread::scope(|scope| {
+        for n in 0..30 {
+            let client = kofferd.client("ws-1", &format!("flood-{n}"));
+            let (flooding, sent) = (&flooding, &sent);
+            scope.spawn(move || flood(client, flooding, sent));
+        }
+        thread::sleep(Duration::from_secs(1));
+        for number in 1..=200 {
+            other.send(&call("ws-2", number, &format!("c-{number}")));
+        }
+        while answered < 200
+            && let Some((first, body)) = other.receive()
+        {
+            match first & 0xf0 {
+                0x40 => acknowledged += 1,
+                0x30 => {
+                    answered += 1;
+                    let length = usize::from(u16::from_be_bytes([body[0], body[1]]));
+                    other.send(&packet(0x40, &body[2 + length..4 + length]));
+                }
+                _ => {}
+            }
+        }
+        flooding.store(false, Ordering::Relaxed);
+    });
+    let sent = sent.load(Ordering::Relaxed);
+    assert_eq!((acknowledged, answered), (200, 200), "of {sent}");
+    assert!(sent > 2000, "{sent} is no flood");
+    assert!(
+        !kofferd.log().contains("Dropped oldest"),
+        "{}",
+        kofferd.log()
+    );
+}
+
+/// Calls without a pause, whose answers nobody reads.
+fn flood(mut client: Client, flooding: &AtomicBool, sent: &AtomicUsize) {
+    client.0.set_nonblocking(true).unwrap();
+    let mut ignored = vec![0; 64 * 1024];
+    let (mut pending, mut number) = (Vec::new(), 0_u16);
+    while flooding.load(Ordering::Relaxed) {
+        if pending.is_empty() {
+            for _ in 0..50 {
+                number = number.wrapping_add(1).max(1);
+                pending.extend(call("ws-1", number, &format!("flood-{number}")));
+            }
+            sent.fetch_add(50, Ordering::Relaxed);
+        }
+        match client.0.write(&pending) {
+            Ok(written) => drop(pending.drain(..written)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                thread::sleep(Duration::from_millis(1));
+            }
+            Err(_) => return,
+        }
+        while client.0.read(&mut ignored).is_ok_and(|read| read > 0) {}
+    }
 }
 
 #[test]

@@ -16,7 +16,8 @@ use super::front::{Door, Front};
 use super::gatekeeper::Gatekeeper;
 use super::meter::Places;
 use super::rules::{InvalidName, Role, Rules};
-use super::sessions::Users;
+use super::sessions::{Users, scoped};
+use super::turns::Turns;
 use super::waiting::Waiting;
 use async_trait::async_trait;
 use nix::sys::resource::{Resource, getrlimit};
@@ -146,13 +147,19 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let websocket = upgrading.as_ref().map(|(_, address)| *address);
     let bounds = Bounds::within(descriptors(), settings.clients.len(), &settings);
     let engine = Engine::new(&settings);
-    // The gateway's own answers wait for no client.
     let places = Places::default();
+    let is_gateway = |client: &&Client| client.role == Role::Gateway;
+    let gateway = settings.clients.iter().find(is_gateway);
+    // The session in which it takes calls has its user's name.
+    let calls = gateway.map_or_else(String::new, |client| scoped(&client.name, &client.name));
     let shares = settings
         .clients
         .iter()
-        .filter(|client| client.role != Role::Gateway)
-        .map(|client| (client.name.clone(), places.share()))
+        .filter(|client| !is_gateway(client))
+        .map(|client| {
+            let turns = Turns::new(engine.queue(&calls));
+            (client.name.clone(), (places.share(), turns))
+        })
         .collect();
     let credentials = settings
         .clients

@@ -7,8 +7,12 @@ use mqtt5::{
     MqttError, Result,
     broker::{
         DynamicStorage, MemoryBackend, ResourceLimits, ResourceMonitor, StorageBackend,
-        auth::AuthProvider, client_handler::ClientHandler, config::BrokerConfig,
-        router::MessageRouter, storage::client_queue::QueueLimits, sys_topics::BrokerStats,
+        auth::AuthProvider,
+        client_handler::ClientHandler,
+        config::BrokerConfig,
+        router::MessageRouter,
+        storage::{QueueHandle, client_queue::QueueLimits},
+        sys_topics::BrokerStats,
         transport::BrokerTransport,
     },
 };
@@ -86,6 +90,11 @@ impl Engine {
         )
         .run()
         .await
+    }
+
+    /// What waits for this session.
+    pub(super) fn queue(&self, id: &str) -> QueueHandle {
+        self.storage.queue_handle(id)
     }
 
     /// Whether there is a session under this identifier.

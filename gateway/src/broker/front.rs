@@ -30,6 +30,7 @@ use super::{
     line::{Line, Returned, Socket},
     meter::{Meter, Metered, Share},
     sessions::{TooMany, Users, scoped},
+    turns::Turns,
     waiting::{Place, Waiting},
     websocket,
 };
@@ -52,8 +53,8 @@ pub(super) struct Front {
     pub(super) engine: Engine,
     pub(super) gatekeeper: Gatekeeper,
     pub(super) users: Mutex<Users>,
-    /// Of the places for large packets, by user; who has none need not wait.
-    pub(super) shares: HashMap<String, Share>,
+    /// What each user shares with the others; the gateway waits for nobody.
+    pub(super) shares: HashMap<String, (Share, Turns)>,
     pub(super) max_packet_size: usize,
     pub(super) stop: CancellationToken,
     pub(super) tasks: TaskTracker,
@@ -146,7 +147,6 @@ impl Front {
         };
         drop(place);
         if let Some((socket, admitted)) = admitted {
-            meter.let_through(self.shares.get(&admitted.seat.user).cloned());
             self.serve(socket, meter, peer, admitted).await;
         }
     }
@@ -258,7 +258,9 @@ impl Front {
             mut seat,
         } = admitted;
         tracing::info!(client = seat.user, session = seat.id, %peer, "client connected");
-        let (line, returned) = Line::new(socket, peer, meter, opening, assigned);
+        let (share, turns) = self.shares.get(&seat.user).cloned().unzip();
+        meter.let_through(share);
+        let (line, returned) = Line::new(socket, peer, meter, turns, opening, assigned);
         let pass = self.gatekeeper.pass(seat.user.clone());
         let ended = self.engine.serve(line, peer, Arc::new(pass)).await;
         let kept = self.engine.keeps(&seat.id).await;

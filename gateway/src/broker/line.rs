@@ -19,7 +19,11 @@ use tokio::{
     sync::oneshot,
 };
 
-use super::{frames::Frames, meter::Meter};
+use super::{
+    frames::Frames,
+    meter::Meter,
+    turns::{Turn, Turns},
+};
 
 /// What a client is connected by: TCP, or WebSocket on it.
 pub(super) trait Socket: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
@@ -27,6 +31,10 @@ impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Socket for T {}
 
 /// The first byte of a DISCONNECT.
 const DISCONNECT: u8 = 0xe0;
+/// The type of a PUBLISH, without its flags.
+const PUBLISH: u8 = 0x30;
+/// What is read from the socket at once.
+const CHUNK: usize = 4096;
 
 /// The socket, when the broker is done with it.
 pub(super) struct Returned {
@@ -41,7 +49,10 @@ pub(super) struct Line {
     peer: SocketAddr,
     meter: Meter,
     read: Frames,
-    /// Read before anything of the socket.
+    /// Of this user's messages at the gateway. `None`: the gateway's own.
+    turns: Option<Turns>,
+    turn: Option<Turn>,
+    /// What has come and the broker has not read; at first CONNECT.
     ahead: Bytes,
     /// Until it stands in the CONNACK.
     assigned: Option<String>,
@@ -58,6 +69,7 @@ impl Line {
         socket: Box<dyn Socket>,
         peer: SocketAddr,
         meter: Meter,
+        turns: Option<Turns>,
         ahead: Bytes,
         assigned: Option<String>,
     ) -> (Self, oneshot::Receiver<Returned>) {
@@ -67,6 +79,8 @@ impl Line {
             peer,
             meter,
             read: Frames::default(),
+            turns,
+            turn: None,
             ahead,
             assigned,
             owed: BytesMut::new(),
@@ -82,6 +96,22 @@ impl Line {
             .as_mut()
             .map(Pin::new)
             .ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    /// Ready when the packet that begins may go to the broker.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let begins = self.read.begun() == 0;
+        if !begins || self.ahead.first().map(|first| first & 0xf0) != Some(PUBLISH) {
+            return Poll::Ready(());
+        }
+        if self.turn.is_none() {
+            self.turn = self.turns.as_ref().and_then(Turns::wait);
+        }
+        if let Some(turn) = &mut self.turn {
+            ready!(turn.as_mut().poll(cx));
+            self.turn = None;
+        }
+        Poll::Ready(())
     }
 
     fn poll_owed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -123,14 +153,19 @@ impl AsyncRead for Line {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let line = self.get_mut();
-        let before = buf.filled().len();
         if line.ahead.is_empty() {
-            ready!(line.socket()?.poll_read(cx, buf))?;
-        } else {
-            let length = line.ahead.len().min(buf.remaining());
-            buf.put_slice(&line.ahead.split_to(length));
+            let mut chunk = [0; CHUNK];
+            let mut come = ReadBuf::new(&mut chunk);
+            ready!(line.socket()?.poll_read(cx, &mut come))?;
+            if come.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            line.ahead = Bytes::copy_from_slice(come.filled());
         }
-        line.read.feed(&buf.filled()[before..]);
+        ready!(line.poll_turn(cx));
+        let most = line.ahead.len().min(buf.remaining());
+        let length = line.read.feed(&line.ahead[..most]);
+        buf.put_slice(&line.ahead.split_to(length));
         line.meter.begun(line.read.begun());
         Poll::Ready(Ok(()))
     }

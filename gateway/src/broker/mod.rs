@@ -30,6 +30,8 @@ pub mod rules;
 #[cfg(feature = "embedded-broker")]
 mod sessions;
 #[cfg(feature = "embedded-broker")]
+mod turns;
+#[cfg(feature = "embedded-broker")]
 mod waiting;
 #[cfg(feature = "embedded-broker")]
 mod websocket;
