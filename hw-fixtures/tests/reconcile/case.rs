@@ -191,7 +191,10 @@ fn a_driver(endpoint: &str, receipts: ReceiptsTo) -> Box<dyn Driver> {
         password: "000000".parse().unwrap(),
         currency: koffer_proto::Currency::EUR,
         receipts,
-        profile: Model::default(),
+        profile: Model {
+            tells_busy: true,
+            ..Model::default()
+        },
     })
 }
 

@@ -26,6 +26,7 @@ pub(crate) const ONE: &str = r#"
 name = "ec-terminal"
 match = { by = "serial", vid = "0403", pid = "6001" }
 driver = "zvt"
+tells_busy = true
 baud = 115200
 "#;
 

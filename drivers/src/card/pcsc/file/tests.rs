@@ -533,6 +533,9 @@ proptest! {
                 let [high, low] = size.unwrap_or_default().to_be_bytes();
                 data = if size.is_some() { vec![0x62, 4, 0x80, 2, high, low] } else { Vec::new() };
                 said = size;
+            } else if outgoing.command.ins == 0xB0 && outgoing.command.p1 & 0x80 != 0 {
+                // Selected by its short identifier: of this file nothing is said.
+                said = None;
             }
             read.received(&Response { data, status_word: StatusWord(word) });
         }
@@ -541,6 +544,17 @@ proptest! {
             prop_assert_eq!(content.len(), usize::from(size));
         }
     }
+}
+
+#[test]
+fn as_many_bytes_as_a_short_command_reads_are_written_by_a_card_without_extended_lengths() {
+    let mut card = Card {
+        extended: false,
+        ..Card::holding(&[1; 256])
+    };
+    let mut write = Write::new(&address(), 0, vec![2; 256], Reach::Extended);
+    card.talk(&mut write);
+    assert_eq!(write.verdict(), Verdict::Written(None));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! the file is read and compared, never written again.
 
 use super::{Address, Outgoing, Range, Reach, Refusal, Script, Select, Shortfall, Span};
-use crate::card::iso7816::{Command, Length, Response, StatusWord};
+use crate::card::iso7816::{Command, Length, MAX_SHORT, Response, StatusWord};
 
 /// A piece of a chained command.
 const SEGMENT: usize = 255;
@@ -244,8 +244,11 @@ impl Script for Write {
                     if let Some(command) = range.next() {
                         return quiet(command);
                     }
-                    // What could not be read in extended form is not written in it.
-                    if self.reach == Reach::Extended && range.length() == Length::Short {
+                    // What was not read in extended form is not written in it. A short command
+                    // reads 256 bytes and writes 255.
+                    let in_short =
+                        range.length() == Length::Short || self.content.len() <= MAX_SHORT as usize;
+                    if self.reach == Reach::Extended && in_short {
                         self.reach = Reach::Short;
                     }
                     self.before = range.content().to_vec();
