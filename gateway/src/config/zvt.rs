@@ -273,6 +273,8 @@ pub(super) static RULE: Section = Section {
         &T4,
         &REVERSE_ONLY_LAST,
         &SHOWS_BOOKS,
+        &TELLS_BUSY,
+        &BOOKS_WITHIN,
     ],
     tables: &[],
 };
