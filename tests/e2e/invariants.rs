@@ -30,6 +30,7 @@ fn the_contract_depends_on_no_runtime_and_does_no_io() {
         "jiff",
         "schemars",
         "serde",
+        "serde_ignored",
         "serde_json",
         "serde_path_to_error",
         "sha2",
