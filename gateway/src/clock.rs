@@ -11,6 +11,9 @@ const RELEASED: &str = "2026-11-01T00:00:00Z";
 /// Where systemd-timesyncd says that it has set the clock since the start (systemd-timesyncd(8)).
 const TIMESYNC: &str = "/run/systemd/timesync";
 
+/// The clock may be right and may be wrong: nothing has set it since the start.
+pub(crate) const NOT_SYNCHRONISED: &str = "clock-not-synchronised";
+
 /// What is wrong with the clock, as far as can be known here.
 pub(crate) fn trouble(now: Timestamp) -> Option<Reason> {
     trouble_with(now, Path::new(TIMESYNC))
@@ -28,7 +31,7 @@ fn trouble_with(now: Timestamp, timesync: &Path) -> Option<Reason> {
     let unset = timesync.is_dir() && !timesync.join("synchronized").exists();
     unset.then(|| {
         Reason::new(
-            "clock-not-synchronised",
+            NOT_SYNCHRONISED,
             "Die Uhr wurde seit dem Start nicht mit einer Zeitquelle abgeglichen. Netz und Zeitserver \
              prüfen (timedatectl).",
             "The clock was not synchronised since the start. Check the network and the time server \
