@@ -7,18 +7,32 @@
 //! (the crate's hooks see the flag only where they cannot refuse). What holds which bound is in
 //! `docs/decisions/0030-a-front-before-the-broker.md`.
 
-pub use super::credentials::Password;
+mod connect;
+mod credentials;
+mod engine;
+mod frames;
+mod front;
+mod gatekeeper;
+mod guesses;
+mod line;
+mod meter;
+mod sessions;
+mod turns;
+mod waiting;
+mod websocket;
 
+pub use self::credentials::Password;
+
+use self::credentials::Credentials;
+use self::engine::Engine;
+use self::front::{Door, Front};
+use self::gatekeeper::Gatekeeper;
+use self::meter::Places;
+use self::sessions::{Users, scoped};
+use self::turns::Turns;
+use self::waiting::Waiting;
 use super::InternalBroker;
-use super::credentials::Credentials;
-use super::engine::Engine;
-use super::front::{Door, Front};
-use super::gatekeeper::Gatekeeper;
-use super::meter::Places;
 use super::rules::{InvalidName, Role, Rules};
-use super::sessions::{Users, scoped};
-use super::turns::Turns;
-use super::waiting::Waiting;
 use async_trait::async_trait;
 use nix::sys::resource::{Resource, getrlimit};
 use std::net::{Ipv4Addr, SocketAddr};

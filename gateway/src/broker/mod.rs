@@ -7,34 +7,8 @@
 //! against both (`tests/e2e/topic_rules.rs`).
 
 #[cfg(feature = "embedded-broker")]
-mod connect;
-#[cfg(feature = "embedded-broker")]
-mod credentials;
-#[cfg(feature = "embedded-broker")]
 pub mod embedded;
-#[cfg(feature = "embedded-broker")]
-mod engine;
-#[cfg(feature = "embedded-broker")]
-mod frames;
-#[cfg(feature = "embedded-broker")]
-mod front;
-#[cfg(feature = "embedded-broker")]
-mod gatekeeper;
-#[cfg(feature = "embedded-broker")]
-mod guesses;
-#[cfg(feature = "embedded-broker")]
-mod line;
-#[cfg(feature = "embedded-broker")]
-mod meter;
 pub mod rules;
-#[cfg(feature = "embedded-broker")]
-mod sessions;
-#[cfg(feature = "embedded-broker")]
-mod turns;
-#[cfg(feature = "embedded-broker")]
-mod waiting;
-#[cfg(feature = "embedded-broker")]
-mod websocket;
 
 use async_trait::async_trait;
 use std::net::SocketAddr;

@@ -19,7 +19,7 @@ use mqtt5::{
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
-use super::{embedded::Settings, line::Line};
+use super::{Settings, line::Line};
 
 /// Longer than any deadline a call can have.
 const SESSION_KEPT: Duration = Duration::from_hours(1);

@@ -18,8 +18,8 @@ use super::{
     connect::Refusal,
     credentials::{Check, Credentials},
     guesses::{Guesser, Guesses},
-    rules::Rules,
 };
+use crate::broker::rules::Rules;
 
 /// Argon2 checks at once: each takes 20 MiB and a processor.
 const EXPENSIVE_CHECKS: usize = 2;
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
     use crate::{
         Secret,
-        broker::{credentials::Password, rules::Role},
+        broker::{embedded::Password, rules::Role},
     };
 
     fn gatekeeper(password: Password) -> Gatekeeper {
