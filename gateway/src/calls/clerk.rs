@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use jiff::Timestamp;
-use koffer_drivers::{Interrupted, Reconciled};
+use koffer_drivers::{Interrupted, NotStored, Reconciled};
 use koffer_proto::{ClientId, DeviceId, Failure, Outcome, Reason, Status};
 use tokio::{
     sync::mpsc,
@@ -304,39 +304,28 @@ impl Clerk {
             Action::StoreAccepted(call) => {
                 // Asked now, before its driver can be given the call and ask for more.
                 let stored = self.with.journal.accepted(&call);
-                let answer = move |result| Input::Stored {
-                    no: call.no,
-                    step: StoredStep::Accepted,
-                    result,
-                };
-                self.storing.push(stored.map(answer).boxed());
+                self.store(call.no, StoredStep::Accepted, stored);
             }
             Action::StoreFinished(no, completion) => {
                 let journal = self.with.journal.clone();
-                self.storing.push(
-                    async move {
-                        let result = journal.finished(no, &completion).await;
-                        Input::Stored {
-                            no,
-                            step: StoredStep::Finished,
-                            result,
-                        }
-                    }
-                    .boxed(),
-                );
+                let stored = async move { journal.finished(no, &completion).await };
+                self.store(no, StoredStep::Finished, stored);
             }
             Action::StoreResolved(resolved) => {
+                let (no, journal) = (resolved.no, self.with.journal.clone());
+                let stored = async move {
+                    journal
+                        .resolved(resolved.target, &resolved.resolution, &resolved.completion)
+                        .await
+                };
+                self.store(no, StoredStep::Resolved, stored);
+            }
+            Action::AwaitRecord(no) => {
                 let journal = self.with.journal.clone();
-                self.storing.push(
+                self.asking.push(
                     async move {
-                        let result = journal
-                            .resolved(resolved.target, &resolved.resolution, &resolved.completion)
-                            .await;
-                        Input::Stored {
-                            no: resolved.no,
-                            step: StoredStep::Resolved,
-                            result,
-                        }
+                        journal.on_record(no).await;
+                        Some(Input::Recorded(no))
                     }
                     .boxed(),
                 );
@@ -373,6 +362,17 @@ impl Clerk {
                 }
             }
         }
+    }
+
+    /// Waits for the journal's answer.
+    fn store(
+        &mut self,
+        no: CallNo,
+        step: StoredStep,
+        stored: impl Future<Output = Result<(), NotStored>> + Send + 'static,
+    ) {
+        let answer = move |result| Input::Stored { no, step, result };
+        self.storing.push(stored.map(answer).boxed());
     }
 
     /// Takes a device's documents away, where there is no such device any more.

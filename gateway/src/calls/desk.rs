@@ -93,6 +93,8 @@ pub enum Input {
         /// Whether it is stored.
         result: Result<(), NotStored>,
     },
+    /// How a call ended is on record after all, or never will be.
+    Recorded(CallNo),
     /// What the journal kept from before this daemon's time: the first input, unless the journal
     /// cannot be read.
     Remembered(Memory),
@@ -175,6 +177,8 @@ pub enum Action {
     StoreAccepted(Journalled),
     /// Store how a call ended; answer with [`Input::Stored`].
     StoreFinished(CallNo, Arc<Completion<Response>>),
+    /// Say when the end of a call is on record that could not be stored, with [`Input::Recorded`].
+    AwaitRecord(CallNo),
     /// Store what a person says became of a call; answer with [`Input::Stored`].
     StoreResolved(Resolved),
     /// Read how a call ended; answer with [`Input::Read`].
@@ -466,10 +470,7 @@ impl Desk {
                 step: StoredStep::Finished,
                 result,
             } => {
-                if let Err(error) = result {
-                    tracing::error!(call = no.0, %error, "the outcome could not be stored");
-                }
-                self.deliver(now, no);
+                self.end_stored(now, no, result);
             }
             Input::Stored {
                 no,
@@ -478,6 +479,7 @@ impl Desk {
             } => {
                 self.resolved(now, no, result);
             }
+            Input::Recorded(no) => self.recorded(now, no, Ok(())),
             Input::Remembered(memory) => self.remember(now, memory),
             Input::Deleted(calls) => {
                 for call in calls {

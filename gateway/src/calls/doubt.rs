@@ -165,12 +165,10 @@ impl Desk {
         let Doubt {
             key, device, spec, ..
         } = doubt;
-        let device = Some(device);
-        let ignored = Vec::new();
         let completion = Arc::new(Completion {
-            device,
+            device: Some(device.clone()),
             outcome,
-            ignored,
+            ignored: Vec::new(),
         });
         let lang = self.open.get(&no).map(Open::lang).unwrap_or_default();
         if let Some(open) = self.open.get_mut(&no) {
@@ -178,7 +176,7 @@ impl Desk {
         }
         self.book.correct(&key, completion.clone());
         let stored = storable(&completion, spec, lang);
-        self.actions.push(Action::StoreFinished(no, stored));
+        self.store_end(no, &device, stored);
     }
 
     /// The call stays open until the device's records can tell, and its caller hears why.

@@ -59,6 +59,11 @@ impl<T> FairQueue<T> {
         Ok(ahead)
     }
 
+    /// The call that [`FairQueue::pop`] takes out.
+    pub(crate) fn first(&self) -> Option<&T> {
+        self.turns.front()?.1.front()
+    }
+
     /// The next call; its client goes to the end of the turns.
     pub(crate) fn pop(&mut self) -> Option<T> {
         let (client, mut items) = self.turns.pop_front()?;

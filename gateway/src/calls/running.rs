@@ -46,6 +46,9 @@ impl Desk {
             }
         } else if let Some(outcome) = ended {
             self.ran(now, no, *outcome);
+        } else {
+            let device = open.device.clone();
+            self.dispatch(now, &device);
         }
     }
 
@@ -129,13 +132,25 @@ impl Desk {
         self.ask_device(now, device);
         while let Some(station) = self.stations.get_mut(device)
             && station.is_idle()
-            && let Some(no) = station.queue.pop()
+            && let Some(&no) = station.queue.first()
         {
             let Some(open) = self.open.get(&no) else {
+                station.queue.pop();
                 continue;
             };
             let lang = open.lang();
-            if open.deadline <= now.instant {
+            let waits = open.spec.effect == EffectKind::Once && station.awaits_record();
+            let not_recorded = station.not_recorded().filter(|_| waits).cloned();
+            let accepted = matches!(open.acceptance, Acceptance::Stored);
+            if waits && !(accepted && not_recorded.is_some()) {
+                return;
+            }
+            station.queue.pop();
+            if let Some(error) = not_recorded {
+                let text = texts::not_stored(&error.0);
+                let failure = Failure::without_effect(Status::Unavailable, text.get(lang));
+                self.end(now, no, Outcome::Failed(failure));
+            } else if open.deadline <= now.instant {
                 self.expire(now, no);
             } else if let Some(failure) = station.doubted(device, open.spec, lang) {
                 self.end(now, no, Outcome::Failed(failure));
@@ -374,9 +389,48 @@ impl Desk {
         open.untold = None;
         if open.spec.effect == EffectKind::Once {
             let stored = storable(&completion, open.spec, open.lang());
-            self.actions.push(Action::StoreFinished(no, stored));
+            if open.phase == CallPhase::Queued {
+                self.actions.push(Action::StoreFinished(no, stored));
+            } else {
+                let device = open.device.clone();
+                self.store_end(no, &device, stored);
+            }
         } else {
             self.deliver(now, no);
+        }
+    }
+
+    /// Stores how a call ended that may have done something on `device`.
+    pub(super) fn store_end(
+        &mut self,
+        no: CallNo,
+        device: &DeviceId,
+        completion: Arc<Completion<Response>>,
+    ) {
+        if let Some(station) = self.stations.get_mut(device) {
+            station.storing(no);
+        }
+        self.actions.push(Action::StoreFinished(no, completion));
+    }
+
+    /// How a call ended is stored, or could not be; it is told in either case.
+    pub(super) fn end_stored(&mut self, now: Moment, no: CallNo, result: Result<(), NotStored>) {
+        if let Err(error) = &result {
+            tracing::error!(call = no.0, %error, "the outcome could not be stored");
+            self.actions.push(Action::AwaitRecord(no));
+        }
+        self.recorded(now, no, result);
+        self.deliver(now, no);
+    }
+
+    /// A device whose last end is on record may do the next call.
+    pub(super) fn recorded(&mut self, now: Moment, no: CallNo, result: Result<(), NotStored>) {
+        let mut stations = self.stations.iter_mut();
+        let of_call = stations.find(|(_, station)| station.is_recording(no));
+        if let Some((device, station)) = of_call {
+            station.stored(no, result);
+            let device = device.clone();
+            self.dispatch(now, &device);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use jiff::Timestamp;
+use koffer_drivers::NotStored;
 use koffer_proto::{
     Class, Detail, DeviceHealth, DeviceId, DeviceState, EffectKind, Failure, Lang, OperationSpec,
     Reason, StateDocument, Status,
@@ -31,6 +32,15 @@ impl Condition {
     }
 }
 
+/// The end of a call that is not on record.
+#[derive(Debug, Default)]
+struct Unrecorded {
+    /// How often the journal is being asked to store it.
+    storing: u32,
+    /// It could not be stored. The journal tries again by itself.
+    failed: Option<NotStored>,
+}
+
 /// One device.
 #[derive(Debug)]
 pub(crate) struct Station {
@@ -44,6 +54,8 @@ pub(crate) struct Station {
     pub(crate) claim: Option<Claim>,
     /// Why that question has no answer yet.
     pub(crate) waits_for: Option<Reason>,
+    /// Calls that may have done something here and whose end is not on record.
+    unrecorded: BTreeMap<CallNo, Unrecorded>,
     /// Calls whose outcome only a person can tell, as the retained state says it.
     pub(crate) unresolved: Vec<Reason>,
     /// From when on it shows as busy, with one call after the other without a pause.
@@ -65,6 +77,7 @@ impl Station {
             settling: None,
             claim: None,
             waits_for: None,
+            unrecorded: BTreeMap::new(),
             unresolved: Vec::new(),
             busy_from: None,
             since: now,
@@ -110,6 +123,44 @@ impl Station {
         self.class == Class::Payment && !self.unresolved.is_empty()
     }
 
+    /// The end of a call is being stored.
+    pub(crate) fn storing(&mut self, no: CallNo) {
+        self.unrecorded.entry(no).or_default().storing += 1;
+    }
+
+    /// The journal has answered.
+    pub(crate) fn stored(&mut self, no: CallNo, result: Result<(), NotStored>) {
+        if let Some(end) = self.unrecorded.get_mut(&no) {
+            end.storing = end.storing.saturating_sub(1);
+            end.failed = result.err();
+            self.unrecorded
+                .retain(|_, end| end.storing > 0 || end.failed.is_some());
+        }
+    }
+
+    /// Whether the end of this call is not on record.
+    pub(crate) fn is_recording(&self, no: CallNo) -> bool {
+        self.unrecorded.contains_key(&no)
+    }
+
+    /// Whether the next effect has to wait: after a crash, the device would be asked for the call
+    /// whose end is not on record, and its records would show the next one.
+    pub(crate) fn awaits_record(&self) -> bool {
+        !self.unrecorded.is_empty()
+    }
+
+    /// Whether a call runs, or the next one begins as soon as the last one's end is on record.
+    fn is_at_work(&self) -> bool {
+        let next = self.awaits_record() && self.not_recorded().is_none() && self.queue.len() > 0;
+        self.running.is_some() || next
+    }
+
+    /// Why the end of a call could not be stored.
+    pub(crate) fn not_recorded(&self) -> Option<&NotStored> {
+        let mut ends = self.unrecorded.values();
+        ends.find_map(|end| end.failed.as_ref())
+    }
+
     /// It is given a call.
     pub(crate) fn run(&mut self, no: CallNo, now: Instant) {
         self.running = Some(no);
@@ -150,7 +201,7 @@ impl Station {
                 let mut reasons = reasons.clone();
                 reasons.extend_from_slice(&self.unresolved);
                 reasons.extend(self.waits_for.clone());
-                let busy = self.running.and(self.busy_from);
+                let busy = self.busy_from.filter(|_| self.is_at_work());
                 let busy = busy.is_some_and(|from| from <= now);
                 let state = if busy || self.settling.is_some() {
                     DeviceState::Busy
@@ -170,7 +221,7 @@ impl Station {
 
     /// The retained state, if it changed since it was last asked for.
     pub(crate) fn changed_state(&mut self, now: Instant, wall: Timestamp) -> Option<StateDocument> {
-        if self.running.is_none() {
+        if !self.is_at_work() {
             self.busy_from = None;
         }
         let (state, reasons) = self.state(now);

@@ -63,6 +63,10 @@ pub trait Journal: Send + Sync {
         completion: &Completion<Response>,
     ) -> Result<(), NotStored>;
 
+    /// Waits until the end of a call is on record that could not be stored, or until the journal
+    /// has given it up.
+    async fn on_record(&self, call: CallNo);
+
     /// A person has said what became of a call whose outcome was unknown, and so it is answered
     /// from now on.
     async fn resolved(

@@ -25,6 +25,8 @@ impl Journal for Volatile {
         Ok(())
     }
 
+    async fn on_record(&self, _: CallNo) {}
+
     async fn resolved(
         &self,
         _: CallNo,

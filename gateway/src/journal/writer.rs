@@ -66,6 +66,8 @@ pub(super) enum Request {
     Remembered(oneshot::Sender<Result<Memory, NotRead>>),
     Completion(CallNo, Read<Completion<Response>>),
     Interrupted(CallNo, Read<Interrupted>),
+    /// Answered when the end of this call is owed no more.
+    OnRecord(CallNo, oneshot::Sender<()>),
     Close(oneshot::Sender<()>),
 }
 
@@ -109,6 +111,13 @@ impl Shown {
     }
 }
 
+/// How a call ended, for which there was no room, and who waits until it is on record.
+#[derive(Debug)]
+struct Owed {
+    entry: Box<Entry>,
+    waiting: Vec<oneshot::Sender<()>>,
+}
+
 /// The thread's own.
 pub(super) struct Writer {
     place: Place,
@@ -123,7 +132,7 @@ pub(super) struct Writer {
     told: bool,
     /// How calls ended for which there was no room: callers have been told, so it is put on record
     /// as soon as there is some. One for each call that had begun; no new ones are accepted meanwhile.
-    owed: BTreeMap<CallNo, Box<Entry>>,
+    owed: BTreeMap<CallNo, Owed>,
     commits_to_sweep: u32,
 }
 
@@ -218,10 +227,12 @@ impl Writer {
         if self.owed.is_empty() || !has_room(&self.place.file(), RESERVE) {
             return;
         }
-        let owed: Vec<_> = std::mem::take(&mut self.owed).into_values().collect();
-        match self.commit(&owed) {
+        let owed = std::mem::take(&mut self.owed).into_values();
+        let (entries, waiting): (Vec<_>, Vec<_>) =
+            owed.map(|owed| (owed.entry, owed.waiting)).unzip();
+        match self.commit(&entries) {
             Ok(results) => {
-                for (entry, result) in owed.iter().zip(results) {
+                for (entry, result) in entries.iter().zip(results) {
                     let call = entry.call();
                     match result {
                         Ok(()) => tracing::info!(call = call.0, "put on record after all"),
@@ -229,12 +240,19 @@ impl Writer {
                     }
                 }
             }
-            Err(trouble) if trouble.may_pass() => self.owe(owed),
+            Err(trouble) if trouble.may_pass() => {
+                let owed = entries.into_iter().zip(waiting);
+                let owed = owed.map(|(entry, waiting)| (entry.call(), Owed { entry, waiting }));
+                return self.owed.extend(owed);
+            }
             Err(trouble) => {
-                for entry in &owed {
+                for entry in &entries {
                     given_up(entry, &trouble);
                 }
             }
+        }
+        for answer in waiting.into_iter().flatten() {
+            tell(answer, ());
         }
     }
 
@@ -243,7 +261,10 @@ impl Writer {
     fn owe(&mut self, entries: impl IntoIterator<Item = Box<Entry>>) {
         for entry in entries {
             if matches!(*entry, Entry::Finished { .. }) {
-                self.owed.insert(entry.call(), entry);
+                let call = entry.call();
+                let before = self.owed.remove(&call);
+                let waiting = before.map_or_else(Vec::new, |owed| owed.waiting);
+                self.owed.insert(call, Owed { entry, waiting });
             }
         }
     }
@@ -304,7 +325,10 @@ impl Writer {
                 for ((entry, answer), result) in entries.iter().zip(answers).zip(results) {
                     if matches!(**entry, Entry::Finished { .. } | Entry::Resolved { .. }) {
                         // What is known better now.
-                        self.owed.remove(&entry.call());
+                        let owed = self.owed.remove(&entry.call());
+                        for answer in owed.into_iter().flat_map(|owed| owed.waiting) {
+                            tell(answer, ());
+                        }
                     }
                     if let Err(trouble) = &result {
                         given_up(entry, trouble);
@@ -333,7 +357,7 @@ impl Writer {
         if crowded(self)? && (!self.make_room() || crowded(self)?) {
             return Err(Trouble::BoundReached(self.place.file()));
         }
-        if !has_room(&self.place.file(), RESERVE) {
+        if !self.owed.is_empty() || !has_room(&self.place.file(), RESERVE) {
             return Err(Trouble::DiskFull(self.place.file()));
         }
         if !self.told {
@@ -376,8 +400,8 @@ impl Writer {
                 tell(answer, memory.map_err(NotRead::from));
             }
             Request::Completion(call, answer) => {
-                if let Some(Entry::Finished { completion, .. }) = self.owed.get(&call).map(|e| &**e)
-                {
+                let owed = self.owed.get(&call).map(|owed| &*owed.entry);
+                if let Some(Entry::Finished { completion, .. }) = owed {
                     return tell(answer, Ok(Some(completion.clone())));
                 }
                 let completion = self.with_file(|connection| record::completion(connection, call));
@@ -387,6 +411,10 @@ impl Writer {
                 let found = self.with_file(|connection| record::interrupted(connection, call));
                 tell(answer, found.map_err(NotRead::from));
             }
+            Request::OnRecord(call, answer) => match self.owed.get_mut(&call) {
+                Some(owed) => owed.waiting.push(answer),
+                None => tell(answer, ()),
+            },
             Request::Write(..) | Request::Close(_) => {}
         }
     }

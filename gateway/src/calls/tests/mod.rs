@@ -92,6 +92,44 @@ async fn without_a_journal_a_call_that_matters_is_stopped_and_was_never_taken() 
 }
 
 #[test]
+fn a_device_whose_last_end_is_not_on_record_starts_nothing_that_must_not_happen_twice() {
+    let mut office = Office::new();
+    office.pay("ws-1", "a", "till-1", 3780);
+    office.pay("ws-2", "waits", "till-1", 3780);
+    office.journal_works = false;
+    office.finish(0, paid());
+    let told = [pair("a", "ok"), pair("waits", "unavailable")];
+    assert_eq!(office.statuses(), told);
+    assert_eq!(office.starts.len(), 1);
+    office.call("ws-2", "s", "till-1/status", &json!({}));
+    assert_eq!(office.starts.len(), 2, "what only asks is answered");
+    office.finish(1, paid());
+    office.statuses();
+    // There is room again, and the end is not stored yet.
+    office.journal_works = true;
+    office.pay("ws-1", "b", "till-1", 3780);
+    assert_eq!(office.statuses(), [pair("b", "unavailable")]);
+    office.pay("ws-1", "c", "till-2", 3780);
+    assert_eq!(office.starts[2].device.as_str(), "till-2", "only there");
+    assert!(office.unrecorded.contains(&office.starts[0].no));
+    office.handle(Input::Recorded(office.starts[0].no));
+    office.pay("ws-1", "d", "till-1", 3780);
+    assert_eq!(office.starts[3].call.id.to_string(), "d");
+}
+
+#[test]
+fn the_next_payment_waits_until_the_end_of_the_one_before_is_stored() {
+    let mut office = Office::new();
+    office.pay("ws-1", "a", "till-1", 3780);
+    office.pay("ws-2", "b", "till-1", 3780);
+    office.journal_answers = false;
+    office.finish(0, paid());
+    assert_eq!(office.starts.len(), 1);
+    office.journal_answer();
+    assert_eq!(office.starts.len(), 2);
+}
+
+#[test]
 fn a_call_that_could_not_be_put_on_record_names_no_device_and_may_be_made_again() {
     let mut office = Office::new();
     office.journal_works = false;

@@ -31,6 +31,8 @@ pub(super) struct Office {
     /// What is retained of each device's state.
     pub(super) retained: BTreeMap<DeviceId, String>,
     pub(super) to_store: Vec<(CallNo, StoredStep)>,
+    /// Calls whose end has to be put on record.
+    pub(super) unrecorded: Vec<CallNo>,
     pub(super) to_decode: Vec<(Box<Undecoded>, Decoded)>,
     pub(super) journal_works: bool,
     pub(super) journal_answers: bool,
@@ -102,6 +104,7 @@ impl Office {
             roles: BTreeMap::new(),
             retained: BTreeMap::new(),
             to_store: Vec::new(),
+            unrecorded: Vec::new(),
             to_decode: Vec::new(),
             journal_works: true,
             journal_answers: true,
@@ -143,6 +146,7 @@ impl Office {
                     self.to_store.push((resolved.no, StoredStep::Resolved));
                     self.resolved.push(resolved);
                 }
+                Action::AwaitRecord(no) => self.unrecorded.push(no),
                 Action::Read(asked) => self.reads.push(asked),
                 Action::Settle(device, no, known_for) => {
                     self.asked.push((device, no));

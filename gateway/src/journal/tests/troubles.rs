@@ -247,7 +247,15 @@ async fn how_a_call_ended_is_put_on_record_as_soon_as_there_is_room() {
     journal.finished(CallNo(1), &paid()).await.unwrap_err();
     // Who asks again meanwhile is told what the caller was told.
     assert_eq!(journal.completion(CallNo(1)).await.unwrap(), Some(paid()));
+    let on_record = journal.on_record(CallNo(1));
+    tokio::pin!(on_record);
+    let soon = Duration::from_millis(300);
+    let early = tokio::time::timeout(soon, &mut on_record).await;
+    assert!(early.is_err(), "there is no room yet");
     fs::remove_file(ballast).unwrap();
+    tokio::time::timeout(Duration::from_secs(20), on_record)
+        .await
+        .unwrap();
 
     // Nobody asks the journal for anything.
     let audit = Audit::open(&disk.join(crate::journal::FILE)).unwrap();
