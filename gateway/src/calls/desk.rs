@@ -514,7 +514,8 @@ impl Desk {
         let waiting = self
             .open
             .values()
-            .filter(|open| open.phase == CallPhase::Queued || open.unknown.is_some());
+            .filter(|open| open.phase == CallPhase::Queued || open.unknown.is_some())
+            .filter(|open| open.ended.is_none());
         let claims = self
             .stations
             .values()
@@ -607,6 +608,7 @@ impl Desk {
                 self.withdraw(now, no, Status::Expired, &texts::expired());
             }
         }
+        self.give_up_waiting_for_devices(now);
         self.give_up_settling(now, |open| open.deadline <= now.instant);
         self.ask_again(now);
         self.tell_of_long_calls(now);

@@ -44,6 +44,8 @@ pub(super) struct Doubt {
 enum Stage {
     /// The device has yet to be asked.
     Unasked,
+    /// There is no such device. It may be plugged in until then.
+    NotThere(Instant),
     /// It is being asked.
     Asking,
     /// Its records may still change. It is asked again then, and gets no other call before.
@@ -213,10 +215,23 @@ impl Desk {
     /// When the next device is to be asked again.
     pub(super) fn next_question(&self) -> Option<Instant> {
         let later = self.doubts.values().filter_map(|doubt| match doubt.stage {
-            Stage::Later(at) => Some(at),
+            Stage::Later(at) | Stage::NotThere(at) => Some(at),
             _ => None,
         });
         later.min()
+    }
+
+    /// Leaves calls to a person whose device did not appear in time.
+    pub(super) fn give_up_waiting_for_devices(&mut self, now: Moment) {
+        let missing = self.doubts.iter().filter(|(_, doubt)| {
+            matches!(doubt.stage, Stage::NotThere(until) if until <= now.instant)
+        });
+        let missing: Vec<_> = missing
+            .map(|(no, doubt)| (*no, doubt.device.clone()))
+            .collect();
+        for (no, device) in missing {
+            self.leave_to_a_person(now, no, texts::device_gone(&device));
+        }
     }
 
     /// Contact with a device was lost: it is asked anew when it is back.
@@ -384,6 +399,12 @@ impl Desk {
         spec: &'static OperationSpec,
         accepted_at: Timestamp,
     ) {
+        // A rule may name it by its port or serial number: then it appears when it is found.
+        let stage = if self.stations.contains_key(device) {
+            Stage::Unasked
+        } else {
+            Stage::NotThere(now.instant + SETTLING)
+        };
         self.doubts.insert(
             no,
             Doubt {
@@ -392,12 +413,9 @@ impl Desk {
                 spec,
                 accepted_at,
                 since: now.instant,
-                stage: Stage::Unasked,
+                stage,
             },
         );
-        if !self.stations.contains_key(device) {
-            self.leave_to_a_person(now, no, texts::device_gone(device));
-        }
     }
 
     /// The journal was read for who asked again.

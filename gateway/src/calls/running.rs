@@ -5,7 +5,8 @@ use std::{mem, sync::Arc};
 use koffer_drivers::{NotStored, Reconciled, Report, Steering, Stop, Told, Unrecorded};
 use koffer_proto::{
     Class, Completion, Detail, DeviceEvent, DeviceId, Effect, EffectKind, Failure, Lang,
-    OperationSpec, Outcome, Progress, ProgressEvent, Response, Status, class::gateway::CallPhase,
+    OperationSpec, Outcome, Progress, ProgressEvent, Response, Status,
+    class::gateway::CallPhase,
 };
 
 use super::{
@@ -13,7 +14,7 @@ use super::{
     book::Shelf,
     desk::{Acceptance, Action, CallNo, Desk, Moment, News, Open, Start},
     station::{Condition, Station},
-    taking::busy,
+    taking::{busy, claimed},
     texts,
 };
 
@@ -139,6 +140,17 @@ impl Desk {
                 continue;
             };
             let lang = open.lang();
+            if let Some(claim) = station.claim(now.instant)
+                && claim.holder != open.key.0
+            {
+                let failure = claimed(device, claim, now, lang);
+                station.queue.pop();
+                match self.another_device(now, no) {
+                    Some(other) => self.give_to(now, no, other),
+                    None => self.end(now, no, Outcome::Failed(failure)),
+                }
+                continue;
+            }
             let waits = open.spec.effect == EffectKind::Once && station.awaits_record();
             let not_recorded = station.not_recorded().filter(|_| waits).cloned();
             let accepted = matches!(open.acceptance, Acceptance::Stored);
@@ -379,8 +391,10 @@ impl Desk {
         if open.ended.is_some() {
             return;
         }
+        // Of a call of before that never began, only the role may be known.
+        let is_role = self.roles.keys().any(|role| role.as_str() == open.device.as_str());
         let completion = Completion {
-            device: Some(open.device.clone()),
+            device: (!is_role).then(|| open.device.clone()),
             outcome,
             ignored: open.ignored.clone(),
         };

@@ -342,9 +342,22 @@ impl Desk {
         if spec.class == Class::Gateway {
             return Ok(DeviceId::from(target.clone()));
         }
+        let candidates = self.candidates(target);
+        // Who claimed one of them means that one.
+        let is_claimed = |device: &&DeviceId| {
+            let claim = self.stations.get(*device)?.claim(now.instant)?;
+            Some(claim.is_proven_by(asker.client, asker.claim))
+        };
+        if let Some(device) = candidates.iter().find(|d| is_claimed(d) == Some(true))
+            && let Some(station) = self.stations.get(device)
+            && !tried.contains(device)
+            && usable_for(device, station, now, asker, spec).is_ok()
+        {
+            return Ok(device.clone());
+        }
         let mut first_failure = None;
         let mut with_room = None;
-        for device in self.candidates(target) {
+        for device in candidates {
             let Some(station) = self.stations.get(&device) else {
                 continue;
             };

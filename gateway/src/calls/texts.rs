@@ -360,11 +360,11 @@ pub(super) fn device_gone(device: &DeviceId) -> Reason {
     Reason::new(
         "device-gone",
         format!(
-            "Das Gerät „{device}“ steht nicht mehr in der Konfiguration und kann nicht gefragt werden. Nicht \
+            "Das Gerät „{device}“ ist weder konfiguriert noch angeschlossen und kann nicht gefragt werden. Nicht \
              wiederholen, am Gerät nachsehen."
         ),
         format!(
-            "The device \"{device}\" is no longer in the configuration and cannot be asked. Do not repeat \
+            "The device \"{device}\" is neither configured nor plugged in and cannot be asked. Do not repeat \
              it; look at the device."
         ),
     )

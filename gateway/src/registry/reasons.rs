@@ -19,6 +19,15 @@ pub(super) fn hung() -> Reason {
     )
 }
 
+pub(super) fn records_not_read() -> Reason {
+    Reason::new(
+        "driver-failed",
+        "Der Treiber konnte nicht feststellen, was aus dem Vorgang wurde. Nicht wiederholen, am Gerät \
+         nachsehen.",
+        "The driver failed to find out what became of the call. Do not repeat it; look at the device.",
+    )
+}
+
 pub(super) fn crashed(given_up: bool) -> Reason {
     if given_up {
         Reason::new(

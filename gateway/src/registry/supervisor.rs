@@ -19,7 +19,7 @@ use super::{
     DeviceSpec, Plug,
     description::description,
     life::{Life, Order, Said},
-    reasons::{crashed, hung, silent},
+    reasons::{crashed, hung, records_not_read, silent},
     warnings::Warnings,
 };
 use crate::{
@@ -55,7 +55,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 const CRASHES_IN_A_ROW: u32 = 5;
 
 /// A device's supervisor, to be spawned, and where the device's calls go: one at a time, so one
-/// place is enough. It ends when `stop` is cancelled and no call runs. When the sender of `plug` is
+/// place is enough. It ends when `stop` is cancelled, which is
+/// done when every call is answered or the time of the shutdown is over. When the sender of `plug` is
 /// gone, nothing is plugged in or pulled out any more.
 pub fn supervise(
     id: DeviceId,
@@ -392,6 +393,8 @@ impl Supervisor {
                     steering.stop(Stop::Deadline);
                     pulled = Some(give_up);
                 }
+                // Only when the time that a shutdown gives to running calls is over.
+                () = self.stop.cancelled() => return Some(Ended::Stopped),
                 () = sleep_until(give_up) => {
                     life.task.abort();
                     break (
@@ -434,21 +437,28 @@ impl Supervisor {
                 self.tell(News::Settled(no, lost)).await;
                 return Some(Ended::Unplugged);
             }
+            // The call is answered, and only read for: the next start asks again.
+            () = self.stop.cancelled() => return Some(Ended::Stopped),
         };
         let (reconciled, ended) = match answered {
             Ok(Ok(Reconciled::Lost(fault))) => {
                 (Reconciled::Lost(fault.clone()), Some(Ended::Lost(fault)))
             }
             Ok(Ok(reconciled)) => (reconciled, None),
-            Ok(Err(_)) => (Reconciled::Lost(silent()), Some(Ended::Crashed)),
-            Err(_) => {
+            // It panicked or hung, and would again.
+            Ok(Err(_)) | Err(_) => {
                 life.task.abort();
-                (Reconciled::Lost(silent()), Some(Ended::Lost(silent())))
+                let undecided = Reconciled::Undecided(records_not_read());
+                (undecided, Some(Ended::Crashed))
             }
         };
-        if let Reconciled::Lost(fault) = &reconciled {
-            self.tell(News::Condition(Condition::Fault(fault.reason.clone())))
-                .await;
+        let fault = match (&reconciled, &ended) {
+            (Reconciled::Lost(fault), _) => Some(fault.reason.clone()),
+            (_, Some(_)) => Some(crashed(false)),
+            (_, None) => None,
+        };
+        if let Some(fault) = fault {
+            self.tell(News::Condition(Condition::Fault(fault))).await;
         }
         self.tell(News::Settled(no, reconciled)).await;
         ended

@@ -9,7 +9,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use koffer_drivers::{Call, Contact, Driver, Fault, Finished, Opened, Reports, Stop};
+use jiff::Timestamp;
+use koffer_drivers::{
+    Call, Contact, Driver, Fault, Finished, Interrupted, Opened, Reconciled, Reports, Stop,
+};
 use koffer_proto::{
     Class, Connection, DeviceId, Effect, Failure, Outcome, Request, Response, Status,
     class::{
@@ -25,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
-    calls::{CallNo, Condition, Job, News, Start},
+    calls::{CallNo, Condition, Job, News, Settle, Start},
     journal::{Journal, Volatile},
 };
 
@@ -40,6 +43,8 @@ enum Way {
     HangsAfterTheEffectBegan,
     LosesContact,
     CannotOpen,
+    HangsOverTheRecords,
+    PanicsOverTheRecords,
 }
 
 struct Unruly {
@@ -82,7 +87,7 @@ impl Driver for Unruly {
                     contact: Contact::Kept,
                 };
             }
-            Way::Well | Way::LosesContact | Way::CannotOpen => {}
+            _ => {}
         }
         let contact = if self.way == Way::LosesContact {
             Contact::Lost(Fault::new("connection-lost", "", ""))
@@ -99,6 +104,11 @@ impl Driver for Unruly {
             outcome: Outcome::Ok(response.into()),
             contact,
         }
+    }
+
+    async fn reconcile(&mut self, _: &Interrupted) -> Reconciled {
+        assert!(self.way != Way::PanicsOverTheRecords, "as planned");
+        std::future::pending().await
     }
 
     async fn watch(&mut self, _: &Reports) -> Fault {
@@ -186,6 +196,25 @@ impl Bench {
             reference: None,
         })
         .await
+    }
+
+    /// Asks what became of a payment of before.
+    async fn settle(&mut self) {
+        let interrupted = Interrupted {
+            id: "a".parse().unwrap(),
+            client: "ws-1".parse().unwrap(),
+            lang: koffer_proto::Lang::En,
+            operation: Class::Payment.operation("pay").unwrap(),
+            accepted_at: Timestamp::UNIX_EPOCH,
+            baseline: None,
+            milestones: Vec::new(),
+            known_for: Duration::ZERO,
+        };
+        let no = CallNo(1);
+        let settle = Job::Settle(Settle { no, interrupted });
+        assert!(self.jobs.send(settle).await.is_ok());
+        // The supervisor has taken it.
+        assert!(self.jobs.reserve().await.is_ok());
     }
 
     /// The keyword of the next condition: `usable`, `starting`, or that of the fault.
@@ -417,4 +446,40 @@ async fn a_call_on_a_device_that_is_pulled_out_ends_by_its_driver_and_soon() {
 
 fn not_attached() -> Reason {
     Reason::new("not-attached", "", "")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_driver_that_hangs_or_panics_over_the_records_leaves_the_call_to_a_person() {
+    for way in [Way::HangsOverTheRecords, Way::PanicsOverTheRecords] {
+        let mut bench = Bench::new(way);
+        assert_eq!(bench.condition().await, "usable");
+        bench.settle().await;
+        assert_eq!(bench.condition().await, "driver-crashed", "{way:?}");
+        let (_, news) = bench.news.recv().await.unwrap();
+        assert!(
+            matches!(&news, News::Settled(CallNo(1), Reconciled::Undecided(reason))
+                if reason.keyword == "driver-failed"),
+            "{way:?}"
+        );
+        assert_eq!(bench.condition().await, "driver-crashed");
+        assert_eq!(bench.condition().await, "usable", "a new life");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_waits_for_no_driver_that_does_not_end() {
+    for way in [Way::HangsOverTheRecords, Way::HangsAfterTheEffectBegan] {
+        let mut bench = Bench::new(way);
+        assert_eq!(bench.condition().await, "usable");
+        if way == Way::HangsOverTheRecords {
+            bench.settle().await;
+        } else {
+            bench.pay().await;
+            assert!(bench.jobs.reserve().await.is_ok());
+        }
+        let begun = Instant::now();
+        bench.stop.cancel();
+        bench.task.await.unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(1), "{way:?}");
+    }
 }

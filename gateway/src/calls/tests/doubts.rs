@@ -60,9 +60,13 @@ impl Office {
     }
 
     fn remembers(&mut self, no: u64, id: &str, standing: Standing) {
+        self.remembers_at("till-1", no, id, standing);
+    }
+
+    fn remembers_at(&mut self, target: &str, no: u64, id: &str, standing: Standing) {
         let left = Left {
             operation: Class::Payment.operation("pay").unwrap(),
-            target: "till-1".parse().unwrap(),
+            target: target.parse().unwrap(),
             answer_to: AnswerTo {
                 topic: "koffer/1/case-7/reply/ws-1/a".to_owned(),
                 encoding: ContentType::Json,
@@ -323,9 +327,40 @@ fn what_was_unknown_before_the_restart_locks_after_it() {
 fn a_device_that_is_no_longer_configured_leaves_the_call_to_a_person() {
     let mut office = Office::new();
     office.remembers(41, "a", Standing::Interrupted("old-till".parse().unwrap()));
+    assert_eq!(office.statuses(), [], "it may be plugged in yet");
+    office.later(Duration::from_mins(1));
+    let told = office.published.last().unwrap();
+    let told: Value = serde_json::from_slice(&told.payload).unwrap();
+    assert_eq!(told["detail"]["reasons"], json!(["device-gone"]));
     assert_eq!(office.statuses(), [pair("a", "outcome-unknown")]);
     office.resolve("tech", "f", "a", "done");
     assert_eq!(office.statuses(), [pair("f", "ok")]);
+}
+
+#[test]
+fn a_device_that_is_plugged_in_within_a_minute_of_the_restart_tells_before_the_caller_is_told() {
+    let mut office = Office::new();
+    let till = || "till-1-4".parse::<DeviceId>().unwrap();
+    office.remembers(41, "a", Standing::Interrupted(till()));
+    office.later(Duration::from_secs(50));
+    let (jobs, _queue) = tokio::sync::mpsc::channel(1);
+    office.handle(Input::Device(till(), News::Appeared(Class::Payment, jobs)));
+    office.condition("till-1-4", Condition::Usable(Vec::new()));
+    office.later(Duration::from_secs(5));
+    assert_eq!(office.statuses(), []);
+    office.settled(0, Reconciled::Settled(paid()));
+    assert_eq!(office.statuses(), [pair("a", "ok")]);
+}
+
+#[test]
+fn a_call_of_before_that_never_began_names_the_device_it_was_for_and_no_role() {
+    for (target, device) in [("till-1", json!("till-1")), ("any-till", Value::Null)] {
+        let mut office = Office::new();
+        office.remembers_at(target, 41, "a", Standing::Waiting);
+        let told = office.published.last().unwrap();
+        let told: Value = serde_json::from_slice(&told.payload).unwrap();
+        assert_eq!(told["device"], device);
+    }
 }
 
 #[test]

@@ -226,6 +226,19 @@ fn a_waiting_call_expires_and_a_running_one_is_left_to_its_driver() {
 }
 
 #[test]
+fn a_call_that_expired_and_is_being_stored_wakes_nobody() {
+    let mut office = Office::new();
+    office.pay("ws-1", "a", "till-1", 5);
+    office.pay("ws-1", "b", "till-1", 5);
+    office.journal_answers = false;
+    office.later(Duration::from_mins(1));
+    let next = office.desk.next_tick();
+    assert!(next.is_none_or(|next| next > office.now.instant));
+    office.journal_answer();
+    assert_eq!(office.statuses(), [pair("b", "expired")]);
+}
+
+#[test]
 fn cancelling_answers_cancelled_too_late_or_unknown() {
     let cancel = |call: &str| {
         json!(CancelParams {
@@ -308,6 +321,55 @@ fn a_claim_keeps_others_out_until_its_lease_runs_out() {
     assert_eq!(office.states.last().unwrap().1, DeviceState::Ready);
     office.pay("ws-2", "f", "till-1", 5);
     assert_eq!(office.starts.len(), 2);
+}
+
+#[test]
+fn calls_that_waited_before_a_claim_do_not_run_inside_it() {
+    let mut office = Office::new();
+    office.pay("ws-1", "runs", "till-1", 5);
+    office.pay("ws-1", "own", "till-1", 5);
+    office.pay("ws-2", "theirs", "till-1", 5);
+    office.pay("ws-2", "running", "till-2", 5);
+    office.pay("ws-2", "anywhere", "any-till", 5);
+    office.call("ws-1", "c", "till-1/claim", &json!({"lease_ms": 10_000}));
+    office.statuses();
+    office.finish(0, paid());
+    assert_eq!(office.statuses(), [pair("runs", "ok")]);
+    assert_eq!(office.starts[2].call.id.to_string(), "own");
+    office.finish(2, paid());
+    let told = [pair("own", "ok"), pair("theirs", "claimed")];
+    assert_eq!(office.statuses(), told);
+    assert_eq!(office.starts.len(), 3, "the role's call waits elsewhere");
+    office.finish(1, paid());
+    assert_eq!(office.starts[3].device.as_str(), "till-2");
+    assert_eq!(office.starts[3].call.id.to_string(), "anywhere");
+}
+
+#[test]
+fn a_claim_made_through_a_role_is_used_renewed_and_released_there() {
+    let mut office = Office::new();
+    let claim = json!({"lease_ms": 10_000});
+    office.call("ws-1", "c", "any-till/claim", &claim);
+    let token = office.last_result()["token"].as_str().unwrap().to_owned();
+    let with_token = |id: &str, operation: &str, params: &Value| {
+        let mut message = Office::message("ws-1", id, &format!("any-till/{operation}"), params);
+        let claim = ("claim".to_owned(), token.clone());
+        message.properties.user.push(claim);
+        message
+    };
+    let (first, second) = (
+        with_token("a", "pay", &payment_of(5)),
+        with_token("b", "pay", &payment_of(5)),
+    );
+    office.send(first, false);
+    office.send(second, false);
+    let places: Vec<_> = office.starts.iter().map(|s| s.device.as_str()).collect();
+    assert_eq!(places, ["till-1"], "the second waits for what is claimed");
+    office.send(with_token("renew", "claim", &claim), false);
+    assert_eq!(office.last_result()["token"], *token);
+    office.send(with_token("release", "release", &json!({})), false);
+    let told = ["c", "renew", "release"].map(|id| pair(id, "ok"));
+    assert_eq!(office.statuses(), told);
 }
 
 #[test]
