@@ -14,7 +14,7 @@ use koffer_drivers::{Interrupted, NotStored, Reconciled};
 use koffer_proto::{ClientId, DeviceId, Failure, Outcome, Reason, Status};
 use tokio::{
     sync::mpsc,
-    time::{Instant, MissedTickBehavior, interval, sleep_until},
+    time::{Instant, MissedTickBehavior, interval, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -83,7 +83,7 @@ pub struct Clerk {
     tickets: BTreeMap<Ticket, Ack>,
     last_ticket: u64,
     storing: FuturesUnordered<BoxFuture<'static, Input>>,
-    /// Devices that are about to be asked what became of a call.
+    /// What a shutdown does not wait for: devices that are about to be asked, and the journal.
     asking: FuturesUnordered<BoxFuture<'static, Option<Input>>>,
     /// What found the outbox full; sent before anything else is. Each answer holds memory of the
     /// budget, and of what is retained only the latest is kept.
@@ -92,7 +92,6 @@ pub struct Clerk {
     /// How many answers of a client found its memory used up.
     left_out: BTreeMap<ClientId, u64>,
     health_due: Option<Instant>,
-    remember_due: Option<Instant>,
     own_state: OwnState,
     /// What is wrong with the clock, looked at together with the vital signs.
     clock: Option<Reason>,
@@ -111,7 +110,6 @@ impl Clerk {
             asking: FuturesUnordered::new(),
             unsent: VecDeque::new(),
             health_due: None,
-            remember_due: None,
             own_state: OwnState::default(),
             clock: None,
         }
@@ -130,7 +128,8 @@ impl Clerk {
         if let Some(memory) = self.with.memory.take() {
             self.take(Input::Remembered(memory));
         } else {
-            self.remember_due = Some(Instant::now() + REMEMBER_AGAIN);
+            let journal = self.with.journal.clone();
+            self.asking.push(remember(journal).boxed());
         }
         let alarm = sleep_until(self.next_wakeup(None));
         tokio::pin!(alarm);
@@ -195,9 +194,6 @@ impl Clerk {
                     if self.health_due.is_some_and(|due| due <= Instant::now()) {
                         self.publish_health();
                     }
-                    if self.remember_due.is_some_and(|due| due <= Instant::now()) {
-                        self.remember().await;
-                    }
                     match stopping {
                         Some(Stopping::Finishing(until)) if until <= Instant::now() => {
                             stopping = Some(Stopping::Asked(Instant::now() + self.with.grace));
@@ -214,17 +210,6 @@ impl Clerk {
         }
     }
 
-    /// Asks a journal that could not be read at the start once more.
-    async fn remember(&mut self) {
-        match self.with.journal.remembered().await {
-            Ok(memory) => {
-                self.remember_due = None;
-                self.take(Input::Remembered(memory));
-            }
-            Err(_) => self.remember_due = Some(Instant::now() + REMEMBER_AGAIN),
-        }
-    }
-
     fn next_wakeup(&self, stopping: Option<Stopping>) -> Instant {
         /// Answers that found the outbox full are tried again this often.
         const RETRY_UNSENT: Duration = Duration::from_millis(200);
@@ -234,7 +219,7 @@ impl Clerk {
         let unsent = (!self.unsent.is_empty()).then(|| now + RETRY_UNSENT);
         let until = stopping.map(|(Stopping::Finishing(until) | Stopping::Asked(until))| until);
         let desk = self.with.desk.next_tick().map(Instant::from_std);
-        let due = [unsent, until, desk, self.health_due, self.remember_due];
+        let due = [unsent, until, desk, self.health_due];
         due.into_iter().flatten().min().unwrap_or(now + IDLE)
     }
 
@@ -461,6 +446,16 @@ impl Clerk {
         self.publish(message);
         self.clock = clock::trouble(now.wall);
         self.show_own_state();
+    }
+}
+
+/// Asks a journal that could not be read at the start until it can be.
+async fn remember(journal: Arc<dyn Journal>) -> Option<Input> {
+    loop {
+        sleep(REMEMBER_AGAIN).await;
+        if let Ok(memory) = journal.remembered().await {
+            return Some(Input::Remembered(memory));
+        }
     }
 }
 

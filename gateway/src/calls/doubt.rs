@@ -223,9 +223,9 @@ impl Desk {
 
     /// Leaves calls to a person whose device did not appear in time.
     pub(super) fn give_up_waiting_for_devices(&mut self, now: Moment) {
-        let missing = self.doubts.iter().filter(|(_, doubt)| {
-            matches!(doubt.stage, Stage::NotThere(until) if until <= now.instant)
-        });
+        let missing = self.doubts.iter().filter(
+            |(_, doubt)| matches!(doubt.stage, Stage::NotThere(until) if until <= now.instant),
+        );
         let missing: Vec<_> = missing
             .map(|(no, doubt)| (*no, doubt.device.clone()))
             .collect();

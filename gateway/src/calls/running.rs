@@ -5,8 +5,7 @@ use std::{mem, sync::Arc};
 use koffer_drivers::{NotStored, Reconciled, Report, Steering, Stop, Told, Unrecorded};
 use koffer_proto::{
     Class, Completion, Detail, DeviceEvent, DeviceId, Effect, EffectKind, Failure, Lang,
-    OperationSpec, Outcome, Progress, ProgressEvent, Response, Status,
-    class::gateway::CallPhase,
+    OperationSpec, Outcome, Progress, ProgressEvent, Response, Status, class::gateway::CallPhase,
 };
 
 use super::{
@@ -392,7 +391,10 @@ impl Desk {
             return;
         }
         // Of a call of before that never began, only the role may be known.
-        let is_role = self.roles.keys().any(|role| role.as_str() == open.device.as_str());
+        let is_role = self
+            .roles
+            .keys()
+            .any(|role| role.as_str() == open.device.as_str());
         let completion = Completion {
             device: (!is_role).then(|| open.device.clone()),
             outcome,

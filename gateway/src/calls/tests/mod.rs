@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::*;
 
 mod brief;
+mod clerk;
 mod doubts;
 mod fairness;
 mod memory;
