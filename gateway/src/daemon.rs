@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Secret,
     broker::InternalBroker,
-    bus::{Address, Bus, Message, OutboxBound, Qos, Settings, Subscription},
+    bus::{Address, Bus, Incoming, Message, OutboxBound, Qos, Settings, Subscription},
     calls::{
         Aside, AsideDepth, CallNo, Clerk, Deleted, Desk, Job, Limits, Moment, News, Policy, Rights,
         Served, Setup, Startup, Vitals,
@@ -152,12 +152,12 @@ pub async fn run_with(
     };
     // The will first, so that what is retained for a new broker is `online`.
     let will = documents.status(&offline);
-    let hello = documents.status(&online);
+    documents.status(&online);
 
-    let (broker, settings) = connect(&config, &root, beside, will.clone()).await?;
+    let (broker, settings) = connect(&config, beside, will.clone()).await?;
     let looking = broker.is_none().then(|| settings.clone());
     let aside = Aside::beside(&settings, beside);
-    let (bus, incoming) = Bus::start(settings);
+    let (bus, incoming) = listen(settings, &config, &root);
 
     let (tell_deleted, deleted) = mpsc::channel(DELETED);
     let (durable, memory, last_no) = open_journal(&config, tell_deleted).await?;
@@ -201,8 +201,7 @@ pub async fn run_with(
         },
         now,
     );
-    publish(&bus, documents.gateway_description(BTreeMap::new()));
-    publish(&bus, hello);
+    documents.gateway_description(BTreeMap::new());
     let clerk = Clerk::new(Startup {
         desk,
         bus: bus.clone(),
@@ -336,7 +335,6 @@ fn presence(status: Presence) -> Result<GatewayStatus, StartError> {
 /// The broker, where it is inside, and how to reach it.
 async fn connect(
     config: &Config,
-    root: &Root,
     beside: &Handle,
     will: Message,
 ) -> Result<(Option<Box<dyn InternalBroker>>, Settings), StartError> {
@@ -371,13 +369,32 @@ async fn connect(
         }
     };
     settings.will = Some(will);
-    settings.subscriptions = vec![Subscription::to(root.calls(), Qos::AtLeastOnce)];
     settings.max_packet_size = packet_size(config);
     settings.outbox = OutboxBound {
         messages: config.limits.outbox_messages,
         bytes: config.limits.outbox_bytes,
     };
     Ok((broker, settings))
+}
+
+/// The bus that hears every call.
+///
+/// Our own broker takes turns between users. Another one bounds what waits for a session, and drops
+/// the newest of it: so each client's calls come by a session of their own.
+fn listen(mut settings: Settings, config: &Config, root: &Root) -> (Bus, mpsc::Receiver<Incoming>) {
+    let to = |filter| Subscription::to(filter, Qos::AtLeastOnce);
+    match config.mqtt {
+        MqttConfig::Embedded(_) => {
+            settings.subscriptions = vec![to(root.calls())];
+            Bus::start(settings)
+        }
+        MqttConfig::External(_) => {
+            let clients = config.clients.keys();
+            let calls =
+                clients.map(|client| (format!("calls-{client}"), to(root.calls_of(client))));
+            Bus::start_apart(settings, calls)
+        }
+    }
 }
 
 fn packet_size(config: &Config) -> u32 {
@@ -495,11 +512,4 @@ fn resident_bytes() -> Option<u64> {
     let pages: u64 = statm.split_ascii_whitespace().nth(1)?.parse().ok()?;
     let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok()??;
     Some(pages * u64::try_from(page).ok()?)
-}
-
-fn publish(bus: &Bus, message: Message) {
-    // The outbox is empty: it is the first thing that is put in.
-    if let Err(error) = bus.publish(message) {
-        tracing::error!(%error, "the gateway cannot announce itself");
-    }
 }

@@ -120,6 +120,11 @@ impl Root {
         format!("{}/call/#", self.text)
     }
 
+    /// The filter of every call of `client`.
+    pub fn calls_of(&self, client: &ClientId) -> String {
+        format!("{}/call/{client}/#", self.text)
+    }
+
     /// The filter of every reply to `client`.
     pub fn replies_to(&self, client: &ClientId) -> String {
         format!("{}/reply/{client}/#", self.text)

@@ -1,10 +1,18 @@
 //! A thousand calls from eight workstations over three terminals, one of which hangs: the others
-//! finish theirs, the hung one answers within bounds, and no call is without its completion.
+//! finish theirs, the hung one answers within bounds, and no call is without its completion. A
+//! client that floods the gateway with calls loses nobody else's, on either broker.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use koffer_fixtures::zvt::{Cardholder, Event, Fault, Kind, Step};
-use koffer_tests::office::{Broker, Office, quick_tcp};
+use koffer_tests::{
+    flood::Flood,
+    office::{BROKERS, Broker, Office, quick_tcp},
+};
 use serde_json::json;
 
 /// Per workstation: calls to each healthy terminal, and to the hung one.
@@ -131,4 +139,37 @@ async fn one_hung_terminal_holds_up_nobody_elses_calls() {
         .await
         .expect("healthy again");
     watcher.until_state("hung", &["ready"]).await;
+}
+
+/// Calls of the client that does not flood.
+const CALLS: usize = 400;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_one_client_loses_no_call_of_another() {
+    for broker in BROKERS {
+        let office = Office::open(broker, &["till"], quick_tcp).await;
+        let other = office.workstation("ws-2").await;
+        let flood = Flood::start(office.port(), "ws-1", "secret-1", 30);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let began = Instant::now();
+        for _ in 0..CALLS {
+            other.call("gateway", "calls", &json!({}), 60).await;
+        }
+        let mut answered = 0;
+        let mut progress = Instant::now();
+        while answered < CALLS && progress.elapsed() < Duration::from_secs(10) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let completions = other.completions();
+            let now = completions.values().filter(|c| !c.is_empty()).count();
+            if now > answered {
+                (answered, progress) = (now, Instant::now());
+            }
+        }
+        let took = began.elapsed();
+        let sent = flood.stop();
+        println!("{broker:?}: {answered} of {CALLS} answered in {took:?}, {sent} of the flood");
+        assert_eq!(answered, CALLS, "{broker:?}, {sent} of the flood");
+        assert!(sent > 2000, "{sent} is no flood");
+        office.close().await;
+    }
 }

@@ -10,6 +10,7 @@ pub mod brokers;
 pub mod client;
 pub mod counter;
 pub mod fault_table;
+pub mod flood;
 pub mod ipptool;
 pub mod mosquitto;
 pub mod office;

@@ -16,6 +16,7 @@
 
 mod acks;
 mod delivery;
+mod group;
 mod inbox;
 mod link;
 mod message;
@@ -35,6 +36,8 @@ pub use outbox::{NotSent, Rejection, Sent};
 pub use settings::{Address, DEFAULT_MAX_PACKET_SIZE, OutboxBound, Settings, Subscription};
 
 use crate::room::{Held, Room};
+use futures_util::future::{join, join_all};
+use group::Member;
 use outbox::Entry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -203,6 +206,8 @@ pub struct Bus {
     shared: Arc<Shared>,
     /// Unbounded in type only: every publish holds a place in the bounded [`Room`].
     commands: mpsc::UnboundedSender<Command>,
+    /// The sessions that only receive.
+    apart: Arc<[Bus]>,
 }
 
 #[derive(Debug)]
@@ -229,9 +234,42 @@ impl Bus {
     /// Starts the session task on the present Tokio runtime and returns at once; whether the broker
     /// can be reached is told by the first [`Incoming`].
     pub fn start(settings: Settings) -> (Self, mpsc::Receiver<Incoming>) {
-        let (commands, command_inbox) = mpsc::unbounded_channel();
-        // One window of QoS 1 messages; what exceeds it waits inside the session, bounded there.
+        Self::start_apart(settings, [])
+    }
+
+    /// As [`Bus::start`], with a session of its own for each of these subscriptions, named by the
+    /// client identifier and a suffix. A broker bounds what waits for a session: what fills one of
+    /// these takes no place in the others. The line is up when all of them are.
+    pub fn start_apart(
+        settings: Settings,
+        apart: impl IntoIterator<Item = (String, Subscription)>,
+    ) -> (Self, mpsc::Receiver<Incoming>) {
+        // One window of QoS 1 messages; what exceeds it waits inside the sessions, bounded there.
         let (incoming, inbox) = mpsc::channel(usize::from(settings.receive_maximum.max(1)));
+        let apart: Vec<_> = apart
+            .into_iter()
+            .map(|(suffix, subscription)| Settings {
+                client_id: format!("{}-{suffix}", settings.client_id),
+                will: None,
+                subscriptions: vec![subscription],
+                ..settings.clone()
+            })
+            .collect();
+        let main = Member::main_of(apart.len());
+        let apart = apart
+            .into_iter()
+            .map(|settings| Self::session(settings, Arc::new([]), incoming.clone(), main.other()))
+            .collect();
+        (Self::session(settings, apart, incoming, main), inbox)
+    }
+
+    fn session(
+        settings: Settings,
+        apart: Arc<[Self]>,
+        incoming: mpsc::Sender<Incoming>,
+        member: Member,
+    ) -> Self {
+        let (commands, command_inbox) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             room: Room::new(settings.outbox.messages, settings.outbox.bytes),
             bound: settings.outbox,
@@ -239,9 +277,19 @@ impl Bus {
             connected: AtomicBool::new(false),
             dropped_incoming: AtomicU64::new(0),
         });
-        let session = session::Session::new(settings, Arc::clone(&shared), command_inbox, incoming);
+        let session = session::Session::new(
+            settings,
+            Arc::clone(&shared),
+            command_inbox,
+            incoming,
+            member,
+        );
         tokio::spawn(session.run());
-        (Self { shared, commands }, inbox)
+        Self {
+            shared,
+            commands,
+            apart,
+        }
     }
 
     /// Queues a message and returns at once, connected or not. Messages leave in the order of the
@@ -298,8 +346,10 @@ impl Bus {
                 done,
             })
             .ok();
+        let others = self.apart.iter().map(|bus| Box::pin(bus.close(patience)));
+        let (closed, _) = join(closed, join_all(others)).await;
         // Closed a second time, or after the task has ended: nothing left to tell.
-        closed.await.unwrap_or(Closed {
+        closed.unwrap_or(Closed {
             unsent: 0,
             farewell_sent: false,
             will_suppressed: false,
@@ -310,10 +360,20 @@ impl Bus {
     pub fn depth(&self) -> Depth {
         let (free_messages, free_bytes) = self.shared.room.free();
         Depth {
-            connected: self.shared.connected.load(Ordering::Relaxed),
+            connected: self
+                .sessions()
+                .all(|shared| shared.connected.load(Ordering::Relaxed)),
             outbox_messages: self.shared.bound.messages.saturating_sub(free_messages),
             outbox_bytes: self.shared.bound.bytes.saturating_sub(free_bytes),
-            dropped_incoming: self.shared.dropped_incoming.load(Ordering::Relaxed),
+            dropped_incoming: self
+                .sessions()
+                .map(|shared| shared.dropped_incoming.load(Ordering::Relaxed))
+                .sum(),
         }
+    }
+
+    fn sessions(&self) -> impl Iterator<Item = &Shared> {
+        let apart = self.apart.iter().map(|bus| &*bus.shared);
+        apart.chain([&*self.shared])
     }
 }

@@ -5,6 +5,7 @@
 //! with it the whole event loop; what it still held is collected first.
 
 use super::delivery::Delivery;
+use super::group::Member;
 use super::inbox::Inbox;
 use super::link::{Link, SUBACK_PATIENCE, Stage};
 use super::message::Message;
@@ -40,6 +41,7 @@ pub(super) struct Session {
     commands: mpsc::UnboundedReceiver<Command>,
     delivery: Delivery,
     inbox: Inbox,
+    group: Member,
     sweep: Interval,
     /// Whether commands may still come.
     listening: bool,
@@ -82,6 +84,7 @@ impl Session {
         shared: Arc<Shared>,
         commands: mpsc::UnboundedReceiver<Command>,
         incoming: mpsc::Sender<Incoming>,
+        group: Member,
     ) -> Self {
         let mut sweep = interval(SWEEP);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -91,6 +94,7 @@ impl Session {
             shared,
             commands,
             delivery: Delivery::default(),
+            group,
             sweep,
             listening: true,
             closing: None,
@@ -109,7 +113,9 @@ impl Session {
                         broker = %self.settings.address, client_id = %self.settings.client_id,
                         %reason, retry_ms = pause.as_millis(), "no connection to the broker"
                     );
-                    self.inbox.line(Incoming::Disconnected { reason });
+                    if self.group.down() {
+                        self.inbox.line(Incoming::Disconnected { reason });
+                    }
                     if matches!(self.beside(None, sleep(pause), None).await, Woken::Leave) {
                         break;
                     }
@@ -364,10 +370,12 @@ impl Session {
             broker = %self.settings.address, client_id = %self.settings.client_id,
             session_present, waiting = self.delivery.len(), "connected to the broker"
         );
-        self.inbox.line(Incoming::Connected {
-            session_present,
-            limits,
-        });
+        if let Some((session_present, limits)) = self.group.up((session_present, limits)) {
+            self.inbox.line(Incoming::Connected {
+                session_present,
+                limits,
+            });
+        }
         self.replay(link, event_loop);
     }
 

@@ -93,6 +93,8 @@ pub struct Clerk {
     left_out: BTreeMap<ClientId, u64>,
     health_due: Option<Instant>,
     own_state: OwnState,
+    /// Whether the broker was given what is retained: a session may be from an earlier life.
+    shown: bool,
     /// What is wrong with the clock, looked at together with the vital signs.
     clock: Option<Reason>,
 }
@@ -111,6 +113,7 @@ impl Clerk {
             unsent: VecDeque::new(),
             health_due: None,
             own_state: OwnState::default(),
+            shown: false,
             clock: None,
         }
     }
@@ -224,7 +227,8 @@ impl Clerk {
     }
 
     fn connected(&mut self, session_present: bool) {
-        if !session_present {
+        let shown = std::mem::replace(&mut self.shown, true);
+        if !session_present || !shown {
             let documents: Vec<_> = self.with.documents.all().cloned().collect();
             for document in documents {
                 self.publish(document);

@@ -346,6 +346,25 @@ async fn what_the_terminal_itself_ended_is_not_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_result_in_place_of_the_acknowledgement_is_looked_up_in_the_books() {
+    // It may be of an earlier command, as a line that knows no connections delivers it late.
+    for (last, receipt) in [(BOOKED, Some(231)), (EARLIER, None)] {
+        let mut stage = Stage::new(asking());
+        let mut line = stage.line();
+        let steps = script(&[REGISTER, READY, SHOWS_EARLIER, &[PAY, Say(BOOKED)]]);
+        let terminal = tokio::spawn(async move { perform_and_leave(&mut line, steps).await });
+        let played = stage.run(pay()).await;
+        terminal.await.unwrap();
+        assert_eq!(played.ended(), (Status::OutcomeUnknown, Effect::Unknown));
+        let found = finds(&played.journal, &[Say(last), ACK, DONE, ACK]).await;
+        match receipt {
+            Some(_) => assert_eq!(paid(found).receipt, receipt),
+            None => assert_eq!(effect(found), Effect::None),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_amount_than_asked_that_the_terminal_keeps_is_told_with_what_it_is() {
     for (booked, effect) in [("0734", Effect::Partial), ("5000", Effect::Done)] {
         let result: &'static str = format!(
