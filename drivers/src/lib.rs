@@ -11,6 +11,7 @@ mod ending;
 pub mod fail_point;
 pub mod payment;
 pub mod printer;
+mod self_test;
 
 pub use call::{
     Call, CallControl, Effects, Evidence, NotStored, Steering, Stop, Told, Unrecorded, call,

@@ -99,6 +99,21 @@ pub enum Connection {
     Internal,
 }
 
+impl Connection {
+    /// Where the gateway reaches the device, in one word; `None` for what is inside the gateway.
+    pub fn address(&self) -> Option<String> {
+        Some(match self {
+            Self::Tcp { address } => address.clone(),
+            Self::Serial { path } => path.clone(),
+            Self::Usb { port, vid, pid } => format!("usb {port} {vid}:{pid}"),
+            Self::Pcsc { reader } => reader.clone(),
+            Self::Url { url } => url.clone(),
+            Self::Process { name } => name.clone(),
+            Self::Internal => return None,
+        })
+    }
+}
+
 /// What an app needs to know to call one operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OperationDescription {

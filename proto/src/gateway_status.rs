@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{DeviceId, DeviceState, Reason, Status};
+use crate::{
+    DeviceId, DeviceState, Reason, Status,
+    class::any_device::{SelfTestLevel, StepOutcome},
+};
 
 /// `<root>/status`: whether the gateway is there. Retained, JSON, and its will.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -140,4 +143,19 @@ pub struct DeviceHealth {
     pub completed: BTreeMap<String, u64>,
     /// How often its driver was started again.
     pub restarts: u64,
+    /// Its last self-test; absent where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub self_test: Option<LastSelfTest>,
+}
+
+/// How the last self-test of a device ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LastSelfTest {
+    /// When it ended.
+    pub at: Timestamp,
+    /// How.
+    pub outcome: StepOutcome,
+    /// How deep it went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<SelfTestLevel>,
 }

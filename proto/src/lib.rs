@@ -38,7 +38,7 @@ pub use device::{
 };
 pub use encoding::{ContentType, DecodeError, EncodeError, Wrong};
 pub use gateway_status::{
-    DeviceHealth, GatewayStatus, Health, HealthTotals, Presence, UplinkHealth,
+    DeviceHealth, GatewayStatus, Health, HealthTotals, LastSelfTest, Presence, UplinkHealth,
 };
 pub use money::{Amount, Cents, Currency};
 pub use name::{ClientId, DeviceId, GatewayId, NameError, Segment};

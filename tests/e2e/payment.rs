@@ -330,6 +330,25 @@ async fn the_day_of_a_till() {
         let level = json!({"level": "internal"});
         let tested = technician.ask("ec-terminal", "self-test", &level, 60).await;
         assert_eq!(tested["result"]["passed"], true, "{tested}");
+        let identified = technician
+            .ask("ec-terminal", "identify", &json!({}), 60)
+            .await;
+        for field in ["model", "serial", "firmware"] {
+            let (told, known) = (&tested["result"][field], &identified["result"][field]);
+            assert_eq!(told, known, "{field}");
+        }
+        let address = &tested["result"]["address"];
+        let is_local = address
+            .as_str()
+            .is_some_and(|at| at.starts_with("127.0.0.1:"));
+        assert!(is_local, "{tested}");
+        let steps = tested["result"]["steps"].as_array().expect("steps");
+        for step in steps.iter().filter(|step| step["outcome"] != "skipped") {
+            assert!(step["duration_ms"].is_u64(), "{step}");
+        }
+        let listed = technician.ask("gateway", "diagnose", &json!({}), 60).await;
+        let last = &listed["result"]["health"]["devices"]["ec-terminal"]["self_test"];
+        assert_eq!(last["outcome"], "passed", "{listed}");
         let denied = clerk.ask("ec-terminal", "self-test", &level, 60).await;
         assert_eq!(denied["status"], "denied");
         let reset = technician.ask("ec-terminal", "reset", &json!({}), 60).await;

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use koffer_drivers::Stop;
 use koffer_proto::{
-    ClaimToken, ClientId, DeviceId, Failure, Health, HealthTotals, Lang, Outcome, Reason, Response,
-    Segment, Status, UplinkHealth,
+    ClaimToken, ClientId, DeviceId, Failure, Health, HealthTotals, Lang, LastSelfTest, Outcome,
+    Reason, Response, Segment, Status, UplinkHealth,
     class::{
         any_device::{self, Claimed, Released, SelfTestStep, StepOutcome},
         gateway::{
             self, Attached, CallPhase, Calls, CancelParams, CancelVerdict, Cancelled, Diagnosis,
-            OpenCall, SignalParams, SignalVerdict, Signalled,
+            HeldClaim, OpenCall, SignalParams, SignalVerdict, Signalled,
         },
     },
     schema,
@@ -68,6 +68,7 @@ impl Desk {
             gateway::Request::Calls(_) => ok(gateway::Response::Calls(Calls {
                 calls: self.open_calls(client),
                 unresolved: self.unresolved_calls(client),
+                claims: self.held_claims(now, client),
             })),
             gateway::Request::Cancel(params) => {
                 return self.cancel(now, no, client, &params, lang);
@@ -137,8 +138,14 @@ impl Desk {
     }
 
     /// What a device's self-test says of the gateway: without a journal nothing that matters can be
-    /// done on any device.
-    pub(super) fn tested_with(&self, outcome: &mut Outcome<Response>, lang: Lang) {
+    /// done on any device. How it ended is kept for the vital signs.
+    pub(super) fn tested_with(
+        &mut self,
+        now: Moment,
+        device: &DeviceId,
+        outcome: &mut Outcome<Response>,
+        lang: Lang,
+    ) {
         let Outcome::Ok(Response::AnyDevice(any_device::Response::SelfTest(report))) = outcome
         else {
             return;
@@ -158,14 +165,40 @@ impl Desk {
                 Some(_) => StepOutcome::Failed,
                 None => StepOutcome::Passed,
             };
+            if outcome == StepOutcome::Failed {
+                report.passed = false;
+                report.outcome = Some(outcome);
+            }
             let text = reason.map(|reason| reason.text);
-            report.passed &= outcome != StepOutcome::Failed;
             report.steps.push(SelfTestStep {
                 name: name.to_owned(),
                 outcome,
                 message: text.unwrap_or(well).get(lang).to_owned(),
+                // The gateway watches both all the time: it only has to look.
+                duration_ms: (outcome != StepOutcome::Skipped).then_some(0),
             });
         }
+        if let (Some(station), Some(outcome)) = (self.stations.get_mut(device), report.outcome) {
+            station.self_test = Some(LastSelfTest {
+                at: now.wall,
+                outcome,
+                level: report.level,
+            });
+        }
+    }
+
+    fn held_claims(&self, now: Moment, client: &ClientId) -> Vec<HeldClaim> {
+        let all = self.policy.is_technician(client);
+        let held = self.stations.iter().filter_map(|(device, station)| {
+            let claim = station.claim(now.instant)?;
+            let left = claim.until.saturating_duration_since(now.instant);
+            (all || claim.holder == *client).then(|| HeldClaim {
+                device: device.clone(),
+                client: claim.holder.clone(),
+                until: now.wall.checked_add(left).unwrap_or(now.wall),
+            })
+        });
+        held.collect()
     }
 
     fn open_calls(&self, client: &ClientId) -> Vec<OpenCall> {

@@ -382,8 +382,10 @@ impl Desk {
 
     /// A call has ended: its outcome is stored where it must be, then told.
     pub(super) fn end(&mut self, now: Moment, no: CallNo, mut outcome: Outcome<Response>) {
-        let lang = self.open.get(&no).map(Open::lang).unwrap_or_default();
-        self.tested_with(&mut outcome, lang);
+        if let Some(open) = self.open.get(&no) {
+            let (device, lang) = (open.device.clone(), open.lang());
+            self.tested_with(now, &device, &mut outcome, lang);
+        }
         let Some(open) = self.open.get_mut(&no) else {
             return;
         };

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, time::Instant};
 use jiff::Timestamp;
 use koffer_drivers::NotStored;
 use koffer_proto::{
-    Class, Detail, DeviceHealth, DeviceId, DeviceState, EffectKind, Failure, Lang, OperationSpec,
-    Reason, StateDocument, Status,
+    Class, Detail, DeviceHealth, DeviceId, DeviceState, EffectKind, Failure, Lang, LastSelfTest,
+    OperationSpec, Reason, StateDocument, Status,
 };
 
 use super::{CallNo, claims::Claim, desk::BRIEF, queue::FairQueue, texts};
@@ -64,6 +64,7 @@ pub(crate) struct Station {
     shown: Option<(DeviceState, Vec<Reason>, u64)>,
     completed: BTreeMap<Status, u64>,
     restarts: u64,
+    pub(crate) self_test: Option<LastSelfTest>,
 }
 
 impl Station {
@@ -84,6 +85,7 @@ impl Station {
             shown: None,
             completed: BTreeMap::new(),
             restarts: 0,
+            self_test: None,
         }
     }
 
@@ -256,6 +258,7 @@ impl Station {
                 .map(|(status, count)| (status.as_str().to_owned(), *count))
                 .collect(),
             restarts: self.restarts,
+            self_test: self.self_test,
         }
     }
 }

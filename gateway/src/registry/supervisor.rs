@@ -290,7 +290,7 @@ impl Supervisor {
                             life.let_go(&self.id, GRACE).await;
                             return Ended::Reset(Box::new(start));
                         }
-                        Some(Job::Run(start)) => self.run_call(&mut life, start).await,
+                        Some(Job::Run(start)) => self.run_call(spec, &mut life, start).await,
                         Some(Job::Settle(settle)) => self.settle(&mut life, settle).await,
                     };
                     match ended {
@@ -331,7 +331,12 @@ impl Supervisor {
     }
 
     /// Runs a call to its end, whatever the driver does. `Some`: the life ended with it.
-    async fn run_call(&mut self, life: &mut Life, start: Start) -> Option<Ended> {
+    async fn run_call(
+        &mut self,
+        spec: &DeviceSpec,
+        life: &mut Life,
+        start: Start,
+    ) -> Option<Ended> {
         let Start {
             no,
             request,
@@ -344,7 +349,7 @@ impl Supervisor {
         let give_up = call.deadline + GRACE;
         let steering = control.steering();
         let mut pulled = None;
-        let (finished, mut outcome) = oneshot::channel();
+        let (finished, mut answer) = oneshot::channel();
         if life
             .orders
             .send(Order::Run {
@@ -362,14 +367,14 @@ impl Supervisor {
                 .await;
             return Some(Ended::Lost(silent()));
         }
-        let (outcome, mut ended) = loop {
+        let (mut outcome, mut ended) = loop {
             let notice = pulled.unwrap_or(give_up);
             tokio::select! {
                 biased;
                 told = control.told.recv() => match told {
                     Some(told) => self.tell(News::Told(no, told)).await,
                     // The driver dropped the call: it has finished, or panicked.
-                    None => break match (&mut outcome).await {
+                    None => break match (&mut answer).await {
                         Ok(Finished { outcome, contact: Contact::Kept }) => {
                             self.crashes = 0;
                             (outcome, None)
@@ -412,6 +417,7 @@ impl Supervisor {
             self.tell(News::Condition(Condition::Fault(crashed(false))))
                 .await;
         }
+        with_address(spec, &mut outcome);
         self.tell(News::Finished(no, outcome)).await;
         if pulled.is_some() {
             ended = Some(Ended::Unplugged);
@@ -479,6 +485,13 @@ async fn replugged(plug: &mut watch::Receiver<Plug>) {
 
 fn is_reset(request: &Request) -> bool {
     matches!(request, Request::AnyDevice(any_device::Request::Reset(_)))
+}
+
+/// A self-test says where the device is; only the supervisor knows.
+fn with_address(spec: &DeviceSpec, outcome: &mut Outcome<Response>) {
+    if let Outcome::Ok(Response::AnyDevice(any_device::Response::SelfTest(report))) = outcome {
+        report.address = spec.connection.address();
+    }
 }
 
 /// The outcome of a call whose driver will never tell.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::empty;
+use super::{document_printer::Supply, empty};
 use crate::{ClaimToken, Identity, bound::bounded_number, operation::operations};
 
 operations! {
@@ -46,10 +46,11 @@ pub struct Claimed {
 }
 
 /// How deep a self-test goes (XFS4IoT and the field's terminals know the same three).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SelfTestLevel {
     /// The device and its connection, without the outside.
+    #[default]
     Internal,
     /// What lies behind the device: a payment host, a network.
     External,
@@ -60,7 +61,8 @@ pub enum SelfTestLevel {
 /// Parameters of `self-test`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SelfTestParams {
-    /// How deep.
+    /// How deep; internal unless said otherwise.
+    #[serde(default)]
     pub level: SelfTestLevel,
 }
 
@@ -85,15 +87,34 @@ pub struct SelfTestStep {
     pub outcome: StepOutcome,
     /// What was seen and what a person can do, in the caller's language.
     pub message: String,
+    /// How long it took; absent where nothing was tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
 }
 
 /// Result of `self-test`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SelfTestReport {
-    /// Whether every step that was tried passed.
+    /// Whether every step that was tried passed, and one of the level asked for was tried.
     pub passed: bool,
+    /// The level that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<SelfTestLevel>,
+    /// How the test ended as a whole. `skipped`: nothing failed, and of the level that was asked
+    /// for nothing could be tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<StepOutcome>,
     /// The steps in their order.
     pub steps: Vec<SelfTestStep>,
+    /// What the device said it is.
+    #[serde(flatten)]
+    pub identity: Identity,
+    /// Where the gateway reaches it: `host:port`, a URL, a device node, a USB port, a reader.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// What it can run out of, where it tells.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub supplies: Vec<Supply>,
 }
 
 /// Result of `identify`.

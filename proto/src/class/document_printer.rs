@@ -201,7 +201,7 @@ pub struct PrinterStatus {
     pub reasons: Vec<Reason>,
     /// PWG media names that lie in the trays.
     pub media_ready: Vec<String>,
-    /// Toner, ink.
+    /// Toner, ink, paper by tray.
     pub supplies: Vec<Supply>,
 }
 

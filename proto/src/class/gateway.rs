@@ -77,6 +77,20 @@ pub struct Calls {
     /// resolve.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unresolved: Vec<Unresolved>,
+    /// Who has reserved which device; a workstation sees its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<HeldClaim>,
+}
+
+/// A claim that holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HeldClaim {
+    /// The device that is reserved.
+    pub device: DeviceId,
+    /// Who holds it.
+    pub client: ClientId,
+    /// When it ends unless it is renewed.
+    pub until: Timestamp,
 }
 
 /// Parameters of `cancel`.

@@ -510,6 +510,20 @@ fn a_plain_reader_says_what_it_has_not() {
             };
             assert!(report.passed);
             assert_eq!(report.steps[1].outcome, expected);
+            let tried = expected != StepOutcome::Skipped;
+            assert!(report.steps[0].duration_ms.is_some());
+            assert_eq!(report.steps[1].duration_ms.is_some(), tried);
+            assert!(report.identity.model.is_some());
         }
+        // Behind a reader nothing can be tried: that is not passed.
+        let level = SelfTestLevel::External;
+        let report = bench.ask(SelfTestParams { level }).await.ok();
+        let Response::AnyDevice(any_device::Response::SelfTest(report)) = report else {
+            panic!("{report:?}")
+        };
+        assert_eq!(
+            (report.passed, report.outcome),
+            (false, Some(StepOutcome::Skipped))
+        );
     });
 }

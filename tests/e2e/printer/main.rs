@@ -391,10 +391,29 @@ async fn identity_and_self_test_are_those_of_the_printer() {
     };
     assert!(identified.signalled);
     let (device, ended) = device.run("b", self_test(SelfTestLevel::Internal)).await;
-    assert!(report(&ended).passed);
+    let internal = report(&ended);
+    assert!(internal.passed);
+    assert_eq!(internal.outcome, Some(StepOutcome::Passed));
+    assert!(internal.steps.iter().all(|step| step.duration_ms.is_some()));
+    assert_eq!(internal.identity, identified.identity);
+    let toner = internal.supplies.iter().find(|s| s.name.contains("oner"));
+    assert!(
+        toner.is_some_and(|toner| toner.percent.is_some()),
+        "{:?}",
+        internal.supplies
+    );
+    // Nothing outside the printer was tried: that is not passed.
     let (device, ended) = device.run("c", self_test(SelfTestLevel::External)).await;
-    let skipped = report(&ended).steps.pop().map(|step| step.outcome);
-    assert_eq!(skipped, Some(StepOutcome::Skipped));
+    let mut external = report(&ended);
+    assert_eq!(
+        (external.passed, external.outcome),
+        (false, Some(StepOutcome::Skipped))
+    );
+    let skipped = external
+        .steps
+        .pop()
+        .map(|step| (step.outcome, step.duration_ms));
+    assert_eq!(skipped, Some((StepOutcome::Skipped, None)));
     assert_eq!(office.tray(), Vec::<Vec<u8>>::new());
     let (_, ended) = device.run("d", self_test(SelfTestLevel::Interactive)).await;
     assert!(report(&ended).passed, "{:?}", report(&ended));

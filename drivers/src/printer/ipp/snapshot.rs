@@ -29,6 +29,8 @@ pub(super) const WHOLE_PRINTER: &[&str] = &[
     "operations-supported",
     "marker-names",
     "marker-levels",
+    "printer-supply",
+    "printer-supply-description",
     "cups-version",
 ];
 
@@ -131,15 +133,42 @@ impl Printer {
     }
 }
 
-/// `printer-input-tray` (PWG 5100.13, 5.6.5): `type=…;level=…;name=…;` each. A level below zero
-/// says that it is not known, or that there is some.
+/// A value of `printer-input-tray` or `printer-supply` (PWG 5100.13, 5.6.5 and 5.6.26):
+/// `type=…;maxcapacity=…;level=…;name=…;`.
+#[derive(Clone, Copy)]
+struct Filled<'a>(&'a str);
+
+impl<'a> Filled<'a> {
+    fn field(self, key: &str) -> Option<&'a str> {
+        let fields = self.0.split(';').filter_map(|field| field.split_once('='));
+        let mut named = fields.filter(|(name, _)| name.trim() == key);
+        named.next().map(|(_, value)| value.trim())
+    }
+
+    /// Below zero it says that it is not known, or that there is some.
+    fn level(self) -> Option<i32> {
+        self.field("level")?.parse().ok()
+    }
+
+    fn percent(self) -> Option<u8> {
+        let most: u32 = self.field("maxcapacity")?.parse().ok()?;
+        let level = u32::try_from(self.level()?).ok()?;
+        let percent = level.checked_mul(100)?.checked_div(most)?;
+        u8::try_from(percent).ok().filter(|percent| *percent <= 100)
+    }
+
+    fn is_fed_by_hand(self) -> bool {
+        self.field("type")
+            .is_some_and(|kind| kind.contains("Manual"))
+    }
+}
+
 fn are_empty(trays: &[String]) -> bool {
     const SOME: i32 = -3;
     let levels = trays.iter().filter_map(|tray| {
-        let field = |key: &str| tray.split(';').find_map(|f| f.trim().strip_prefix(key));
-        let fed_by_hand = field("type=").is_some_and(|kind| kind.contains("Manual"));
-        let level = field("level=")?.parse::<i32>().ok()?;
-        (!fed_by_hand && (level >= 0 || level == SOME)).then_some(level)
+        let tray = Filled(tray);
+        let level = tray.level()?;
+        (!tray.is_fed_by_hand() && (level >= 0 || level == SOME)).then_some(level)
     });
     let levels: Vec<_> = levels.collect();
     !levels.is_empty() && levels.iter().all(|level| *level == 0)
@@ -166,15 +195,42 @@ fn identity(printer: Attributes<'_>) -> Identity {
     }
 }
 
+/// Toner and ink as `marker-names` or else `printer-supply` has them, then paper by tray.
 fn supplies(printer: Attributes<'_>) -> Vec<Supply> {
     let levels = printer.ints("marker-levels");
-    let names = printer.texts("marker-names").into_iter().enumerate();
-    let supplies = names.map(|(at, name)| Supply {
-        name,
-        percent: levels
-            .get(at)
-            .and_then(|level| u8::try_from(*level).ok())
-            .filter(|percent| *percent <= 100),
+    let markers = printer.texts("marker-names");
+    let mut supplies: Vec<_> = (markers.into_iter().enumerate())
+        .map(|(at, name)| Supply {
+            name,
+            percent: levels
+                .get(at)
+                .and_then(|level| u8::try_from(*level).ok())
+                .filter(|percent| *percent <= 100),
+        })
+        .collect();
+    if supplies.is_empty() {
+        let names = printer.texts("printer-supply-description");
+        supplies = filled(&printer.octets("printer-supply"), &names);
+    }
+    let trays = printer.octets("printer-input-tray");
+    supplies.extend(filled(&trays, &[]));
+    supplies
+}
+
+/// What is filled, by its name, the description at the same place, or its type. Where sheets are
+/// fed by hand nothing runs out.
+fn filled(values: &[String], descriptions: &[String]) -> Vec<Supply> {
+    let values = values.iter().enumerate();
+    let supplies = values.filter_map(|(at, value)| {
+        let value = Filled(value);
+        let described = descriptions.get(at).map(String::as_str);
+        let name = [value.field("name"), described, value.field("type")];
+        let mut names = name.into_iter().flatten().filter(|name| !name.is_empty());
+        let supply = Supply {
+            name: names.next()?.to_owned(),
+            percent: value.percent(),
+        };
+        (!value.is_fed_by_hand()).then_some(supply)
     });
     supplies.collect()
 }
@@ -315,7 +371,40 @@ fn state_of(reasons: &[String]) -> Option<JobState> {
 
 #[cfg(test)]
 mod tests {
-    use super::are_empty;
+    use super::{are_empty, filled};
+
+    #[test]
+    fn what_is_filled_is_told_in_percent_where_the_printer_knows() {
+        let told = |value: &str, description: &[&str]| {
+            let descriptions: Vec<_> = description.iter().map(ToString::to_string).collect();
+            let supplies = filled(&[value.to_owned()], &descriptions);
+            supplies.first().map(|s| (s.name.clone(), s.percent))
+        };
+        let some = |name: &str, percent| Some((name.to_owned(), percent));
+        let tray = |level: &str| {
+            format!("type=sheetFeedAutoRemovableTray;maxcapacity=250;level={level};name=main;")
+        };
+        assert_eq!(told(&tray("125"), &[]), some("main", Some(50)));
+        assert_eq!(told(&tray("-2"), &[]), some("main", None));
+        assert_eq!(told(&tray("-3"), &[]), some("main", None));
+        assert_eq!(told(&tray("400"), &[]), some("main", None));
+        assert_eq!(told(&tray("99999999999"), &[]), some("main", None));
+        let toner = "index=2;type=toner;maxcapacity=100;level=75;colorantname=black;";
+        assert_eq!(told(toner, &["Black Toner"]), some("Black Toner", Some(75)));
+        assert_eq!(told(toner, &[]), some("toner", Some(75)));
+        assert_eq!(
+            told("maxcapacity=0;level=1;type=ink", &[]),
+            some("ink", None)
+        );
+        assert_eq!(
+            told(
+                "type=sheetFeedManual;maxcapacity=1;level=0;name=by-hand",
+                &[]
+            ),
+            None
+        );
+        assert_eq!(told("nonsense", &[]), None);
+    }
 
     #[test]
     fn trays_are_empty_when_all_that_are_known_are() {

@@ -374,6 +374,27 @@ fn a_claim_made_through_a_role_is_used_renewed_and_released_there() {
 }
 
 #[test]
+fn claims_are_listed_for_who_holds_them_and_for_technicians_until_they_end() {
+    let mut office = Office::new();
+    office.call("ws-1", "c", "till-1/claim", &json!({"lease_ms": 10_000}));
+    let listed = |office: &mut Office, client: &str, id: &str| {
+        office.call(client, id, "gateway/calls", &json!({}));
+        office.last_result()["claims"].clone()
+    };
+    let until = office
+        .now
+        .wall
+        .checked_add(Duration::from_secs(10))
+        .unwrap();
+    let held = json!([{"device": "till-1", "client": "ws-1", "until": until}]);
+    assert_eq!(listed(&mut office, "ws-1", "a"), held);
+    assert_eq!(listed(&mut office, "tech", "b"), held);
+    assert_eq!(listed(&mut office, "ws-2", "d"), Value::Null);
+    office.later(Duration::from_secs(11));
+    assert_eq!(listed(&mut office, "tech", "e"), Value::Null);
+}
+
+#[test]
 fn only_a_technician_takes_a_claim_over() {
     let mut office = Office::new();
     office.call("ws-1", "a", "till-1/claim", &json!({"lease_ms": 10_000}));

@@ -1,7 +1,10 @@
 //! Calls to a role: who does them, and when they go on to the next device.
 
 use koffer_drivers::Stop;
-use koffer_proto::Response;
+use koffer_proto::{
+    Response,
+    class::any_device::{SelfTestLevel, StepOutcome},
+};
 
 use super::*;
 
@@ -141,13 +144,26 @@ fn a_self_test_says_how_the_gateway_is() {
         office.call("tech", &id, "till-1/self-test", &level);
         let report = koffer_proto::class::any_device::SelfTestReport {
             passed: true,
+            level: Some(SelfTestLevel::Internal),
+            outcome: Some(StepOutcome::Passed),
             steps: Vec::new(),
+            identity: koffer_proto::Identity::default(),
+            address: None,
+            supplies: Vec::new(),
         };
         let response = koffer_proto::class::any_device::Response::SelfTest(report);
         let start = office.starts.len() - 1;
         office.finish(start, Outcome::Ok(response.into()));
         let told = office.last_result();
         assert_eq!(told["passed"], passed);
+        let ended = if passed { "passed" } else { "failed" };
+        assert_eq!(told["outcome"], ended);
+        let health = office.desk.device_health(office.now.instant);
+        let last = serde_json::to_value(health[&"till-1".parse().unwrap()].self_test).unwrap();
+        assert_eq!(
+            (&last["outcome"], &last["level"]),
+            (&json!(ended), &json!("internal"))
+        );
         assert_eq!(told["steps"][0]["name"], "gateway-journal");
         assert_eq!(told["steps"][0]["outcome"], of_journal);
         assert_eq!(told["steps"][1]["outcome"], of_clock);

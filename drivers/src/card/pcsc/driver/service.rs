@@ -2,9 +2,7 @@
 
 use koffer_proto::{
     Failure, Lang, ProgressEvent, Request,
-    class::any_device::{
-        Identified, ResetDone, SelfTestLevel, SelfTestReport, SelfTestStep, StepOutcome,
-    },
+    class::any_device::{Identified, ResetDone, SelfTestLevel, SelfTestReport, StepOutcome},
 };
 use pcsc::{Disposition, Protocols};
 
@@ -12,6 +10,7 @@ use super::{Halt, Loss, Pcsc, line::stop_now};
 use crate::{
     Call,
     card::pcsc::{endings, timing},
+    self_test::SelfTest,
 };
 
 /// An operation that this driver has not.
@@ -58,16 +57,17 @@ impl Pcsc {
         if let Some(stop) = stop_now(call).await {
             return Err(endings::stopped(stop, call.lang).into());
         }
-        let mut steps = Vec::new();
+        let mut steps = SelfTest::new(level, call);
         let mut fault = None;
         let reader = self.test_reader(&mut fault).await;
         note(&mut steps, "reader", reader, call).await;
+        steps.at(level);
         if level == SelfTestLevel::External {
             let text = (
-                "Ein Leser hat nichts hinter sich.",
-                "Nothing lies behind a reader.",
+                "Für Kartenleser gibt es keinen externen Test.",
+                "Card readers have no external test.",
             );
-            note(&mut steps, "host", (StepOutcome::Skipped, text), call).await;
+            note(&mut steps, "external", (StepOutcome::Skipped, text), call).await;
         } else if fault.is_none() {
             let card = self.test_card(level, call, &mut fault).await;
             note(&mut steps, "card", card, call).await;
@@ -77,10 +77,7 @@ impl Pcsc {
         {
             return Err(loss.without_effect(call.lang));
         }
-        Ok(SelfTestReport {
-            passed: steps.iter().all(|step| step.outcome != StepOutcome::Failed),
-            steps,
-        })
+        Ok(steps.report(self.identity()))
     }
 
     async fn test_reader(&mut self, fault: &mut Option<Loss>) -> Step {
@@ -179,14 +176,9 @@ impl Pcsc {
 /// How a step ended, in German and English.
 type Step = (StepOutcome, (&'static str, &'static str));
 
-async fn note(steps: &mut Vec<SelfTestStep>, name: &str, step: Step, call: &Call) {
+async fn note(steps: &mut SelfTest<'_>, name: &str, step: Step, call: &Call) {
     let (outcome, (de, en)) = step;
-    let step = SelfTestStep {
-        name: name.to_owned(),
-        outcome,
-        message: endings::pick(call.lang, de, en),
-    };
-    call.progress(ProgressEvent::SelfTest { step: step.clone() })
+    steps
+        .add(name, outcome, endings::pick(call.lang, de, en))
         .await;
-    steps.push(step);
 }

@@ -1,10 +1,11 @@
 //! The operations that move no money.
 
 use koffer_proto::{
-    Failure, ProgressEvent, Request, Status,
+    Failure, Request, Status,
     class::{
         any_device::{
-            Identified, ResetDone, SelfTestLevel, SelfTestReport, SelfTestStep, StepOutcome,
+            Identified, ResetDone, SelfTestLevel, SelfTestReport,
+            StepOutcome::{Failed, Passed, Skipped},
         },
         payment::{HostDiagnosis, RepeatedReceipt, TerminalStatus},
     },
@@ -24,6 +25,7 @@ use crate::{
         session::{self, Session},
         transaction::{Cause, Ended, Ending},
     },
+    self_test::SelfTest,
 };
 
 impl Zvt {
@@ -95,24 +97,16 @@ impl Zvt {
         level: SelfTestLevel,
         call: &Call,
     ) -> Result<SelfTestReport, Halt> {
-        let mut steps = Vec::new();
-        let audience = Audience::Call(call);
+        let mut steps = SelfTest::new(level, call);
+        let lang = call.lang;
         self.session = None;
-        let contact = self.contact_and_enquire(call).await;
-        let (session, condition) = match contact {
+        let (session, condition) = match self.contact_and_enquire(call).await {
             Ok(found) => found,
             Err(halt) if halt.fault.is_none() => return Err(halt),
             Err(halt) => {
                 let message = halt.failure.message;
-                note(
-                    &mut steps,
-                    "connect",
-                    StepOutcome::Failed,
-                    message,
-                    audience,
-                )
-                .await;
-                return Ok(report(steps));
+                steps.add("connect", Failed, message).await;
+                return Ok(steps.report(self.identity()));
             }
         };
         self.put_back(session);
@@ -120,62 +114,47 @@ impl Zvt {
             .memory
             .terminal
             .map_or_else(String::new, |id| id.to_string());
-        let connected = pick(
-            call.lang,
-            "Das Terminal antwortet.",
-            "The terminal answers.",
-        );
-        note(
-            &mut steps,
-            "connect",
-            StepOutcome::Passed,
-            connected,
-            audience,
-        )
-        .await;
+        let connected = pick(lang, "Das Terminal antwortet.", "The terminal answers.");
+        steps.add("connect", Passed, connected).await;
         let registered = pick(
-            call.lang,
+            lang,
             format!("Angemeldet, Terminal-ID {terminal}."),
             format!("Registered, terminal id {terminal}."),
         );
-        let registered = format!("{registered}{}", self.memory.manners.text().get(call.lang));
-        note(
-            &mut steps,
-            "register",
-            StepOutcome::Passed,
-            registered,
-            audience,
-        )
-        .await;
+        let manners = self.memory.manners.text();
+        let registered = format!("{registered}{}", manners.get(lang));
+        steps.add("register", Passed, registered).await;
         let class = condition.status.class();
         let outcome = match class {
-            Class::Approved => StepOutcome::Passed,
-            _ => StepOutcome::Failed,
+            Class::Approved => Passed,
+            _ => Failed,
         };
         let message = format!(
             "{}. {}",
-            worded(call.lang, condition.status.meaning()),
-            worded(call.lang, class.advice())
+            worded(lang, condition.status.meaning()),
+            worded(lang, class.advice())
         );
-        note(&mut steps, "status", outcome, message, audience).await;
+        steps.add("status", outcome, message).await;
         if level != SelfTestLevel::Internal {
+            steps.at(SelfTestLevel::External);
             let diagnosis = self.diagnose(call).await?;
             let outcome = if diagnosis.host_reached {
-                StepOutcome::Passed
+                Passed
             } else {
-                StepOutcome::Failed
+                Failed
             };
-            note(&mut steps, "host", outcome, diagnosis.message, audience).await;
+            steps.add("host", outcome, diagnosis.message).await;
         }
         if level == SelfTestLevel::Interactive {
+            steps.at(SelfTestLevel::Interactive);
             let message = pick(
-                call.lang,
-                "Nicht geprüft: Karte und PIN-Pad, denn das Terminal liest eine Karte nur für eine Zahlung.",
-                "Not tried: card and PIN pad, because the terminal reads a card only for a payment.",
+                lang,
+                "Karte und PIN-Pad sind nicht geprüft: Das Terminal liest eine Karte nur für eine Zahlung.",
+                "Card and PIN pad are not tested: the terminal reads a card only for a payment.",
             );
-            note(&mut steps, "card", StepOutcome::Skipped, message, audience).await;
+            steps.add("card", Skipped, message).await;
         }
-        Ok(report(steps))
+        Ok(steps.report(self.identity()))
     }
 
     /// Contact, and one command that changes nothing that must not change twice.
@@ -220,29 +199,5 @@ fn completed(ended: &Ended, call: &Call) -> Result<(), Halt> {
             failure,
             fault: (!ended.line_is_clean()).then(|| outcome::fault_of(ended)),
         }),
-    }
-}
-
-async fn note(
-    steps: &mut Vec<SelfTestStep>,
-    name: &str,
-    outcome: StepOutcome,
-    message: String,
-    audience: Audience<'_>,
-) {
-    let step = SelfTestStep {
-        name: name.to_owned(),
-        outcome,
-        message,
-    };
-    let event = ProgressEvent::SelfTest { step: step.clone() };
-    audience.progress(event).await;
-    steps.push(step);
-}
-
-fn report(steps: Vec<SelfTestStep>) -> SelfTestReport {
-    SelfTestReport {
-        passed: steps.iter().all(|step| step.outcome != StepOutcome::Failed),
-        steps,
     }
 }

@@ -278,6 +278,16 @@ async fn a_self_test_says_what_it_skipped_and_identify_and_reset_answer() {
         ]
     );
     assert!(!report.passed);
+    assert_eq!(report.outcome, Some(Failed));
+    assert_eq!(report.level, Some(level));
+    for step in &report.steps {
+        assert_eq!(
+            step.duration_ms.is_some(),
+            step.outcome != Skipped,
+            "{step:?}"
+        );
+    }
+    assert_eq!(report.identity.serial.as_deref(), Some("68000123"));
     for request in [
         koffer_proto::Request::from(IdentifyParams {}),
         ResetParams {}.into(),

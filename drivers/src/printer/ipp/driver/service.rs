@@ -1,10 +1,11 @@
 //! The operations that print nothing, and the page of a self-test.
 
 use koffer_proto::{
-    Blob, ProgressEvent, Text,
+    Blob, Text,
     class::{
         any_device::{
-            Identified, ResetDone, SelfTestLevel, SelfTestReport, SelfTestStep, StepOutcome,
+            Identified, ResetDone, SelfTestLevel, SelfTestReport, StepOutcome,
+            StepOutcome::{Failed, Passed, Skipped},
         },
         document_printer::{Document, DocumentFormat, Job, Jobs, PrinterStatus, Sides},
     },
@@ -20,6 +21,7 @@ use crate::{
         test_page, timing,
         wire::Operation,
     },
+    self_test::SelfTest,
 };
 
 impl Ipp {
@@ -82,16 +84,16 @@ impl Ipp {
         level: SelfTestLevel,
         call: &Call,
     ) -> Result<SelfTestReport, Halt> {
-        let mut steps = Steps {
-            call,
-            steps: Vec::new(),
-        };
+        let mut steps = SelfTest::new(level, call);
+        let lang = call.lang;
         let printer = match unless_stopped(call, self.look(timing::ANSWER)).await? {
             Ok(printer) => printer.clone(),
             Err(trouble) => {
                 let text = trouble.fault().reason.text;
-                steps.add("connect", StepOutcome::Failed, text).await;
-                return Ok(steps.report());
+                steps.add("connect", Failed, said(&text, call)).await;
+                let before = self.memory.printer.as_ref();
+                let identity = before.map(|printer| printer.identity.clone());
+                return Ok(steps.report(identity.unwrap_or_default()));
             }
         };
         let model = printer.identity.model.clone().unwrap_or_default();
@@ -99,46 +101,54 @@ impl Ipp {
             format!("Der Drucker antwortet: {model}."),
             format!("The printer answers: {model}."),
         );
-        steps.add("connect", StepOutcome::Passed, text).await;
+        steps.add("connect", Passed, said(&text, call)).await;
         let judged = self.memory.judged.clone();
-        let (outcome, text) = if judged.reasons.is_empty() {
-            let text = Text::new("Der Drucker meldet nichts.", "The printer reports nothing.");
-            (StepOutcome::Passed, text)
+        let (outcome, message) = if judged.reasons.is_empty() {
+            let text = Text::new(
+                "Der Drucker meldet keine Störung.",
+                "The printer reports no fault.",
+            );
+            (Passed, said(&text, call))
         } else {
-            use koffer_proto::Lang::{De, En};
-            let outcome = if judged.blocked {
-                StepOutcome::Failed
-            } else {
-                StepOutcome::Passed
-            };
-            (outcome, Text::new(judged.text(De), judged.text(En)))
+            let outcome = if judged.blocked { Failed } else { Passed };
+            (outcome, judged.text(lang))
         };
-        steps.add("state", outcome, text).await;
+        steps.add("state", outcome, message).await;
+        steps.at(level);
         match level {
             SelfTestLevel::Internal => {}
             SelfTestLevel::External => {
                 let text = Text::new(
-                    "Hinter einem Drucker liegt nichts, was sich prüfen ließe.",
-                    "Nothing lies behind a printer that could be tested.",
+                    "Für Drucker gibt es keinen externen Test.",
+                    "Printers have no external test.",
                 );
-                steps.add("external", StepOutcome::Skipped, text).await;
+                steps.add("external", Skipped, said(&text, call)).await;
             }
             SelfTestLevel::Interactive => {
                 let pdf = DocumentFormat::Pdf.as_str();
                 let prints = printer.formats.iter().any(|format| format == pdf);
-                let (outcome, text) = if judged.blocked || !prints {
+                let (outcome, text) = if judged.blocked {
                     let text = Text::new(
-                        "Keine Testseite: Der Drucker druckt gerade nicht oder kein PDF.",
-                        "No test page: the printer does not print now, or no PDF.",
+                        "Keine Testseite: Der Drucker kann zurzeit nicht drucken.",
+                        "No test page: the printer cannot print now.",
                     );
-                    (StepOutcome::Skipped, text)
+                    (Skipped, text)
+                } else if !prints {
+                    let text = Text::new(
+                        "Keine Testseite: Der Drucker nimmt kein PDF an.",
+                        "No test page: the printer takes no PDF.",
+                    );
+                    (Skipped, text)
                 } else {
                     self.test_page(&printer, call).await
                 };
-                steps.add("test-page", outcome, text).await;
+                steps.add("test-page", outcome, said(&text, call)).await;
             }
         }
-        Ok(steps.report())
+        Ok(SelfTestReport {
+            supplies: printer.supplies,
+            ..steps.report(printer.identity)
+        })
     }
 
     async fn test_page(&mut self, printer: &Printer, call: &Call) -> (StepOutcome, Text) {
@@ -165,7 +175,7 @@ impl Ipp {
         };
         match self.submit(&wanted, &document, Record::Never, call).await {
             Ok(_) => (
-                StepOutcome::Passed,
+                Passed,
                 Text::new(
                     "Eine Testseite ist gedruckt. Bitte ansehen.",
                     "A test page is printed. Please look at it.",
@@ -173,7 +183,7 @@ impl Ipp {
             ),
             // Already in the caller's language.
             Err(halt) => (
-                StepOutcome::Failed,
+                Failed,
                 Text::new(halt.failure.message.clone(), halt.failure.message),
             ),
         }
@@ -200,29 +210,6 @@ fn shown(job: &JobView) -> Job {
     }
 }
 
-/// A self-test in the making.
-struct Steps<'a> {
-    call: &'a Call,
-    steps: Vec<SelfTestStep>,
-}
-
-impl Steps<'_> {
-    async fn add(&mut self, name: &str, outcome: StepOutcome, text: Text) {
-        let step = SelfTestStep {
-            name: name.to_owned(),
-            outcome,
-            message: text.get(self.call.lang).to_owned(),
-        };
-        self.call
-            .progress(ProgressEvent::SelfTest { step: step.clone() })
-            .await;
-        self.steps.push(step);
-    }
-
-    fn report(self) -> SelfTestReport {
-        SelfTestReport {
-            passed: self.steps.iter().all(|s| s.outcome != StepOutcome::Failed),
-            steps: self.steps,
-        }
-    }
+fn said(text: &Text, call: &Call) -> String {
+    text.get(call.lang).to_owned()
 }
