@@ -101,7 +101,7 @@ pub(super) struct Options {
 /// What kofferctl can do.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// List the devices: class, state, since when, why, model
+    /// List the devices: class, state, since when, model, address, why
     #[command(after_help = "Examples:
   kofferctl devices
   kofferctl devices --unbound
@@ -110,6 +110,14 @@ pub(super) enum Command {
         /// Ask the gateway what is plugged in that no device uses, and why
         #[arg(long)]
         unbound: bool,
+    },
+    /// Show everything of one device: identity, state, roles, claim, calls, counters
+    #[command(after_help = "Examples:
+  kofferctl device ec-terminal
+  kofferctl device ec-terminal --json | jq .health")]
+    Device {
+        /// The device, or a role: then the device that serves it
+        device: Segment,
     },
     /// Follow states, events, status and health until Ctrl-C
     #[command(after_help = "Examples:

@@ -117,6 +117,7 @@ impl Content {
                 Self::gateway("attached", &gateway::AttachedParams { unbound: true })?
             }
             Command::Devices { unbound: false }
+            | Command::Device { .. }
             | Command::Watch { .. }
             | Command::Journal(_)
             | Command::Resolve(_)

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
-use koffer_proto::{DeviceId, Lang, Root, Segment, Topic};
+use koffer_proto::{Connection, DeviceId, Lang, Root, Segment, Topic};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::draw::{moment, table};
 use super::line::{self, Heard, Line, OpenError};
 use super::profile::Profile;
-use super::reading::{self, text};
+use super::reading::{self, entries, sentence, text};
 use super::screen::{Screen, harmless};
 use super::texts;
 use super::trouble::Trouble;
@@ -18,67 +19,106 @@ use crate::bus::Message;
 
 /// What is retained of one device.
 #[derive(Debug, Default)]
-struct Device {
-    description: Value,
-    state: Value,
+pub(super) struct Device {
+    pub(super) description: Value,
+    pub(super) state: Value,
+}
+
+impl Device {
+    /// Where the gateway reaches it; the kind of connection where this version does not know it.
+    pub(super) fn address(&self) -> String {
+        let connection = self.description.get("connection").unwrap_or(&Value::Null);
+        match Connection::deserialize(connection) {
+            Ok(known) => known.address().unwrap_or_default(),
+            Err(_) => text(connection, "kind").to_owned(),
+        }
+    }
+}
+
+/// What is retained of a gateway and its devices, by name.
+#[derive(Debug, Default)]
+pub(super) struct Retained {
+    pub(super) health: Value,
+    pub(super) devices: BTreeMap<String, Device>,
+    pub(super) is_online: bool,
+}
+
+impl Retained {
+    /// Reads what the gateway has published.
+    pub(super) async fn read(profile: &Profile, root: &Root) -> Result<Self, Trouble> {
+        let filters = vec![
+            root.topic(&Topic::Status),
+            root.topic(&Topic::Health),
+            format!("{root}/dev/+"),
+            format!("{root}/dev/+/state"),
+        ];
+        let mut line = Line::open(profile, filters).await?;
+        let messages = line.retained().await;
+        line.close().await;
+        Self::of(root, &messages).ok_or_else(|| {
+            Trouble::NoGateway(texts::gateway_absent(root.gateway(), &profile.address))
+        })
+    }
+
+    /// `None`: there is no such gateway.
+    fn of(root: &Root, messages: &[Message]) -> Option<Self> {
+        let mut status = None;
+        let mut retained = Self::default();
+        for message in messages {
+            // An empty retained message takes a document away.
+            let Some(value) = reading::value(message).filter(|_| !message.payload.is_empty())
+            else {
+                continue;
+            };
+            match root.parse(&message.topic) {
+                Ok(Topic::Status) => status = Some(value),
+                Ok(Topic::Health) => retained.health = value,
+                Ok(Topic::Device(device)) => retained.device(&device).description = value,
+                Ok(Topic::State(device)) => retained.device(&device).state = value,
+                _ => {}
+            }
+        }
+        retained.is_online = line::is_online(&status?);
+        Some(retained)
+    }
+
+    fn device(&mut self, device: &DeviceId) -> &mut Device {
+        self.devices.entry(device.to_string()).or_default()
+    }
+
+    /// Says that what was shown is the last that is known, where the gateway is offline.
+    pub(super) fn must_be_online(
+        &self,
+        profile: &Profile,
+        root: &Root,
+        screen: &Screen,
+    ) -> Result<(), Trouble> {
+        if self.is_online {
+            return Ok(());
+        }
+        screen.note(&texts::stale());
+        let text = texts::gateway_offline(root.gateway(), &profile.address);
+        Err(Trouble::NoGateway(text))
+    }
 }
 
 /// Lists the devices.
 pub(super) async fn list(profile: &Profile, root: &Root, screen: &Screen) -> Result<(), Trouble> {
-    let filters = vec![
-        root.topic(&Topic::Status),
-        format!("{root}/dev/+"),
-        format!("{root}/dev/+/state"),
-    ];
-    let mut line = Line::open(profile, filters).await?;
-    let messages = line.retained().await;
-    line.close().await;
-    let (status, devices) = sort(root, &messages);
-    let Some(status) = status else {
-        let text = texts::gateway_absent(root.gateway(), &profile.address);
-        return Err(Trouble::NoGateway(text));
-    };
-    for (device, known) in &devices {
+    let retained = Retained::read(profile, root).await?;
+    for (device, known) in &retained.devices {
         let value = json!({
-            "device": device, "description": known.description, "state": known.state,
+            "device": device, "address": known.address(),
+            "description": known.description, "state": known.state,
         });
         screen.json("device", value)?;
     }
     let lang = screen.lang();
-    if devices.is_empty() {
+    if retained.devices.is_empty() {
         screen.text(texts::no_devices().get(lang))?;
     } else {
-        screen.text(&drawn(&devices, lang, &TimeZone::system()))?;
+        screen.text(&drawn(&retained.devices, lang, &TimeZone::system()))?;
     }
-    if line::is_online(&status) {
-        return Ok(());
-    }
-    screen.note(&texts::stale());
-    let text = texts::gateway_offline(root.gateway(), &profile.address);
-    Err(Trouble::NoGateway(text))
-}
-
-/// The gateway's status, and the devices by name.
-fn sort(root: &Root, messages: &[Message]) -> (Option<Value>, BTreeMap<String, Device>) {
-    let mut status = None;
-    let mut devices: BTreeMap<String, Device> = BTreeMap::new();
-    for message in messages {
-        // An empty retained message takes a document away.
-        let Some(value) = reading::value(message).filter(|_| !message.payload.is_empty()) else {
-            continue;
-        };
-        match root.parse(&message.topic) {
-            Ok(Topic::Status) => status = Some(value),
-            Ok(Topic::Device(device)) => {
-                devices.entry(device.to_string()).or_default().description = value;
-            }
-            Ok(Topic::State(device)) => {
-                devices.entry(device.to_string()).or_default().state = value;
-            }
-            _ => {}
-        }
-    }
-    (status, devices)
+    retained.must_be_online(profile, root, screen)
 }
 
 fn drawn(devices: &BTreeMap<String, Device>, lang: Lang, zone: &TimeZone) -> String {
@@ -88,6 +128,7 @@ fn drawn(devices: &BTreeMap<String, Device>, lang: Lang, zone: &TimeZone) -> Str
         texts::state(),
         texts::since(),
         texts::model(),
+        texts::address(),
         texts::reasons(),
     ];
     let rows = devices
@@ -98,9 +139,12 @@ fn drawn(devices: &BTreeMap<String, Device>, lang: Lang, zone: &TimeZone) -> Str
             [
                 name.clone(),
                 text(description, "class").to_owned(),
-                text(state, "state").to_owned(),
+                texts::device_state(text(state, "state"))
+                    .get(lang)
+                    .to_owned(),
                 moment(text(state, "since"), zone),
                 model.trim().to_owned(),
+                device.address(),
                 reasons(state, lang),
             ]
         })
@@ -110,22 +154,8 @@ fn drawn(devices: &BTreeMap<String, Device>, lang: Lang, zone: &TimeZone) -> Str
 
 /// The sentences of a state's reasons, or their keywords.
 fn reasons(state: &Value, lang: Lang) -> String {
-    let reasons = state.get("reasons").and_then(Value::as_array);
-    let sentences: Vec<_> = reasons
-        .into_iter()
-        .flatten()
-        .map(|reason| {
-            let sentence = reason
-                .get("text")
-                .map_or("", |sentence| text(sentence, lang.as_str()));
-            if sentence.is_empty() {
-                text(reason, "keyword")
-            } else {
-                sentence
-            }
-        })
-        .collect();
-    sentences.join(" ")
+    let sentences = entries(state, "reasons").map(|reason| sentence(reason, lang));
+    sentences.collect::<Vec<_>>().join(" ")
 }
 
 /// Follows what the gateway publishes until Ctrl-C.
@@ -240,10 +270,11 @@ impl News {
                     .map(|field| text(value, field))
                     .join(" "),
             ),
-            "state" => (
-                text(value, "since"),
-                format!("{}  {}", text(value, "state"), reasons(value, lang)),
-            ),
+            "state" => {
+                let state = texts::device_state(text(value, "state"));
+                let words = format!("{}  {}", state.get(lang), reasons(value, lang));
+                (text(value, "since"), words)
+            }
             "event" => {
                 let event = self.event.as_ref().map_or("", Segment::as_str);
                 (text(value, "at"), event.to_owned())
@@ -287,23 +318,28 @@ mod tests {
             message("dev/ec-terminal/state", &state()),
             message(
                 "dev/ec-terminal",
-                &json!({"class": "payment", "vendor": "Acme", "model": "T1", "new": {}}),
+                &json!({"class": "payment", "vendor": "Acme", "model": "T1", "new": {},
+                    "connection": {"kind": "tcp", "address": "192.0.2.7:20007"}}),
             ),
-            message("dev/a4", &json!({"class": "from-version-1-1"})),
+            message(
+                "dev/a4",
+                &json!({"class": "from-version-1-1", "connection": {"kind": "pigeon"}}),
+            ),
             Message::new(format!("{}/dev/gone", root()), ""),
             message("something/new", &json!({})),
         ];
-        let (status, devices) = sort(&root(), &messages);
-        assert!(status.is_some_and(|status| line::is_online(&status)));
+        let retained = Retained::of(&root(), &messages).unwrap();
+        assert!(retained.is_online);
         assert_eq!(
-            drawn(&devices, Lang::De, &TimeZone::UTC),
+            drawn(&retained.devices, Lang::De, &TimeZone::UTC),
             "\
-GERÄT        KLASSE            ZUSTAND  SEIT                 MODELL   GRUND
-a4           from-version-1-1
-ec-terminal  payment           fault    2026-03-02 08:15:30  Acme T1  \
+GERÄT        KLASSE            ZUSTAND  SEIT                 MODELL   ADRESSE          GRUND
+a4           from-version-1-1                                         pigeon
+ec-terminal  payment           Störung  2026-03-02 08:15:30  Acme T1  192.0.2.7:20007  \
 Kein Kontakt. Kabel prüfen. new-in-1-1"
         );
-        assert!(drawn(&devices, Lang::En, &TimeZone::UTC).contains("No contact."));
+        let english = drawn(&retained.devices, Lang::En, &TimeZone::UTC);
+        assert!(english.contains("  fault  ") && english.contains("No contact."));
     }
 
     #[test]

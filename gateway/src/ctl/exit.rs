@@ -26,6 +26,8 @@ pub(super) enum Exit {
     NoJournal,
     /// A self-test was done, and the device did not pass it.
     NotPassed,
+    /// Nothing of the self-test that was asked for could be tried.
+    NotTested,
     /// No completion by the deadline and its grace.
     NoCompletion,
     /// Left with Ctrl-C before the completion.
@@ -45,6 +47,7 @@ impl Exit {
             Self::NoCompletion => 6,
             Self::NoJournal => 7,
             Self::NotPassed => 8,
+            Self::NotTested => 9,
             Self::Status(Status::BadRequest) => 10,
             Self::Status(Status::Unsupported) => 11,
             Self::Status(Status::Denied) => 12,
@@ -75,11 +78,13 @@ impl Exit {
     /// The exit for a completion of this operation.
     pub(super) fn of_completion(operation: &str, completion: &Value) -> Self {
         let exit = Self::of_wire(reading::text(completion, "status"));
-        let failed = completion.pointer("/result/passed") == Some(&Value::Bool(false));
-        if exit == Self::Status(Status::Ok) && operation == "self-test" && failed {
-            Self::NotPassed
-        } else {
-            exit
+        if exit != Self::Status(Status::Ok) || operation != "self-test" {
+            return exit;
+        }
+        match completion.get("result").map(reading::tested) {
+            Some("failed") => Self::NotPassed,
+            Some("skipped") => Self::NotTested,
+            _ => exit,
         }
     }
 
@@ -95,6 +100,9 @@ impl Exit {
             Self::NoCompletion => "no completion in time: unknown here, ask again with --call ID",
             Self::NoJournal => "the journal's file cannot be read",
             Self::NotPassed => "the self-test was done, and the device did not pass it",
+            Self::NotTested => {
+                "the self-test has nothing to test at that level: neither passed nor failed"
+            }
             Self::Status(Status::BadRequest) => "bad-request: nothing was started",
             Self::Status(Status::Unsupported) => "unsupported: nothing was started",
             Self::Status(Status::Denied) => "denied: nothing was started",
@@ -129,6 +137,7 @@ impl Exit {
             Self::NoCompletion,
             Self::NoJournal,
             Self::NotPassed,
+            Self::NotTested,
             Self::Left,
         ]);
         all.sort_by_key(|exit| exit.code());
@@ -173,6 +182,8 @@ mod tests {
         let code = |operation, completion| Exit::of_completion(operation, &completion).code();
         assert_eq!(code("self-test", report(true)), 0);
         assert_eq!(code("self-test", report(false)), 8);
+        let untried = json!({"status": "ok", "result": {"passed": false, "outcome": "skipped"}});
+        assert_eq!(code("self-test", untried), 9);
         assert_eq!(code("print", report(false)), 0);
         let refused = json!({"status": "busy", "effect": "none", "message": ""});
         assert_eq!(code("self-test", refused), 15);

@@ -7,6 +7,7 @@
 mod args;
 mod asked;
 mod asking;
+mod device;
 mod devices;
 mod draw;
 mod exit;
@@ -104,6 +105,10 @@ async fn run(
             let root = line::find_gateway(profile).await?;
             devices::list(profile, &root, screen).await?;
             Ok(done)
+        }
+        Command::Device { device } => {
+            let root = line::find_gateway(profile).await?;
+            device::show(profile, &root, &device, options, screen).await
         }
         Command::Watch { device } => {
             let root = line::find_gateway(profile).await?;

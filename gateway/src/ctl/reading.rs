@@ -3,7 +3,7 @@
 use std::fmt;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use koffer_proto::ContentType;
+use koffer_proto::{ContentType, Lang};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
@@ -27,6 +27,30 @@ pub(super) fn value(message: &Message) -> Option<Value> {
 /// The text of `field`, or nothing.
 pub(super) fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The entries of the list `field`, or none.
+pub(super) fn entries<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
+    let entries = value.get(field).and_then(Value::as_array);
+    entries.into_iter().flatten()
+}
+
+/// The sentence of a reason in the language of the person, else its keyword.
+pub(super) fn sentence(reason: &Value, lang: Lang) -> &str {
+    let sentence = reason.get("text");
+    match sentence.map_or("", |sentence| text(sentence, lang.as_str())) {
+        "" => text(reason, "keyword"),
+        sentence => sentence,
+    }
+}
+
+/// How a self-test ended as a whole; older gateways say only whether it passed.
+pub(super) fn tested(report: &Value) -> &str {
+    match (text(report, "outcome"), report.get("passed")) {
+        ("", Some(Value::Bool(true))) => "passed",
+        ("", _) => "failed",
+        (outcome, _) => outcome,
+    }
 }
 
 /// The bytes of `field`, or none.

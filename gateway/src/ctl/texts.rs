@@ -178,6 +178,18 @@ sentences! {
         "Dieser Benutzer darf keine Ereignisse lesen; sie fehlen hier.",
         "This user may not read events; they are missing here."
     }
+    unknown_device(name, devices) {
+        "Das Gateway hat kein Gerät und keine Rolle „{name}“. Es gibt: {devices}.",
+        "The gateway has no device and no role \"{name}\". It has: {devices}."
+    }
+    calls_not_read(error) {
+        "Reservierung und Aufrufe fehlen hier: {error}",
+        "The claim and the calls are missing here: {error}"
+    }
+    no_answer_to_read() {
+        "Die Antwort des Gateways ist nicht zu lesen.",
+        "The gateway's answer cannot be read."
+    }
     no_devices() {
         "Das Gateway hat keine Geräte.",
         "The gateway has no devices."
@@ -428,6 +440,11 @@ sentences! {
     test_passed() { "Der Selbsttest ist bestanden.", "The self-test passed." }
     test_failed() { "Der Selbsttest ist NICHT bestanden.", "The self-test did NOT pass." }
 
+    test_skipped() {
+        "Der Selbsttest hat nichts geprüft: Auf dieser Stufe gibt es hier nichts zu prüfen.",
+        "The self-test tested nothing: there is nothing to test at this level."
+    }
+
     // Progress.
     queued(ahead) { "wartet; davor: {ahead}", "waits; ahead: {ahead}" }
     started() { "das Gerät beginnt", "the device begins" }
@@ -470,6 +487,45 @@ sentences! {
     class() { "Klasse", "Class" }
     state() { "Zustand", "State" }
     since() { "Seit", "Since" }
+    driver() { "Treiber", "Driver" }
+    address() { "Adresse", "Address" }
+    vendor() { "Hersteller", "Vendor" }
+    firmware() { "Firmware-Version", "Firmware" }
+    supplies() { "Vorräte", "Supplies" }
+    capabilities() { "Fähigkeiten", "Capabilities" }
+    operations() { "Vorgänge", "Operations" }
+    roles() { "Rollen", "Roles" }
+    claim() { "Reservierung", "Claim" }
+    queue() { "Warteschlange", "Queue" }
+    counters() { "Zähler", "Counters" }
+    self_test() { "Selbsttest", "Self-test" }
+    duration() { "Dauer", "Duration" }
+    not_told() { "nicht bekannt", "not known" }
+    nobody() { "niemand", "nobody" }
+    nothing() { "keine", "none" }
+    state_since(state, since) { "{state} seit {since}", "{state} since {since}" }
+    claim_of(client, until) { "{client} bis {until}", "{client} until {until}" }
+    role_served_here(role, others) {
+        "{role}: bedient von diesem Gerät; Vertretung: {others}",
+        "{role}: served by this device; stands in for it: {others}"
+    }
+    role_served_by(role, device, others) {
+        "{role}: zurzeit bedient von {device}; Reihenfolge: {others}",
+        "{role}: served by {device} now; order: {others}"
+    }
+    role_not_served(role, others) {
+        "{role}: zurzeit von keinem Gerät bedient; Reihenfolge: {others}",
+        "{role}: served by no device now; order: {others}"
+    }
+    waiting(count) { "{count} wartend", "{count} waiting" }
+    driver_restarts(count) {
+        "Neustarts des Treibers: {count}",
+        "driver restarts: {count}"
+    }
+    last_self_test(outcome, level, at) {
+        "{outcome} ({level}, {at})",
+        "{outcome} at level {level}, {at}"
+    }
     model() { "Modell", "Model" }
     reasons() { "Grund", "Reason" }
     client() { "Von", "Client" }
@@ -517,6 +573,50 @@ sentences! {
     no() { "nein", "no" }
 }
 
+/// Defines words for keywords of the wire: `name { keyword => German, English }`. A keyword of a
+/// later gateway stays as it is.
+macro_rules! words {
+    ($($(#[$doc:meta])* $name:ident { $($keyword:literal => $de:literal, $en:literal;)* })*) => {
+        $($(#[$doc])* pub(super) fn $name(keyword: &str) -> Text {
+            match keyword {
+                $($keyword => Text::new($de, $en),)*
+                other => Text::new(other, other),
+            }
+        })*
+    };
+}
+
+words! {
+    /// How a device is.
+    device_state {
+        "starting" => "verbindet", "starting";
+        "ready" => "bereit", "ready";
+        "busy" => "beschäftigt", "busy";
+        "claimed" => "reserviert", "claimed";
+        "degraded" => "eingeschränkt", "degraded";
+        "fault" => "Störung", "fault";
+        "absent" => "nicht da", "absent";
+    }
+    /// Where a call stands.
+    call_phase {
+        "queued" => "wartet", "queued";
+        "running" => "läuft", "running";
+        "effect-begun" => "läuft, Wirkung begonnen", "running, effect begun";
+    }
+    /// How a step of a self-test ended, or all of it.
+    step_outcome {
+        "passed" => "bestanden", "passed";
+        "failed" => "NICHT bestanden", "FAILED";
+        "skipped" => "nicht geprüft", "skipped";
+    }
+    /// How deep a self-test goes.
+    test_level {
+        "internal" => "intern", "internal";
+        "external" => "extern", "external";
+        "interactive" => "mit Bedienung", "interactive";
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -531,6 +631,20 @@ mod tests {
                 assert!(text.en.contains(argument), "{name} en: {argument}");
             }
         }
+    }
+
+    #[test]
+    fn every_state_of_a_device_and_every_end_of_a_step_has_its_german_word() {
+        use koffer_proto::DeviceState::{Absent, Busy, Claimed, Degraded, Fault, Ready, Starting};
+        for state in [Starting, Ready, Busy, Claimed, Degraded, Fault, Absent] {
+            let word = device_state(state.as_str());
+            assert_eq!(word.en, state.as_str());
+            assert_ne!(word.de, word.en);
+        }
+        for outcome in ["passed", "failed", "skipped"] {
+            assert_ne!(step_outcome(outcome).de, outcome);
+        }
+        assert_eq!(device_state("asleep").de, "asleep");
     }
 
     #[test]

@@ -7,6 +7,7 @@
     reason = "helpers of a test fail the test"
 )]
 
+mod device;
 mod finding;
 mod journal;
 mod payment;
@@ -48,21 +49,23 @@ async fn devices_are_listed_from_what_is_retained() {
     let state = json!({"state": "fault", "since": STARTED, "generation": 1, "reasons": [
         {"keyword": "offline", "text": {"de": "Kein Kontakt.", "en": "No contact."}}]});
     gateway.retain("dev/ec-terminal/state", &state).await;
-    let description = json!({"class": "payment", "driver": "zvt", "model": "T1"});
+    let description = json!({"class": "payment", "driver": "zvt", "model": "T1",
+        "connection": {"kind": "tcp", "address": "192.0.2.7:20007"}});
     gateway.retain("dev/ec-terminal", &description).await;
     let json = ended(kofferctl(&broker, home.path(), &["devices"])).await;
     assert_eq!(json.code, Some(0), "{json:?}");
     assert_eq!(
         json.lines(),
         [json!({
-            "kind": "device", "device": "ec-terminal", "state": state, "description": description,
+            "kind": "device", "device": "ec-terminal", "address": "192.0.2.7:20007",
+            "state": state, "description": description,
         })]
     );
     let text = ended(kofferctl(&broker, home.path(), &["devices", "--text"])).await;
     assert_eq!(
         text.out,
-        "DEVICE       CLASS    STATE  SINCE                MODEL  REASON\n\
-         ec-terminal  payment  fault  2026-03-02 08:00:00  T1     No contact.\n"
+        "DEVICE       CLASS    STATE  SINCE                MODEL  ADDRESS          REASON\n\
+         ec-terminal  payment  fault  2026-03-02 08:00:00  T1     192.0.2.7:20007  No contact.\n"
     );
     gateway.status("offline", STARTED).await;
     let offline = ended(kofferctl(&broker, home.path(), &["devices"])).await;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{card, result};
 use crate::ctl::asked::Asked;
-use crate::ctl::reading::text;
+use crate::ctl::reading::{self, text};
 use crate::ctl::screen::harmless;
 use crate::ctl::{texts, typed};
 
@@ -190,8 +190,9 @@ fn done(asked: &Asked, deed: Deed, completion: &Value, lang: Lang, zone: &TimeZo
             texts::some_unresolved(&unresolved.map_or(0, Vec::len))
         }
         (Deed::Harmless, "calls") if is_empty(result.get("calls")) => texts::no_calls(),
-        (Deed::Harmless, "self-test") => match result.get("passed") {
-            Some(Value::Bool(true)) => texts::test_passed(),
+        (Deed::Harmless, "self-test") => match reading::tested(result) {
+            "passed" => texts::test_passed(),
+            "skipped" => texts::test_skipped(),
             _ => texts::test_failed(),
         },
         // The answer is what was asked for.
@@ -431,6 +432,11 @@ mod tests {
                 &["self-test", "ec", "internal"],
                 json!({"passed": false}),
                 "NOT pass",
+            ),
+            (
+                &["self-test", "ec", "external"],
+                json!({"passed": false, "outcome": "skipped"}),
+                "tested nothing",
             ),
             (
                 &["claim", "ec"],

@@ -16,8 +16,8 @@ use super::screen::{Screen, harmless};
 use super::texts;
 
 pub(super) use completion::{Said, Tone, completion};
-pub(super) use result::tree;
-pub(super) use table::{moment, table};
+pub(super) use result::{calls, flat, tree, unresolved};
+pub(super) use table::{fields, moment, table};
 
 /// The progress of one call: remembers which receipts were drawn.
 #[derive(Debug, Default)]
@@ -77,8 +77,13 @@ fn event(value: &Value, lang: Lang) -> Option<String> {
         "preview" | "strokes" => return None,
         "self-test" => {
             let step = value.get("step")?;
-            let (name, outcome) = (text(step, "name"), text(step, "outcome"));
-            let told = format!("{name}: {outcome}  {}", text(step, "message"));
+            let outcome = texts::step_outcome(text(step, "outcome"));
+            let outcome = outcome.get(lang);
+            let told = format!(
+                "{}: {outcome}  {}",
+                text(step, "name"),
+                text(step, "message")
+            );
             return Some(harmless(told.trim_end()));
         }
         // Those that bring their sentence along, and those of a later version.
@@ -111,7 +116,7 @@ mod tests {
             (
                 json!({"event": "self-test", "step":
                     {"name": "host", "outcome": "passed", "message": "erreicht"}}),
-                Some("host: passed  erreicht"),
+                Some("host: bestanden  erreicht"),
             ),
             (
                 json!({"event": "from-version-1-1", "x": 1}),

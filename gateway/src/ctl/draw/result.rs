@@ -5,8 +5,8 @@ use koffer_proto::{Lang, Text};
 use serde_json::Value;
 
 use super::card;
-use super::table::{moment, table};
-use crate::ctl::reading::text;
+use super::table::{fields, moment, table};
+use crate::ctl::reading::{entries, sentence, text};
 use crate::ctl::screen::harmless;
 use crate::ctl::{texts, typed};
 
@@ -19,7 +19,11 @@ pub(super) fn result(operation: &str, result: &Value, lang: Lang, zone: &TimeZon
         "pay" | "refund" | "reverse" => transaction(result, lang),
         "end-of-day" => closing(result, lang),
         "calls" => {
-            let parts = [calls(result, lang, zone), unresolved(result, lang, zone)];
+            let parts = [
+                calls(entries(result, "calls"), lang, zone),
+                unresolved(entries(result, "unresolved"), lang, zone),
+                claims(result, lang, zone),
+            ];
             let parts = parts.into_iter().filter(|part| !part.is_empty());
             parts.collect::<Vec<_>>().join("\n\n")
         }
@@ -51,12 +55,11 @@ fn transaction(result: &Value, lang: Lang) -> String {
         (texts::pan(), plain("pan")),
         (texts::authorisation(), plain("authorisation")),
     ];
-    let lines: Vec<_> = rows
-        .iter()
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(name, value)| format!("{:<12} {value}", name.get(lang)))
-        .collect();
-    lines.join("\n")
+    let rows = rows.map(|(name, value)| {
+        let values = Some(value).filter(|value| !value.is_empty());
+        (name.get(lang).to_owned(), values.into_iter().collect())
+    });
+    fields(&rows)
 }
 
 fn closing(result: &Value, lang: Lang) -> String {
@@ -87,62 +90,78 @@ fn closing(result: &Value, lang: Lang) -> String {
     table(head.map(|word| word.get(lang).to_owned()), rows)
 }
 
-fn calls(result: &Value, lang: Lang, zone: &TimeZone) -> String {
-    let rows: Vec<_> = entries(result, "calls")
+/// Calls that wait or run.
+pub(in crate::ctl) fn calls<'a>(
+    calls: impl Iterator<Item = &'a Value>,
+    lang: Lang,
+    zone: &TimeZone,
+) -> String {
+    let head = [texts::phase(), texts::deadline()];
+    calls_with(calls, head, lang, |call| {
+        let phase = texts::call_phase(text(call, "phase"));
+        [
+            phase.get(lang).to_owned(),
+            moment(text(call, "deadline"), zone),
+        ]
+    })
+}
+
+/// Calls whose outcome only a person can tell, and what to look at.
+pub(in crate::ctl) fn unresolved<'a>(
+    calls: impl Iterator<Item = &'a Value>,
+    lang: Lang,
+    zone: &TimeZone,
+) -> String {
+    let head = [
+        texts::journal_accepted_at(),
+        texts::outcome_unknown_because(),
+    ];
+    calls_with(calls, head, lang, |call| {
+        let reason = call.get("reason").unwrap_or(&Value::Null);
+        [
+            moment(text(call, "accepted_at"), zone),
+            sentence(reason, lang).to_owned(),
+        ]
+    })
+}
+
+/// Whose calls, which, where and what, and two columns more.
+fn calls_with<'a>(
+    calls: impl Iterator<Item = &'a Value>,
+    more: [Text; 2],
+    lang: Lang,
+    last_two: impl Fn(&Value) -> [String; 2],
+) -> String {
+    let rows: Vec<_> = calls
         .map(|call| {
-            [
-                text(call, "client").to_owned(),
-                text(call, "call").to_owned(),
-                text(call, "device").to_owned(),
-                text(call, "operation").to_owned(),
-                text(call, "phase").to_owned(),
-                moment(text(call, "deadline"), zone),
-            ]
+            let [client, id, device, operation] =
+                ["client", "call", "device", "operation"].map(|field| text(call, field).to_owned());
+            let [third, last] = last_two(call);
+            [client, id, device, operation, third, last]
         })
         .collect();
     if rows.is_empty() {
         return String::new();
     }
+    let [third, last] = more;
     let head = [
         texts::client(),
         texts::call(),
         texts::device(),
         texts::operation(),
-        texts::phase(),
-        texts::deadline(),
+        third,
+        last,
     ];
     table(head.map(|word| word.get(lang).to_owned()), rows)
 }
 
-/// Calls whose outcome only a person can tell, and what to look at.
-fn unresolved(result: &Value, lang: Lang, zone: &TimeZone) -> String {
-    let rows: Vec<_> = entries(result, "unresolved")
-        .map(|call| {
-            let reason = call.get("reason").and_then(|reason| reason.get("text"));
-            [
-                text(call, "client").to_owned(),
-                text(call, "call").to_owned(),
-                text(call, "device").to_owned(),
-                text(call, "operation").to_owned(),
-                moment(text(call, "accepted_at"), zone),
-                reason
-                    .map_or("", |reason| text(reason, lang.as_str()))
-                    .to_owned(),
-            ]
-        })
-        .collect();
-    if rows.is_empty() {
-        return String::new();
-    }
-    let head = [
-        texts::client(),
-        texts::call(),
-        texts::device(),
-        texts::operation(),
-        texts::journal_accepted_at(),
-        texts::outcome_unknown_because(),
-    ];
-    table(head.map(|word| word.get(lang).to_owned()), rows)
+fn claims(result: &Value, lang: Lang, zone: &TimeZone) -> String {
+    let held = entries(result, "claims").map(|claim| {
+        let until = moment(text(claim, "until"), zone);
+        let held = texts::claim_of(&text(claim, "client"), &until);
+        (text(claim, "device"), vec![held.get(lang).to_owned()])
+    });
+    fields(&held.collect::<Vec<_>>())
 }
 
 fn attached(result: &Value, lang: Lang) -> String {
@@ -151,13 +170,7 @@ fn attached(result: &Value, lang: Lang) -> String {
             let (vid, pid) = (text(thing, "vid"), text(thing, "pid"));
             let usb = [vid, pid].join(":");
             let port = [text(thing, "port"), text(thing, "interface")].join(" ");
-            let reason = thing.get("reason");
-            let why = reason.and_then(|reason| reason.get("text"));
-            let device = text(thing, "device");
-            let use_or_why = match why.map_or("", |why| text(why, lang.as_str())) {
-                "" => device,
-                why => why,
-            };
+            let why = thing.get("reason").map(|reason| sentence(reason, lang));
             [
                 text(thing, "name").to_owned(),
                 text(thing, "by").to_owned(),
@@ -165,7 +178,7 @@ fn attached(result: &Value, lang: Lang) -> String {
                 text(thing, "serial").to_owned(),
                 port.trim().to_owned(),
                 text(thing, "model").to_owned(),
-                use_or_why.to_owned(),
+                why.unwrap_or(text(thing, "device")).to_owned(),
             ]
         })
         .collect();
@@ -185,16 +198,76 @@ fn attached(result: &Value, lang: Lang) -> String {
 }
 
 fn self_test(result: &Value, lang: Lang) -> String {
-    let rows = entries(result, "steps")
-        .map(|step| ["name", "outcome", "message"].map(|field| text(step, field).to_owned()))
+    let plain = |field: &str| {
+        let value = text(result, field).to_owned();
+        Some(value).filter(|value| !value.is_empty())
+    };
+    let of_device = [
+        (texts::vendor(), plain("vendor")),
+        (texts::model(), plain("model")),
+        (texts::serial_number(), plain("serial")),
+        (texts::firmware(), plain("firmware")),
+        (texts::address(), plain("address")),
+    ];
+    let mut about: Vec<_> = of_device
+        .into_iter()
+        .map(|(name, value)| (name.get(lang).to_owned(), value.into_iter().collect()))
         .collect();
-    let head = [texts::step(), texts::result(), texts::remark()];
-    table(head.map(|word| word.get(lang).to_owned()), rows)
+    about.push((
+        texts::supplies().get(lang).to_owned(),
+        supplies(entries(result, "supplies"), lang),
+    ));
+    let rows = entries(result, "steps")
+        .map(|step| {
+            let took = step.get("duration_ms").and_then(Value::as_u64);
+            [
+                text(step, "name").to_owned(),
+                texts::step_outcome(text(step, "outcome"))
+                    .get(lang)
+                    .to_owned(),
+                took.map_or_else(String::new, |took| format!("{took} ms")),
+                text(step, "message").to_owned(),
+            ]
+        })
+        .collect();
+    let head = [
+        texts::step(),
+        texts::result(),
+        texts::duration(),
+        texts::remark(),
+    ];
+    let steps = table(head.map(|word| word.get(lang).to_owned()), rows);
+    let parts = [fields(&about), steps];
+    let parts = parts.into_iter().filter(|part| !part.is_empty());
+    parts.collect::<Vec<_>>().join("\n\n")
 }
 
-fn entries<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
-    let entries = value.get(field).and_then(Value::as_array);
-    entries.into_iter().flatten()
+/// What the device can run out of, and how full it is.
+fn supplies<'a>(supplies: impl Iterator<Item = &'a Value>, lang: Lang) -> Vec<String> {
+    let supplies = supplies.map(|supply| {
+        let name = text(supply, "name");
+        match supply.get("percent").and_then(Value::as_u64) {
+            Some(percent) => format!("{name}: {percent} %"),
+            None => format!("{name}: {}", texts::not_told().get(lang)),
+        }
+    });
+    supplies.collect()
+}
+
+/// Any value on one line.
+pub(in crate::ctl) fn flat(value: &Value, lang: Lang) -> String {
+    match value {
+        Value::Array(entries) => {
+            let entries = entries.iter().map(|entry| flat(entry, lang));
+            entries.collect::<Vec<_>>().join(", ")
+        }
+        Value::Object(fields) => {
+            let fields = fields.iter();
+            let fields = fields.map(|(name, value)| format!("{name} {}", flat(value, lang)));
+            fields.collect::<Vec<_>>().join(", ")
+        }
+        value => word(Some(value), lang),
+    }
 }
 
 /// Any value as indented lines of names and values, receipts left out.

@@ -17,6 +17,20 @@ pub(in crate::ctl) fn table<const N: usize>(head: [String; N], rows: Vec<[String
     lines.join("\n")
 }
 
+/// Names and what belongs to each, a line for each value; a name without values is left out.
+pub(in crate::ctl) fn fields<N: AsRef<str>>(rows: &[(N, Vec<String>)]) -> String {
+    let rows = rows.iter().filter(|(_, values)| !values.is_empty());
+    let rows: Vec<_> = rows.map(|(name, values)| (name.as_ref(), values)).collect();
+    let width = rows.iter().map(|(name, _)| name.chars().count()).max();
+    let width = width.unwrap_or_default();
+    let lines = rows.iter().flat_map(|(name, values)| {
+        let names = std::iter::once(*name).chain(std::iter::repeat(""));
+        let lines = names.zip(values.iter());
+        lines.map(|(name, value)| format!("{name:<width$}  {}", harmless(value)))
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// A time on the wire (RFC 3339, UTC) as the clock on the wall shows it; what is no time stays.
 pub(in crate::ctl) fn moment(text: &str, zone: &TimeZone) -> String {
     match text.parse::<Timestamp>() {
@@ -42,6 +56,19 @@ mod tests {
         assert_eq!(
             table(head, rows),
             "GERÄT        ZUSTAND\nec-terminal  ready\na4           fa\u{fffd}ult"
+        );
+    }
+
+    #[test]
+    fn names_and_values_are_aligned_and_what_has_no_value_is_left_out() {
+        let rows = [
+            ("Zustand", vec!["fa\x1bult".to_owned()]),
+            ("Adresse der Druckerei", Vec::new()),
+            ("Gerät", vec!["a".to_owned(), "b".to_owned()]),
+        ];
+        assert_eq!(
+            fields(&rows),
+            "Zustand  fa\u{fffd}ult\nGerät    a\n         b"
         );
     }
 
