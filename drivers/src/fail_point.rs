@@ -7,8 +7,11 @@
 //! `KOFFER_CRASH_TRACE=file` has each name that is passed appended to that file, a line each: which
 //! places a call passes, and how often, is seen and not supposed.
 //!
-//! A name says which driver and what has just been done: `zvt.sent`. [`ALL`] lists every one, so
-//! that a crash matrix cannot miss any; a test holds the list against the sources.
+//! A name says which driver and what has just been done: `zvt.sent`. Each driver lists its
+//! own in its factory, and [`all`] lists every one, so that a crash matrix cannot miss any; a test
+//! holds the lists against the sources.
+
+use crate::DRIVERS;
 
 /// The environment variable that names the place to die at.
 pub const CRASH_AT: &str = "KOFFER_CRASH_AT";
@@ -16,39 +19,8 @@ pub const CRASH_AT: &str = "KOFFER_CRASH_AT";
 /// The environment variable that names the file in which the places passed are listed.
 pub const CRASH_TRACE: &str = "KOFFER_CRASH_TRACE";
 
-/// Every name, per driver in the order in which a call passes them.
-pub const ALL: &[&str] = &[
-    // payment/zvt: a booking or a closing, and a look at the books (before one, or after a crash).
-    "zvt.books-read",
-    "zvt.armed",
-    "zvt.started",
-    "zvt.sent",
-    "zvt.acked",
-    "zvt.card",
-    "zvt.host",
-    "zvt.result-received",
-    "zvt.result-stored",
-    "zvt.result-answered",
-    "zvt.receipt",
-    "zvt.completed",
-    // printer/ipp: a print.
-    "ipp.armed",
-    "ipp.created",
-    "ipp.recorded",
-    "ipp.started",
-    "ipp.answered",
-    "ipp.delivered",
-    "ipp.over",
-    // card/pcsc: a write, then a batch.
-    "pcsc.write-armed",
-    "pcsc.write-started",
-    "pcsc.update-answered",
-    "pcsc.update-recorded",
-    "pcsc.batch-armed",
-    "pcsc.batch-started",
-    "pcsc.apdu-answered",
-    "pcsc.apdu-recorded",
-    // gateway/src/journal: what an entry says of its call, before and after it is on disk.
+/// What an entry of the gateway's journal says of its call, before and after it is on disk.
+const JOURNAL: &[&str] = &[
     "journal.accepted-uncommitted",
     "journal.accepted-committed",
     "journal.armed-uncommitted",
@@ -63,10 +35,15 @@ pub const ALL: &[&str] = &[
     "journal.resolved-committed",
 ];
 
+/// Every name, per driver in the order in which a call passes them.
+pub fn all() -> impl Iterator<Item = &'static str> {
+    let drivers = DRIVERS.iter().flat_map(|driver| driver.fail_points);
+    drivers.chain(JOURNAL).copied()
+}
+
 /// The names that begin with `driver.`, in order.
 pub fn of(driver: &str) -> impl Iterator<Item = &'static str> {
-    let names = ALL.iter().copied();
-    names.filter(move |name| {
+    all().filter(move |name| {
         name.split_once('.')
             .is_some_and(|(whose, _)| whose == driver)
     })
@@ -97,7 +74,7 @@ mod armed {
         unistd::Pid,
     };
 
-    use super::{ALL, CRASH_AT, CRASH_TRACE};
+    use super::{CRASH_AT, CRASH_TRACE, all};
 
     /// Where to die, and how often that place is still to be passed.
     struct Crash {
@@ -148,9 +125,9 @@ mod armed {
                 Some((name, times)) => (name, times.parse().ok().filter(|times| *times > 0)),
                 None => (wanted.as_str(), Some(1)),
             };
-            let Some(times) = times.filter(|_| ALL.contains(&name)) else {
+            let Some(times) = times.filter(|_| all().any(|known| known == name)) else {
                 // A test that cannot do what it wants must not pass for one that did.
-                tracing::error!(%wanted, "no such fail point: see koffer_drivers::fail_point::ALL");
+                tracing::error!(%wanted, "no such fail point: see koffer_drivers::fail_point::all");
                 std::process::abort();
             };
             Some(Self {
@@ -218,24 +195,23 @@ mod tests {
     #[test]
     fn every_fail_point_is_listed_and_every_listed_one_stands_at_one_place() {
         let reached = reached();
-        let listed: BTreeMap<_, _> = ALL.iter().map(|name| ((*name).to_owned(), 1)).collect();
+        let listed: BTreeMap<_, _> = all().map(|name| (name.to_owned(), 1)).collect();
         assert_eq!(
             reached, listed,
-            "sources on the left, fail_point::ALL right"
+            "sources on the left, fail_point::all right"
         );
-        assert_eq!(listed.len(), ALL.len(), "listed twice");
+        assert_eq!(listed.len(), all().count(), "listed twice");
     }
 
     #[test]
     fn names_say_whose_they_are_and_stand_together() {
-        let owners: Vec<_> = ALL
-            .iter()
+        let owners: Vec<_> = all()
             .map(|name| name.split_once('.').expect("driver.place").0)
             .collect();
         let mut together = owners.clone();
         together.dedup();
         let by_owner: Vec<_> = together.iter().flat_map(|owner| of(owner)).collect();
-        assert_eq!(by_owner, ALL);
+        assert_eq!(by_owner, all().collect::<Vec<_>>());
     }
 
     #[cfg(feature = "fail-points")]
@@ -244,7 +220,7 @@ mod tests {
         use std::{os::unix::process::ExitStatusExt, process::Command};
 
         const INSIDE: &str = "KOFFER_FAIL_POINT_TEST";
-        let [first, second] = [ALL[0], ALL[1]];
+        let [first, second] = [JOURNAL[0], JOURNAL[1]];
         if std::env::var_os(INSIDE).is_some() {
             reach(first);
             reach(second);

@@ -6,9 +6,12 @@
 
 mod call;
 pub mod card;
+pub mod card_number;
 mod driver;
 mod ending;
+pub mod factory;
 pub mod fail_point;
+mod list;
 pub mod payment;
 pub mod printer;
 mod self_test;
@@ -19,3 +22,7 @@ pub use call::{
 pub use driver::{
     Contact, Driver, Fault, Finished, Interrupted, NotYet, Opened, Reconciled, Report, Reports,
 };
+pub use factory::{
+    Context, DriverConfig, DriverFactory, DriverName, Endpoint, Listing, Plugged, PluggedConfig,
+};
+pub use list::DRIVERS;

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use koffer_drivers::payment::zvt::codec::pan::mask_text;
+use koffer_drivers::card_number::mask_text;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -288,7 +288,13 @@ fn raise(
     let mut classes = Vec::new();
     let mut tasks = JoinSet::new();
     let specs = config.devices.values();
-    let specs = specs.map(|device| drivers::spec(&config.gateway.id, device));
+    let specs = specs.map(|device| {
+        drivers::spec(
+            &config.gateway.id,
+            device.id.clone(),
+            Arc::clone(&device.driver),
+        )
+    });
     for spec in specs.chain(more) {
         let (id, class) = (spec.id.clone(), spec.class);
         let plug = Plug::fixed(spec);

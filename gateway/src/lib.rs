@@ -18,6 +18,5 @@ pub mod logging;
 mod memory;
 pub mod registry;
 mod room;
-mod secret;
 
-pub use secret::Secret;
+pub use koffer_settings::Secret;

@@ -13,7 +13,6 @@ mod bound;
 mod call;
 pub mod class;
 mod code;
-mod content;
 mod device;
 mod encoding;
 mod gateway_status;

@@ -94,10 +94,10 @@ pub enum DecodeRequestError {
 }
 
 /// Defines the operations of one class: their enum of requests and of responses, their specs,
-/// and the [`Operation`] of each parameter type.
+/// the [`Operation`] of each parameter type, and what holds for the class as a whole.
 macro_rules! operations {
     (
-        $class:ident;
+        $class:ident, locked_while_unresolved: $locked:literal, content: $content:expr;
         $(
             #[doc = $summary:literal]
             $op:ident($params:ty) -> $result:ty
@@ -117,6 +117,13 @@ macro_rules! operations {
         pub enum Response {
             $(#[doc = $summary] $op($result),)*
         }
+
+        /// Whether a device of the class takes nothing that must not happen twice while an outcome
+        /// is unresolved.
+        pub(crate) const LOCKED_WHILE_UNRESOLVED: bool = $locked;
+
+        /// Bytes of files, pictures and documents in an answer.
+        pub(crate) const CONTENT_BYTES: fn(&Response) -> usize = $content;
 
         /// The class's operations.
         pub const OPERATIONS: &[$crate::OperationSpec] = &[$($crate::OperationSpec {
@@ -219,6 +226,14 @@ macro_rules! classes {
                 }
             }
 
+            /// Whether a device of this class takes nothing that must not happen twice while it
+            /// is not known what became of an earlier call.
+            pub fn is_locked_while_unresolved(self) -> bool {
+                match self {
+                    $(Self::$class => $module::LOCKED_WHILE_UNRESOLVED,)*
+                }
+            }
+
             /// The operations that are this class's own.
             pub fn own_operations(self) -> &'static [OperationSpec] {
                 match self {
@@ -250,6 +265,13 @@ macro_rules! classes {
         )*
 
         impl Response {
+            /// Bytes of files, pictures and documents in it: they decide how it travels.
+            pub fn content_bytes(&self) -> usize {
+                match self {
+                    $(Self::$class(response) => $module::CONTENT_BYTES(response),)*
+                }
+            }
+
             fn decode_own(
                 class: Class,
                 name: &str,

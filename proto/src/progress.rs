@@ -126,6 +126,14 @@ pub enum ProgressEvent {
 }
 
 impl ProgressEvent {
+    /// Bytes of pictures and pages in it.
+    pub fn content_bytes(&self) -> usize {
+        match self {
+            Self::Preview { image: content } | Self::Page { content, .. } => content.len(),
+            _ => 0,
+        }
+    }
+
     /// Whether the event carries biometric or document content: sent with QoS 0 and never kept.
     pub fn is_confidential(&self) -> bool {
         matches!(

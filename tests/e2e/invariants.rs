@@ -63,6 +63,7 @@ fn every_dependency_has_its_reason() {
     let mut missing = BTreeSet::new();
     for folder in [
         "proto",
+        "settings",
         "drivers",
         "gateway",
         "hw-fixtures",
@@ -87,6 +88,7 @@ fn no_todo_stands_in_the_code() {
     let mut found = Vec::new();
     let mut folders: Vec<_> = [
         "proto",
+        "settings",
         "drivers",
         "gateway",
         "hw-fixtures",

@@ -122,7 +122,7 @@ impl Station {
     }
 
     fn is_locked(&self) -> bool {
-        self.class == Class::Payment && !self.unresolved.is_empty()
+        self.class.is_locked_while_unresolved() && !self.unresolved.is_empty()
     }
 
     /// The end of a call is being stored.

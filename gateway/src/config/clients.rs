@@ -7,16 +7,12 @@ use std::{
 
 use koffer_proto::{Class, ClientId, Text};
 
-use super::{
-    finding::{Reported, text},
-    form::{Choice, Form, Given, List, Parsed, Refusal, Switch, parse_name},
-    key::{Key, Preset, Section, add_line},
-    mqtt::{Broker, GATEWAY_USERNAME},
-    secret::{INLINE, PasswordFile, Passwords},
-    suggestion,
-    table::Table,
+use super::mqtt::{Broker, GATEWAY_USERNAME};
+use crate::calls::ClientRole;
+use koffer_settings::{
+    Choice, Form, Given, INLINE, Key, List, Parsed, PasswordFile, Passwords, Preset, Refusal,
+    Reported, Secret, Section, Switch, Table, add_line, parse_name, suggestion, text,
 };
-use crate::{Secret, calls::ClientRole};
 
 /// One client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,7 +139,7 @@ impl Form for ClassOrStar {
                     "eine Klasse »{text}« gibt es nicht",
                     "there is no class \"{text}\""
                 ),
-                remedy: suggestion::remedy(text, Self::classes().map(Class::as_str)),
+                remedy: suggestion(text, Self::classes().map(Class::as_str)),
             }]
         })
     }

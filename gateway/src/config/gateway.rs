@@ -4,12 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use koffer_proto::{GatewayId, Text};
 
-use super::{
-    finding::{Reported, text},
-    form::{List, Millis, Parsed, name},
-    key::{Key, Preset, Section},
-    table::Table,
-};
+use koffer_settings::{Key, List, Millis, Parsed, Preset, Reported, Section, Table, name, text};
 
 /// The gateway itself.
 #[derive(Debug, Clone, PartialEq, Eq)]

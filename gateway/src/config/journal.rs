@@ -9,12 +9,7 @@ use std::{
 
 use koffer_proto::Text;
 
-use super::{
-    finding::{Reported, text},
-    form::{Parsed, Whole},
-    key::{Key, Preset, Section},
-    table::Table,
-};
+use koffer_settings::{Key, Parsed, Preset, Reported, Section, Table, Whole, text};
 
 /// Where the state lies when systemd does not say.
 const STATE_DIRECTORY: &str = "/var/lib/koffer";

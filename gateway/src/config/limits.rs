@@ -2,12 +2,7 @@
 
 use std::time::Duration;
 
-use super::{
-    finding::{Reported, text},
-    form::{Millis, Whole},
-    key::{Key, Preset, Section},
-    table::Table,
-};
+use koffer_settings::{Key, Millis, Preset, Reported, Section, Table, Whole, text};
 
 /// The bounds of the gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,13 +2,8 @@
 
 use koffer_proto::Text;
 
-use super::{
-    finding::{Reported, text},
-    form::{Choice, Parsed},
-    key::{Key, Preset, Section},
-    table::Table,
-};
 use crate::logging::is_filter;
+use koffer_settings::{Choice, Key, Parsed, Preset, Reported, Section, Table, text};
 
 /// What is logged, and where to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,30 +12,17 @@
 
 mod clients;
 mod devices;
-mod endpoint;
-mod finding;
-mod form;
 mod gateway;
-mod ipp;
 mod journal;
-mod key;
-mod layers;
 mod limits;
 mod log;
 mod mqtt;
 mod named;
-mod pcsc;
-mod reference;
 mod roles;
 mod rules;
-mod secret;
-mod suggestion;
 mod summary;
-mod table;
 #[cfg(test)]
 mod tests;
-mod toml_text;
-mod zvt;
 
 use std::{
     collections::BTreeMap,
@@ -46,31 +33,26 @@ use std::{
 use koffer_proto::{ClientId, DeviceId, Segment};
 
 pub use clients::{Allowed, ClientConfig};
-pub use devices::{DeviceConfig, DriverConfig};
-pub use endpoint::HostPort;
-pub use finding::{Finding, Mistakes, Origin};
+pub use devices::DeviceConfig;
 pub use gateway::GatewayConfig;
-pub use ipp::IppConfig;
 pub use journal::{JournalConfig, state_directory};
+pub use koffer_settings::{Finding, HostPort, Mistakes, Origin};
 pub use limits::Limits;
 pub use log::{LogConfig, LogTarget};
 pub use mqtt::{BrokerAddress, EmbeddedBroker, ExternalBroker, GATEWAY_USERNAME, MqttConfig};
-pub use reference::{reference, rules_reference};
-pub(crate) use rules::word_of;
 pub use rules::{Rule, Template, Then, Wanted};
-pub use zvt::{Receipts, ZvtAddress, ZvtCharset, ZvtConfig};
 
-use finding::{Report, Reported};
-use key::Section;
-use layers::Layers;
+use koffer_drivers::DRIVERS;
+use koffer_settings::{
+    Layers, Report, Reported, Section, Table, credentials_folder, reference as reference_of,
+};
 use named::Named;
-use table::Table;
 
 /// Where the configuration lies unless `--config` says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/koffer/kofferd.toml";
 
 /// A configuration in which every value has been checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// Where it was read from.
     pub path: PathBuf,
@@ -94,25 +76,42 @@ pub struct Config {
     pub rules: Vec<Rule>,
 }
 
+/// Sections whose second part is a name.
+const NAMED: [&str; 3] = ["clients", "devices", "roles"];
+
 /// The sections, in the order of the reference.
-static SECTIONS: [&Section; 13] = [
-    &gateway::SECTION,
-    &limits::SECTION,
-    &journal::SECTION,
-    &log::SECTION,
-    &mqtt::SECTION,
-    &mqtt::EMBEDDED,
-    &mqtt::EXTERNAL,
-    &clients::SECTION,
-    &devices::SECTION,
-    &zvt::SECTION,
-    &ipp::SECTION,
-    &pcsc::SECTION,
-    &roles::SECTION,
-];
+fn sections() -> impl Iterator<Item = &'static Section> {
+    let before = [
+        &gateway::SECTION,
+        &limits::SECTION,
+        &journal::SECTION,
+        &log::SECTION,
+        &mqtt::SECTION,
+        &mqtt::EMBEDDED,
+        &mqtt::EXTERNAL,
+        &clients::SECTION,
+        &devices::SECTION,
+    ];
+    let drivers = DRIVERS.iter().map(|driver| driver.section);
+    before.into_iter().chain(drivers).chain([&roles::SECTION])
+}
 
 /// The sections of a rules file, in the order of their reference.
-static RULE_SECTIONS: [&Section; 3] = [&rules::SECTION, &rules::MATCH, &zvt::RULE];
+fn rule_sections() -> impl Iterator<Item = &'static Section> {
+    let plugged = DRIVERS.iter().filter_map(|driver| driver.plugged.as_ref());
+    let drivers = plugged.filter_map(|plugged| plugged.section);
+    [&rules::SECTION, &rules::MATCH].into_iter().chain(drivers)
+}
+
+/// Every section with its keys, as it stands in `docs/configuration.md`.
+pub fn reference() -> String {
+    reference_of(sections())
+}
+
+/// The same of rules files, as it stands in `docs/rules.md`.
+pub fn rules_reference() -> String {
+    reference_of(rule_sections())
+}
 
 static ROOT: Section = Section {
     path: "",
@@ -134,7 +133,7 @@ impl Config {
     ) -> Result<(Self, Vec<Finding>), Mistakes> {
         let environment: BTreeMap<_, _> = environment.into_iter().collect();
         let report = Report::default();
-        let layers = Layers::read(path, &environment, &report);
+        let layers = Layers::read(path, &environment, &NAMED, &report);
         let config = Self::read(path, &layers, &environment, &report);
         report.finish(config)
     }
@@ -147,7 +146,7 @@ impl Config {
     ) -> Result<Self, Reported> {
         let root = Table::root(layers, report);
         root.only(&ROOT);
-        let credentials = secret::credentials_folder(environment);
+        let credentials = credentials_folder(environment);
         let gateway = gateway::read(&root);
         let limits = limits::read(&root);
         let journal = journal::read(&root, environment);

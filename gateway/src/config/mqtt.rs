@@ -4,15 +4,10 @@ use std::{ffi::OsString, fmt, net::SocketAddr, path::PathBuf};
 
 use koffer_proto::Text;
 
-use super::{
-    endpoint::HostPort,
-    finding::{Reported, text},
-    form::{Choice, Parsed},
-    key::{Key, Preset, Section, add_line},
-    secret::{INLINE, PasswordFile, Passwords},
-    table::Table,
+use koffer_settings::{
+    Choice, HostPort, INLINE, Key, Parsed, PasswordFile, Passwords, Preset, Reported, Secret,
+    Section, Table, add_line, text,
 };
-use crate::Secret;
 
 /// The gateway's own name at the embedded broker, and its default at an external one.
 pub const GATEWAY_USERNAME: &str = "kofferd";

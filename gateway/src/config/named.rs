@@ -22,14 +22,14 @@ impl Named<'_> {
     /// What `name` stands for.
     pub(super) fn of(&self, name: &str) -> Known {
         match self.devices.get(name) {
-            Some(Ok(device)) => return Known::Device(device.driver.class()),
+            Some(Ok(device)) => return Known::Device(device.driver.factory().class),
             Some(Err(_)) => return Known::Faulty,
             None => {}
         }
         let served = self.rules.iter().filter_map(Rule::served);
         served
             .filter(|(template, _)| template.may_become(name))
-            .map(|(_, driver)| Known::Device(driver.class()))
+            .map(|(_, driver)| Known::Device(driver.factory().class))
             .next()
             .unwrap_or(Known::Nothing)
     }

@@ -4,13 +4,9 @@ use std::collections::BTreeMap;
 
 use koffer_proto::{Class, DeviceId, Segment, Text};
 
-use super::{
-    finding::{Reported, text},
-    form::{List, Parsed, name, parse_name},
-    key::{Key, Preset, Section},
-    named::{Known, Named},
-    suggestion,
-    table::Table,
+use super::named::{Known, Named};
+use koffer_settings::{
+    Key, List, Parsed, Preset, Reported, Section, Table, name, parse_name, suggestion, text,
 };
 
 static ROLE: Key<List<Parsed<DeviceId>>> = Key {
@@ -96,7 +92,7 @@ fn members(table: &Table<'_>, role: &str, devices: &Named<'_>) -> Result<Vec<Dev
                     "ein Gerät {member} gibt es nicht",
                     "there is no device {member}"
                 ),
-                suggestion::remedy(member.as_str(), devices.names()),
+                suggestion(member.as_str(), devices.names()),
             )),
             Known::Faulty => {}
             Known::Device(class) => classes.push((member, class)),

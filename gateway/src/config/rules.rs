@@ -6,25 +6,24 @@ use std::{
     ffi::{OsStr, OsString},
     fmt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use config::{Map, Value, ValueKind};
-use koffer_drivers::card::pcsc::{PcscConfig, ReaderPattern};
+use koffer_drivers::{
+    Context, PluggedConfig,
+    factory::{READER_NAME, RULE_DRIVER},
+};
 use koffer_proto::{DeviceId, Text, class::gateway::Attachment};
 
-use super::{
-    devices::{Devices, Driver, DriverConfig},
-    finding::{Origin, Report, Reported, text},
-    form::{Choice, Parsed, Switch},
-    key::{Key, Preset, Section},
-    layers::{self, Layers},
-    pcsc,
-    table::Table,
-    zvt,
+use super::devices::Devices;
+use koffer_settings::{
+    Choice, Finding, Key, Layers, NamePattern, Origin, Parsed, Preset, Report, Reported, Section,
+    Switch, Table, text, toml_files,
 };
 
 /// One rule.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Rule {
     /// Where it stands.
     pub origin: Origin,
@@ -35,19 +34,19 @@ pub struct Rule {
 }
 
 /// What becomes of what a rule fits.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Then {
     /// It is this device.
-    Serve(Template, DriverConfig),
+    Serve(Template, Arc<dyn PluggedConfig>),
     /// Nothing, and nobody needs to look at it.
     Ignore,
 }
 
 impl Rule {
     /// The name it gives and the driver, where it gives one.
-    pub fn served(&self) -> Option<(&Template, &DriverConfig)> {
+    pub fn served(&self) -> Option<(&Template, &dyn PluggedConfig)> {
         match &self.then {
-            Then::Serve(name, driver) => Some((name, driver)),
+            Then::Serve(name, driver) => Some((name, driver.as_ref())),
             Then::Ignore => None,
         }
     }
@@ -69,7 +68,7 @@ pub struct Wanted {
     /// The USB interface of an adapter with several lines.
     pub interface: Option<String>,
     /// The PC/SC reader's name.
-    pub reader: Option<ReaderPattern>,
+    pub reader: Option<NamePattern>,
 }
 
 /// A device's name, in which `{port}`, `{serial}` and `{interface}` stand for those of what is
@@ -149,15 +148,6 @@ static NAME: Key<Parsed<Template>> = Key {
             for what is in the socket 1-1.4.",
 };
 
-static DRIVER: Key<Choice<Driver>> = Key {
-    name: "driver",
-    form: Choice(&[("zvt", Driver::Zvt), ("pcsc", Driver::Pcsc)]),
-    preset: Preset::Required,
-    example: r#"driver = "zvt""#,
-    about: "Which driver serves what is found; it decides the device's class and the other keys of the rule. \
-            `pcsc` has none. Devices of other drivers have an address, and stand in the configuration.",
-};
-
 static IGNORE: Key<Switch> = Key {
     name: "ignore",
     form: Switch,
@@ -170,16 +160,16 @@ pub(super) static SECTION: Section = Section {
     path: "[rule]",
     about: "One table per rule. The first rule that fits decides, in the order of the files' names and within a file \
             from top to bottom. Beside these keys stand those of the driver.",
-    keys: &[&NAME, &DRIVER, &IGNORE],
+    keys: &[&NAME, &RULE_DRIVER, &IGNORE],
     tables: &["match"],
 };
 
 static BY: Key<Choice<Attachment>> = Key {
     name: "by",
     form: Choice(&[
-        ("serial", Attachment::Serial),
-        ("usb", Attachment::Usb),
-        ("pcsc", Attachment::Pcsc),
+        (Attachment::Serial.as_str(), Attachment::Serial),
+        (Attachment::Usb.as_str(), Attachment::Usb),
+        (Attachment::Pcsc.as_str(), Attachment::Pcsc),
     ]),
     preset: Preset::Required,
     example: r#"by = "serial""#,
@@ -226,9 +216,9 @@ static INTERFACE: Key<Parsed<String>> = Key {
     about: "Which line of an adapter that has several; serial lines only.",
 };
 
-static READER: Key<Parsed<ReaderPattern>> = Key {
+static READER: Key<Parsed<NamePattern>> = Key {
     name: "reader",
-    form: pcsc::PATTERN,
+    form: READER_NAME,
     preset: Preset::Optional,
     example: r#"reader = "*cyberJack*""#,
     about: "The PC/SC reader's name; `*` stands for anything, case does not matter. Readers only.",
@@ -306,7 +296,7 @@ fn files(places: &[PathBuf], report: &Report) -> Vec<PathBuf> {
         let found = if place.extension() == Some(OsStr::new("toml")) {
             vec![place.clone()]
         } else {
-            layers::toml_files(place, report)
+            toml_files(place, report)
         };
         for path in found {
             let name = path.file_name().unwrap_or_default().to_owned();
@@ -395,7 +385,7 @@ fn then(
         return Ok(Then::Ignore);
     }
     let name = table.find(&NAME);
-    let driver = table.get(&DRIVER);
+    let driver = table.get(&RULE_DRIVER);
     let name = name.and_then(|name| {
         name.ok_or_else(|| {
             table.missing(
@@ -412,21 +402,15 @@ fn then(
             .as_ref()
             .map_or("device", Template::as_str)
             .replace(['{', '}'], "");
-        let (needs, config) = match driver {
-            Driver::Zvt => {
-                table.only_of(&[&SECTION, &zvt::RULE]);
-                let config = zvt::read_rule(table, &shown, credentials);
-                (Attachment::Serial, config.map(DriverConfig::Zvt))
-            }
-            // The form of the key gives no other.
-            Driver::Pcsc | Driver::Ipp => {
-                table.only(&SECTION);
-                let reader = wanted.and_then(|wanted| wanted.reader.clone());
-                let reader = reader.ok_or_else(Report::already);
-                let config = reader.map(|reader| DriverConfig::Pcsc(PcscConfig { reader }));
-                (Attachment::Pcsc, config)
-            }
+        // The form of the key gives none that serves nothing.
+        let plugged = driver.plugged.as_ref().ok_or_else(Report::already)?;
+        let sections = std::iter::once(&SECTION).chain(plugged.section);
+        table.only_of(&sections.collect::<Vec<_>>());
+        let context = Context {
+            name: &shown,
+            credentials,
         };
+        let (needs, config) = (plugged.by, (plugged.rule)(table, &context));
         match wanted {
             Some(wanted) if wanted.by != needs => Err(wrong_line(table, needs)),
             _ => config,
@@ -436,9 +420,9 @@ fn then(
 }
 
 fn wrong_line(table: &Table<'_>, needs: Attachment) -> Reported {
-    let needs = word_of(needs);
+    let needs = needs.as_str();
     table.mistake(
-        DRIVER.name,
+        RULE_DRIVER.name,
         text!(
             "dieser Treiber bedient, was mit by = \"{needs}\" gefunden wird",
             "this driver serves what is found with by = \"{needs}\""
@@ -448,12 +432,6 @@ fn wrong_line(table: &Table<'_>, needs: Attachment) -> Reported {
             "Write by = \"{needs}\" in match, or name another driver."
         ),
     )
-}
-
-/// The word that stands for it in rules.
-pub(crate) fn word_of(by: Attachment) -> &'static str {
-    let known = BY.form.0.iter().find(|(_, known)| *known == by);
-    known.map_or("configured", |(word, _)| word)
 }
 
 fn wanted(table: &Table<'_>) -> Result<Wanted, Reported> {
@@ -472,7 +450,7 @@ fn wanted(table: &Table<'_>) -> Result<Wanted, Reported> {
         _ => &["vid", "pid", "serial", "port", "interface"],
     };
     for key in foreign.iter().filter(|key| table.has(key)) {
-        let by = word_of(by);
+        let by = by.as_str();
         table.mistake(
             key,
             text!(
@@ -518,7 +496,7 @@ pub(super) fn refuse_taken_names(rules: &[Rule], devices: &Devices<'_>, report: 
             continue;
         };
         let mistake = |what| {
-            report.mistake(super::Finding {
+            report.mistake(Finding {
                 origin: rule.origin.clone(),
                 key: "rule.name".to_owned(),
                 what,
@@ -531,10 +509,10 @@ pub(super) fn refuse_taken_names(rules: &[Rule], devices: &Devices<'_>, report: 
                 "\"{name}\" is in the configuration already, as [devices.{name}]"
             ));
         }
-        let class = driver.class();
+        let class = driver.factory().class;
         match named.get(&name).and_then(|earlier| earlier.served()) {
-            Some((_, other)) if other.class() != class => {
-                let other = other.class();
+            Some((_, other)) if other.factory().class != class => {
+                let other = other.factory().class;
                 mistake(text!(
                     "»{name}« hat in einer früheren Regel die Klasse {other}, hier {class}",
                     "\"{name}\" has the class {other} in an earlier rule, {class} here"

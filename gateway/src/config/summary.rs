@@ -21,7 +21,12 @@ impl Config {
             .values()
             .map(|device| {
                 let driver = &device.driver;
-                format!("{} ({}, {})", device.id, driver.name(), driver.endpoint())
+                format!(
+                    "{} ({}, {})",
+                    device.id,
+                    driver.factory().name,
+                    driver.address()
+                )
             })
             .collect();
         let roles: Vec<_> = self
@@ -37,7 +42,11 @@ impl Config {
             .iter()
             .filter_map(|rule| {
                 let (name, driver) = rule.served()?;
-                Some(format!("{name} ({}, {})", driver.name(), rule.origin))
+                Some(format!(
+                    "{name} ({}, {})",
+                    driver.factory().name,
+                    rule.origin
+                ))
             })
             .collect();
         let labels = match lang {

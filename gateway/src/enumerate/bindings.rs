@@ -3,9 +3,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
+use koffer_drivers::{DRIVERS, DriverConfig};
 use koffer_proto::{
     Class, DeviceId, Reason,
     class::gateway::{AttachedThing, Attachment},
@@ -13,7 +15,7 @@ use koffer_proto::{
 use tokio::time::Instant;
 
 use super::{found::Found, reasons};
-use crate::config::{DeviceConfig, DriverConfig, Rule, Then};
+use crate::config::{DeviceConfig, Rule, Then};
 
 /// A device that is back within this time was never away: hubs and adapters reset by themselves,
 /// and a person pushes a loose plug back in.
@@ -23,14 +25,11 @@ pub(super) const ABSENT_AFTER: Duration = Duration::from_secs(2);
 /// one socket fill the memory and the broker.
 const MOST_DEVICES: usize = 256;
 
-/// USB class of card readers (CCID).
-const SMART_CARD: u8 = 0x0b;
-
 /// What changes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) enum Change {
     /// The device is there, and driven so.
-    In(DeviceId, DriverConfig),
+    In(DeviceId, Arc<dyn DriverConfig>),
     /// It was pulled out a moment ago.
     Pulled(DeviceId),
     /// It is not there.
@@ -75,7 +74,7 @@ impl Bindings {
         let mut classes = BTreeMap::new();
         for (name, driver) in rules.iter().filter_map(Rule::served) {
             if let Some(name) = name.fixed() {
-                classes.entry(name).or_insert(driver.class());
+                classes.entry(name).or_insert(driver.factory().class);
             }
         }
         Self {
@@ -105,7 +104,7 @@ impl Bindings {
 
     /// Something is no longer attached.
     pub(super) fn gone(&mut self, now: Instant, by: Attachment, name: &str) -> Vec<Change> {
-        let key = (crate::config::word_of(by), name.to_owned());
+        let key = (by.as_str(), name.to_owned());
         let Some(thing) = self.things.remove(&key) else {
             return Vec::new();
         };
@@ -207,7 +206,7 @@ impl Bindings {
             .filter(|device| !is_found(&device.id));
         let named = configured.map(|device| AttachedThing {
             device: Some(device.id.clone()),
-            ..Found::new(Attachment::Configured, device.driver.endpoint()).told()
+            ..Found::new(Attachment::Configured, device.driver.address()).told()
         });
         found.chain(named).collect()
     }
@@ -230,7 +229,7 @@ impl Bindings {
         if let Some(device) = self
             .configured
             .iter()
-            .find(|device| device.driver.uses(&names))
+            .find(|device| device.driver.endpoint().is_one_of(&names))
         {
             return (Verdict::Configured(device.id.clone()), None);
         }
@@ -238,7 +237,7 @@ impl Bindings {
             Ok((device, driver)) => {
                 self.holders
                     .insert(device.clone(), Holder::Attached(key.clone()));
-                self.classes.insert(device.clone(), driver.class());
+                self.classes.insert(device.clone(), driver.factory().class);
                 (
                     Verdict::Device(device.clone()),
                     Some(Change::In(device, driver)),
@@ -249,7 +248,7 @@ impl Bindings {
     }
 
     /// The device that a rule makes of it.
-    fn serve(&self, key: &Key, found: &Found) -> Result<(DeviceId, DriverConfig), Reason> {
+    fn serve(&self, key: &Key, found: &Found) -> Result<(DeviceId, Arc<dyn DriverConfig>), Reason> {
         let fitting = self.rules.iter().find(|rule| found.fits(&rule.wanted));
         let rule = fitting.ok_or_else(|| unwanted(found))?;
         let Then::Serve(template, driver) = &rule.then else {
@@ -261,7 +260,7 @@ impl Bindings {
             .ok_or_else(|| reasons::no_name(rule, template, None))?;
         let taken = |by: &str| Err(reasons::taken(rule, &name, by));
         if let Some(device) = self.configured.iter().find(|device| device.id == name) {
-            return taken(&device.driver.endpoint());
+            return taken(&device.driver.address());
         }
         match self.holders.get(&name) {
             Some(Holder::Attached(other)) if other != key => return taken(&other.1),
@@ -271,20 +270,24 @@ impl Bindings {
             _ => {}
         }
         match self.classes.get(&name) {
-            Some(class) if *class != driver.class() => return taken(class.as_str()),
+            Some(class) if *class != driver.factory().class => return taken(class.as_str()),
             None if self.classes.len() >= MOST_DEVICES => {
                 return Err(reasons::too_many(MOST_DEVICES));
             }
             _ => {}
         }
-        Ok((name, driver.on(&found.name)))
+        Ok((name, driver.at(&found.name)))
     }
 }
 
 /// Why nobody wants it.
 fn unwanted(found: &Found) -> Reason {
-    if found.usb_classes.contains(&SMART_CARD) {
-        reasons::card_reader()
+    let explain = DRIVERS
+        .iter()
+        .filter_map(|driver| driver.plugged.as_ref()?.explain);
+    let mut explained = explain.filter_map(|explain| explain(&found.usb_classes));
+    if let Some(reason) = explained.next() {
+        reason
     } else if found.by == Attachment::Serial && found.port.is_none() {
         reasons::only_configured(found)
     } else {
@@ -293,5 +296,5 @@ fn unwanted(found: &Found) -> Reason {
 }
 
 fn key(found: &Found) -> Key {
-    (crate::config::word_of(found.by), found.name.clone())
+    (found.by.as_str(), found.name.clone())
 }

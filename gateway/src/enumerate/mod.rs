@@ -14,7 +14,7 @@ mod usb;
 
 use std::collections::BTreeMap;
 
-use koffer_drivers::card::pcsc::Monitor;
+use koffer_drivers::{DRIVERS, Listing};
 use koffer_proto::{
     Class, DeviceId, GatewayId,
     class::gateway::{AttachedThing, Attachment},
@@ -73,7 +73,7 @@ impl Enumerator {
         let mut named = BTreeMap::new();
         for (name, driver) in rules.iter().filter_map(Rule::served) {
             if let Some(name) = name.fixed() {
-                named.entry(name).or_insert(driver.class());
+                named.entry(name).or_insert(driver.factory().class);
             }
         }
         let mut enumerator = Self {
@@ -106,25 +106,18 @@ impl Enumerator {
     /// Looks, until everything ends; returns when every device is let go of.
     pub async fn run(mut self) {
         let (tell, mut seen) = mpsc::channel(SEEN);
+        let mut listings = JoinSet::new();
+        for plugged in DRIVERS.iter().filter_map(|driver| driver.plugged.as_ref()) {
+            if let Some(list) = plugged.list {
+                listings.spawn(listen(plugged.by, list(), tell.clone()));
+            }
+        }
         let watcher = Watcher::start(tell);
-        // Its thread ends with the last handle.
-        let monitor = Monitor::shared();
-        let mut sight = monitor.sight();
-        sight.mark_changed();
         loop {
             let tick = self.bindings.next_tick();
             let changes = tokio::select! {
                 () = self.stop.cancelled() => break,
                 Some(seen) = seen.recv() => self.see(seen),
-                Ok(()) = sight.changed() => {
-                    let readers: Vec<_> = sight
-                        .borrow_and_update()
-                        .readers
-                        .keys()
-                        .map(|reader| Found::new(Attachment::Pcsc, reader))
-                        .collect();
-                    self.bindings.all(Instant::now(), &[Attachment::Pcsc], readers)
-                }
                 () = sleep_until(tick.unwrap_or_else(Instant::now)), if tick.is_some() => {
                     self.bindings.pass_time(Instant::now())
                 }
@@ -135,6 +128,7 @@ impl Enumerator {
             self.told.send_replace(self.bindings.told());
         }
         drop(watcher);
+        listings.shutdown().await;
         while self.supervisors.join_next().await.is_some() {}
     }
 
@@ -143,22 +137,15 @@ impl Enumerator {
         match seen {
             Seen::Here(found) => self.bindings.here(now, found),
             Seen::Gone(by, name) => self.bindings.gone(now, by, &name),
-            Seen::All(all) => {
-                let kinds = [Attachment::Serial, Attachment::Usb];
-                self.bindings.all(now, &kinds, all)
-            }
+            Seen::All(kinds, all) => self.bindings.all(now, &kinds, all),
         }
     }
 
     async fn carry_out(&mut self, change: Change) {
         let (device, plug) = match change {
             Change::In(id, driver) => {
-                tracing::info!(device = %id, at = driver.endpoint(), "attached");
-                let device = DeviceConfig {
-                    id: id.clone(),
-                    driver,
-                };
-                let spec = drivers::spec(&self.gateway, &device);
+                tracing::info!(device = %id, at = driver.address(), "attached");
+                let spec = drivers::spec(&self.gateway, id.clone(), driver);
                 if !self.plugs.contains_key(&id) {
                     let class = spec.class;
                     let (jobs, supervisor) = self.place(&id, Plug::In(spec));
@@ -193,5 +180,16 @@ impl Enumerator {
         let (place, plugged) = watch::channel(plug);
         self.plugs.insert(id.clone(), place);
         supervise(id.clone(), plugged, self.news.clone(), self.stop.clone())
+    }
+}
+
+/// Tells what a driver's own service lists, whenever that changes.
+async fn listen(by: Attachment, mut listing: Box<dyn Listing>, tell: mpsc::Sender<Seen>) {
+    loop {
+        let names = listing.next().await;
+        let found = names.iter().map(|name| Found::new(by, name)).collect();
+        if tell.send(Seen::All(vec![by], found)).await.is_err() {
+            return;
+        }
     }
 }

@@ -15,7 +15,7 @@ pub(super) fn not_attached() -> Reason {
 }
 
 pub(super) fn no_rule(found: &Found) -> Reason {
-    let mut keys = vec![format!("by = \"{}\"", crate::config::word_of(found.by))];
+    let mut keys = vec![format!("by = \"{}\"", found.by.as_str())];
     for (key, value) in [
         ("vid", &found.vid),
         ("pid", &found.pid),
@@ -49,14 +49,6 @@ pub(super) fn only_configured(found: &Found) -> Reason {
         format!(
             "A line that is built in. If a device hangs on it, configure it as [devices.NAME] with address = \"serial://{node}\"."
         ),
-    )
-}
-
-pub(super) fn card_reader() -> Reason {
-    Reason::new(
-        "see-pcsc",
-        "Ein Kartenleser: der PC/SC-Dienst bedient ihn. Eine Regel findet ihn mit by = \"pcsc\"; fehlt er dort, läuft der Dienst nicht oder ihm fehlt der Treiber.",
-        "A card reader: the PC/SC service serves it. A rule finds it with by = \"pcsc\"; where it is missing there, the service is not running or has no driver for it.",
     )
 }
 

@@ -66,7 +66,7 @@ impl Case {
 
 fn words(changes: Vec<Change>) -> Vec<String> {
     let word = |change| match change {
-        Change::In(device, driver) => format!("{device} in {}", driver.endpoint()),
+        Change::In(device, driver) => format!("{device} in {}", driver.address()),
         Change::Pulled(device) => format!("{device} pulled"),
         Change::Out(device) => format!("{device} out"),
     };

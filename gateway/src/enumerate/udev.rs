@@ -31,8 +31,8 @@ pub(super) enum Seen {
     Here(Found),
     /// Something is not there any more.
     Gone(Attachment, String),
-    /// This is all there is.
-    All(Vec<Found>),
+    /// This is all there is of these kinds.
+    All(Vec<Attachment>, Vec<Found>),
 }
 
 /// A thread that looks; it ends when this is dropped.
@@ -70,10 +70,9 @@ fn watch(tell: &mpsc::Sender<Seen>, sleep: &UnixStream) -> io::Result<()> {
         .listen()?;
     let mut descriptors = Descriptors::default();
     loop {
-        if tell
-            .blocking_send(Seen::All(everything(&mut descriptors)?))
-            .is_err()
-        {
+        let kinds = vec![Attachment::Serial, Attachment::Usb];
+        let all = Seen::All(kinds, everything(&mut descriptors)?);
+        if tell.blocking_send(all).is_err() {
             return Ok(());
         }
         while wait(&socket, sleep)? {

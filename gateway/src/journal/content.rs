@@ -3,7 +3,7 @@
 //! Drivers mask what they tell, and the desk hands over no confidential content. This is the
 //! second wall, and what it holds back it says in the log.
 
-use koffer_drivers::{Evidence, payment::zvt::codec::pan::mask_text};
+use koffer_drivers::{Evidence, card_number::mask_text};
 use koffer_proto::{
     Completion, Detail, Effect, Failure, Lang, OperationSpec, Outcome, Response, Sha256, Status,
     Text,

@@ -8,7 +8,7 @@ use super::{document_printer::Supply, empty};
 use crate::{ClaimToken, Identity, bound::bounded_number, operation::operations};
 
 operations! {
-    AnyDevice;
+    AnyDevice, locked_while_unresolved: false, content: |_| 0;
     /// Reserves the device for the caller for a while; with the claim's token it renews it.
     Claim(ClaimParams) -> Claimed = "claim", None, 10 s;
     /// Ends the claim whose token the call carries.

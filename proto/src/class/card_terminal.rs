@@ -13,7 +13,7 @@ use crate::{
 };
 
 operations! {
-    CardTerminal;
+    CardTerminal, locked_while_unresolved: false, content: content_bytes;
     /// Powers the card and takes it exclusively; needs a claim.
     Connect(ConnectParams) -> Connected = "connect", None, 60 s;
     /// Sends a batch of APDUs in order, stopping at the first status word that is not accepted.
@@ -32,6 +32,25 @@ operations! {
     ReadDocument(ReadDocumentParams) -> DocumentRead = "read-document", None, 120 s, confidential;
     /// Lets go of the card.
     Disconnect(DisconnectParams) -> Disconnected = "disconnect", None, 30 s;
+}
+
+/// Files and data groups.
+fn content_bytes(response: &Response) -> usize {
+    match response {
+        Response::Read(file) => file.content.len(),
+        Response::ReadDocument(document) => document
+            .groups
+            .iter()
+            .map(|group| group.content.len())
+            .sum(),
+        Response::Connect(_)
+        | Response::Transmit(_)
+        | Response::Write(_)
+        | Response::VerifyPin(_)
+        | Response::ChangePin(_)
+        | Response::Pace(_)
+        | Response::Disconnect(_) => 0,
+    }
 }
 
 /// The transmission protocol.

@@ -11,7 +11,7 @@ use crate::{
 };
 
 operations! {
-    DocumentPrinter;
+    DocumentPrinter, locked_while_unresolved: false, content: |_| 0;
     /// Prints a document.
     Print(PrintParams) -> Printed = "print", Once, 900 s;
     /// Lists the printer's jobs.

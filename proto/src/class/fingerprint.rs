@@ -7,9 +7,19 @@ use serde::{Deserialize, Serialize};
 use crate::{Blob, Sha256, bound::bounded_number, operation::operations};
 
 operations! {
-    Fingerprint;
+    Fingerprint, locked_while_unresolved: false, content: content_bytes;
     /// Captures fingerprints, one finger after the other, the best of the attempts each.
     Capture(CaptureParams) -> Captured = "capture", Repeatable, 600 s, confidential;
+}
+
+/// Pictures of fingers.
+fn content_bytes(response: &Response) -> usize {
+    match response {
+        Response::Capture(captured) => {
+            let fingers = captured.captures.iter();
+            fingers.map(|finger| finger.content.len()).sum()
+        }
+    }
 }
 
 /// A finger.

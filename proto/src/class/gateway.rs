@@ -11,7 +11,7 @@ use crate::{
 };
 
 operations! {
-    Gateway;
+    Gateway, locked_while_unresolved: false, content: |_| 0;
     /// Lists the calls that wait or run; a workstation sees its own.
     Calls(CallsParams) -> Calls = "calls", None, 10 s;
     /// Cancels a call; a workstation its own.
@@ -277,6 +277,18 @@ pub enum Attachment {
     Pcsc,
     /// An address in the configuration.
     Configured,
+}
+
+impl Attachment {
+    /// The word as it stands on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Serial => "serial",
+            Self::Usb => "usb",
+            Self::Pcsc => "pcsc",
+            Self::Configured => "configured",
+        }
+    }
 }
 
 /// Something that is attached. What it does not say of itself is absent.

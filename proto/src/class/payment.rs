@@ -11,7 +11,7 @@ use crate::{
 };
 
 operations! {
-    Payment;
+    Payment, locked_while_unresolved: true, content: |_| 0;
     /// Takes a card payment.
     Pay(PayParams) -> Transaction = "pay", Once, 600 s;
     /// Takes back a payment of the running business day, whole.

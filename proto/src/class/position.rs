@@ -8,7 +8,7 @@ use super::empty;
 use crate::operation::operations;
 
 operations! {
-    Position;
+    Position, locked_while_unresolved: false, content: |_| 0;
     /// Asks where the case is.
     Status(StatusParams) -> PositionStatus = "status", None, 30 s;
 }

@@ -7,7 +7,7 @@ use super::empty;
 use crate::operation::operations;
 
 operations! {
-    Power;
+    Power, locked_while_unresolved: false, content: |_| 0;
     /// Asks what feeds the case, and for how long.
     Status(StatusParams) -> PowerStatus = "status", None, 30 s;
 }

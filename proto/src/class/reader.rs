@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::operation::operations;
 
 operations! {
-    Reader;
+    Reader, locked_while_unresolved: false, content: |_| 0;
     /// Waits for the next document or code.
     Wait(WaitParams) -> Reading = "wait", Repeatable, 600 s, confidential;
 }

@@ -11,7 +11,7 @@ use crate::{
 };
 
 operations! {
-    ReceiptPrinter;
+    ReceiptPrinter, locked_while_unresolved: false, content: |_| 0;
     /// Prints a receipt.
     Print(PrintParams) -> Printed = "print", Once, 120 s;
     /// Opens the cash drawer.

@@ -6,9 +6,16 @@ use serde::{Deserialize, Serialize};
 use crate::{Blob, Sha256, bound::bounded_number, operation::operations};
 
 operations! {
-    Scanner;
+    Scanner, locked_while_unresolved: false, content: content_bytes;
     /// Scans; pages come one by one as progress, a PDF/A as the result.
     Scan(ScanParams) -> Scanned = "scan", Repeatable, 900 s, confidential;
+}
+
+/// The scanned document.
+fn content_bytes(response: &Response) -> usize {
+    match response {
+        Response::Scan(scanned) => scanned.document.as_ref().map_or(0, crate::Blob::len),
+    }
 }
 
 /// Where the paper lies.

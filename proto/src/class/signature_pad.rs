@@ -6,9 +6,18 @@ use serde::{Deserialize, Serialize};
 use crate::{Blob, Sha256, bound::bounded_text, operation::operations};
 
 operations! {
-    SignaturePad;
+    SignaturePad, locked_while_unresolved: false, content: content_bytes;
     /// Shows a prompt and takes a signature.
     Sign(SignParams) -> Signed = "sign", Repeatable, 600 s, confidential;
+}
+
+/// The picture of the signature, and how it was written.
+fn content_bytes(response: &Response) -> usize {
+    match response {
+        Response::Sign(signed) => {
+            signed.content.len() + signed.dynamics.as_ref().map_or(0, crate::Blob::len)
+        }
+    }
 }
 
 bounded_text! {

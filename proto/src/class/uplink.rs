@@ -7,7 +7,7 @@ use super::empty;
 use crate::operation::operations;
 
 operations! {
-    Uplink;
+    Uplink, locked_while_unresolved: false, content: |_| 0;
     /// Asks for signal, registration and connection.
     Status(StatusParams) -> UplinkStatus = "status", None, 30 s;
 }

@@ -3,7 +3,7 @@
 //! completion, which is compared with what the device itself shows.
 //!
 //! Which steps there are is not written down here: a call in peace is traced, and the gateway is
-//! killed at each step of the trace. `step.rs` says which steps of `fail_point::ALL` an operation
+//! killed at each step of the trace. `step.rs` says which steps of `fail_point::all` an operation
 //! does not pass, and the test fails where the trace disagrees. `unknown.rs` says what cannot be
 //! known. The page is `docs/crash-matrix.md`, which `KOFFER_BLESS=1` writes anew.
 //!
@@ -57,8 +57,8 @@ async fn killed_at_every_step_nothing_happens_twice_and_nothing_is_forgotten() {
 
     let names = all.iter().flat_map(|tried| &tried.rows);
     let names: BTreeSet<_> = names.map(|(crash, _)| crash.first.name).collect();
-    let listed: BTreeSet<_> = fail_point::ALL.iter().copied().collect();
-    assert_eq!(names, listed, "tried on the left, fail_point::ALL right");
+    let listed: BTreeSet<_> = fail_point::all().collect();
+    assert_eq!(names, listed, "tried on the left, fail_point::all right");
     page::check(&all);
 }
 

@@ -9,7 +9,7 @@ use crate::operation::Operation;
 /// A place that a life of the gateway passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Step {
-    /// One of `fail_point::ALL`.
+    /// One of `fail_point::all`.
     pub(crate) name: &'static str,
     /// The how-manieth time in this life.
     pub(crate) nth: usize,
@@ -19,7 +19,7 @@ pub(crate) struct Step {
 pub(crate) fn steps_in(trace: &str) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     for line in trace.lines() {
-        let name = fail_point::ALL.iter().find(|name| **name == line);
+        let name = fail_point::all().find(|name| *name == line);
         let name = name.unwrap_or_else(|| panic!("{line} is no fail point"));
         let before = steps.iter().filter(|step| step.name == *name).count();
         let nth = before + 1;

@@ -12,6 +12,7 @@ mod batch;
 mod config;
 mod driver;
 mod endings;
+mod factory;
 pub mod features;
 mod file;
 mod monitor;
@@ -20,6 +21,7 @@ mod record;
 mod timing;
 mod worker;
 
-pub use config::{PcscConfig, ReaderPattern, ReaderPatternError};
+pub use config::PcscConfig;
 pub use driver::driver;
+pub use factory::FACTORY;
 pub use monitor::{CardPresence, Monitor, Service, Sight};

@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr, time::Duration};
 
 use koffer_proto::Currency;
+use koffer_settings::HostPort;
 
 use super::codec::{
     bcd::{self, Bcd},
@@ -14,12 +15,14 @@ use super::codec::{
 const DEFAULT_PORT: u16 = 20_007;
 /// Speed of a serial terminal unless told otherwise (PA00P016).
 const DEFAULT_BAUD: u32 = 9_600;
+/// The speeds that terminals offer.
+pub(super) const BAUDS: [u32; 5] = [9_600, 19_200, 38_400, 57_600, 115_200];
 
 /// One terminal: where it is, how to speak to it, and who prints.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ZvtConfig {
     /// Where it is: `tcp://host:20007` or `serial:///dev/ttyS0?baud=9600`.
-    pub endpoint: Endpoint,
+    pub endpoint: Address,
     /// The terminal's password, six digits.
     pub password: TerminalPassword,
     /// The only currency that is asked for.
@@ -32,7 +35,7 @@ pub struct ZvtConfig {
 
 /// Where a terminal is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Endpoint {
+pub enum Address {
     /// In the network.
     Tcp {
         /// Name or address; an IPv6 address without brackets.
@@ -114,19 +117,10 @@ pub enum ConnectionUse {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TerminalPassword(bmp::Password);
 
-/// Why an address names no terminal.
+/// A text is no address of a terminal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum EndpointError {
-    /// Neither of the two forms.
-    #[error("{0:?} is not of the form tcp://host:port or serial:///dev/name?baud=9600")]
-    Form(String),
-    /// The port is no number from 1 to 65535.
-    #[error("{0:?} is no port")]
-    Port(String),
-    /// The speed is no number, or an option other than `baud` was given.
-    #[error("{0:?} is not baud=<bits per second>")]
-    Option(String),
-}
+#[error("{0:?} is not of the form tcp://host:port or serial:///dev/name?baud=9600")]
+pub struct AddressError(String);
 
 /// The password is not six digits. What was given is not repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -152,7 +146,7 @@ impl ZvtConfig {
 
     /// Whether the connection stays open between calls.
     pub(super) fn keeps_connection(&self) -> bool {
-        matches!(self.endpoint, Endpoint::Serial { .. })
+        matches!(self.endpoint, Address::Serial { .. })
             || self.profile.connection == ConnectionUse::Kept
     }
 }
@@ -184,53 +178,42 @@ impl FromStr for TerminalPassword {
     }
 }
 
-impl FromStr for Endpoint {
-    type Err = EndpointError;
+impl FromStr for Address {
+    type Err = AddressError;
 
-    fn from_str(address: &str) -> Result<Self, EndpointError> {
-        let form = || EndpointError::Form(address.to_owned());
-        if let Some(rest) = address.strip_prefix("tcp://") {
-            let (host, port) = match rest.strip_prefix('[') {
-                Some(v6) => v6.split_once(']').ok_or_else(form)?,
-                None => rest.split_at(rest.find(':').unwrap_or(rest.len())),
-            };
-            let port = match port.strip_prefix(':') {
-                None if port.is_empty() => DEFAULT_PORT,
-                None => return Err(form()),
-                Some(digits) => match digits.parse() {
-                    Ok(port @ 1..) => port,
-                    _ => return Err(EndpointError::Port(digits.to_owned())),
-                },
-            };
-            if host.is_empty() || host.contains(['/', '@', '?']) {
-                return Err(form());
-            }
-            return Ok(Self::Tcp {
-                host: host.to_owned(),
-                port,
-            });
-        }
-        let rest = address.strip_prefix("serial://").ok_or_else(form)?;
-        let (path, baud) = match rest.split_once('?') {
-            None => (rest, DEFAULT_BAUD),
-            Some((path, option)) => {
-                let wrong = || EndpointError::Option(option.to_owned());
-                let digits = option.strip_prefix("baud=").ok_or_else(wrong)?;
-                let baud = digits.parse().ok().filter(|baud| *baud > 0);
-                (path, baud.ok_or_else(wrong)?)
-            }
+    fn from_str(address: &str) -> Result<Self, AddressError> {
+        let parsed = match address.split_once("://") {
+            Some(("tcp", rest)) => HostPort::parse(rest, Some(DEFAULT_PORT))
+                .map(|HostPort { host, port }| Self::Tcp { host, port }),
+            Some(("serial", rest)) => serial(rest),
+            _ => None,
         };
-        if !path.starts_with('/') || path.len() < 2 {
-            return Err(form());
-        }
-        Ok(Self::Serial {
-            path: path.to_owned(),
-            baud,
-        })
+        parsed.ok_or_else(|| AddressError(address.to_owned()))
     }
 }
 
-impl fmt::Display for Endpoint {
+fn serial(rest: &str) -> Option<Address> {
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let baud = match query {
+        "" => DEFAULT_BAUD,
+        query => query.strip_prefix("baud=")?.parse().ok()?,
+    };
+    let path = path.to_owned();
+    let named = path.starts_with('/') && path.len() > 1;
+    (named && BAUDS.contains(&baud)).then_some(Address::Serial { path, baud })
+}
+
+impl Address {
+    /// As it is written in the configuration.
+    pub(super) fn url(&self) -> String {
+        match self {
+            Self::Tcp { .. } => format!("tcp://{self}"),
+            Self::Serial { path, baud } => format!("serial://{path}?baud={baud}"),
+        }
+    }
+}
+
+impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
@@ -244,45 +227,36 @@ impl fmt::Display for Endpoint {
 mod tests {
     use super::*;
 
-    fn tcp(host: &str, port: u16) -> Endpoint {
-        let host = host.to_owned();
-        Endpoint::Tcp { host, port }
-    }
-
     #[test]
-    fn addresses_are_read_or_refused_with_their_reason() {
-        let serial = |path: &str, baud| Endpoint::Serial {
-            path: path.to_owned(),
-            baud,
-        };
-        for (address, endpoint) in [
-            ("tcp://127.0.0.1:20007", tcp("127.0.0.1", 20_007)),
-            ("tcp://ec-terminal", tcp("ec-terminal", 20_007)),
-            ("tcp://[::1]:22000", tcp("::1", 22_000)),
-            ("serial:///dev/ttyS0", serial("/dev/ttyS0", 9_600)),
+    fn an_address_is_a_network_or_a_serial_line() {
+        for (text, expected) in [
+            ("tcp://127.0.0.1", Some("tcp://127.0.0.1:20007")),
+            ("tcp://ec-terminal", Some("tcp://ec-terminal:20007")),
+            ("tcp://[::1]:22000", Some("tcp://[::1]:22000")),
+            ("serial:///dev/ttyS0", Some("serial:///dev/ttyS0?baud=9600")),
             (
                 "serial:///dev/ttyUSB0?baud=115200",
-                serial("/dev/ttyUSB0", 115_200),
+                Some("serial:///dev/ttyUSB0?baud=115200"),
             ),
+            ("serial:///dev/ttyS0?baud=300", None),
+            ("serial:///dev/ttyS0?baud=fast", None),
+            ("serial:///dev/ttyS0?speed=9600", None),
+            ("serial:///dev/ttyS0?parity=odd", None),
+            ("serial://", None),
+            ("serial://ttyS0", None),
+            ("", None),
+            ("udp://127.0.0.1:1", None),
+            ("http://host", None),
+            ("127.0.0.1:20007", None),
+            ("tcp://", None),
+            ("tcp://host:0", None),
+            ("tcp://host:99999", None),
+            ("tcp://[::1", None),
+            ("tcp://[::1]x", None),
+            ("tcp://user@host:1", None),
         ] {
-            assert_eq!(address.parse(), Ok(endpoint), "{address}");
-        }
-        for address in [
-            "",
-            "10.0.0.1:20007",
-            "tcp://",
-            "tcp://host:0",
-            "tcp://host:99999",
-            "tcp://[::1",
-            "tcp://[::1]x",
-            "tcp://user@host:1",
-            "serial://",
-            "serial://ttyS0",
-            "serial:///dev/ttyS0?speed=9600",
-            "serial:///dev/ttyS0?baud=fast",
-            "http://host",
-        ] {
-            assert!(address.parse::<Endpoint>().is_err(), "{address}");
+            let shown = text.parse::<Address>().ok().map(|address| address.url());
+            assert_eq!(shown.as_deref(), expected, "{text}");
         }
     }
 

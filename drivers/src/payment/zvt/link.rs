@@ -15,7 +15,7 @@ use tokio_serial::{ClearBuffer, SerialPort, SerialPortBuilder, SerialStream};
 
 use super::{
     codec::apdu::{Apdu, Assembler},
-    config::Endpoint,
+    config::Address,
     timing,
 };
 
@@ -289,7 +289,7 @@ pub(super) trait Dial: fmt::Debug + Send + Sync {
 }
 
 #[async_trait]
-impl Dial for Endpoint {
+impl Dial for Address {
     async fn dial(&self) -> Result<Link, Broken> {
         match self {
             Self::Tcp { host, port } => {

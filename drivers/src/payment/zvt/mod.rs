@@ -11,6 +11,7 @@ pub mod config;
 mod driver;
 mod evidence;
 mod exchange;
+mod factory;
 mod link;
 mod outcome;
 mod receipts;
@@ -22,18 +23,7 @@ mod transaction;
 #[cfg(test)]
 mod tests;
 
-use koffer_proto::Connection;
-
-pub use config::{ConnectionUse, Endpoint, Profile, ReceiptsTo, TerminalPassword, ZvtConfig};
+pub use config::{Address, ConnectionUse, Profile, ReceiptsTo, TerminalPassword, ZvtConfig};
 pub use driver::driver;
 pub use evidence::{BASELINE, LOST, STATUS_INFORMATION, STEPS};
-
-/// How a terminal of this configuration is connected.
-pub fn connection(config: &ZvtConfig) -> Connection {
-    match &config.endpoint {
-        endpoint @ Endpoint::Tcp { .. } => Connection::Tcp {
-            address: endpoint.to_string(),
-        },
-        Endpoint::Serial { path, .. } => Connection::Serial { path: path.clone() },
-    }
-}
+pub use factory::FACTORY;

@@ -2,9 +2,10 @@
 
 use koffer_proto::class::payment::{Align, Receipt, ReceiptCopy, ReceiptLine};
 
+use crate::card_number::mask_text;
+
 use super::codec::{
     charset::{Charset, Text},
-    pan::mask_text,
     receipt::{Attribute, Block, ReceiptType},
     tlv::{Container, Tag},
 };

@@ -26,6 +26,7 @@ mod capabilities;
 mod config;
 mod driver;
 mod epoch;
+mod factory;
 mod identity;
 mod job;
 mod link;
@@ -39,15 +40,7 @@ mod timing;
 mod tls;
 mod wire;
 
-use koffer_proto::Connection;
-
 pub use config::{IppConfig, PrinterUri, UriError};
 pub use driver::driver;
+pub use factory::FACTORY;
 pub use tls::{CertificateError, certificate_digest};
-
-/// How the printer of this configuration is connected.
-pub fn connection(config: &IppConfig) -> Connection {
-    Connection::Url {
-        url: config.uri.to_string(),
-    }
-}

@@ -4,8 +4,10 @@ use std::fs;
 
 use config::{FileFormat, Format};
 
+use koffer_settings::Preset;
+
 use super::{
-    super::{RULE_SECTIONS, SECTIONS, key::Preset, reference, rules_reference},
+    super::{reference, rule_sections, rules_reference, sections},
     Case, project,
 };
 
@@ -14,8 +16,10 @@ const END: &str = "<!-- end: keys -->";
 
 #[test]
 fn every_default_and_every_example_is_a_value_that_would_be_read() {
-    let sections = SECTIONS.iter().chain(&RULE_SECTIONS);
-    for key in sections.flat_map(|section| section.keys) {
+    for key in sections()
+        .chain(rule_sections())
+        .flat_map(|section| section.keys)
+    {
         assert!(key.default_is_valid(), "{}", key.name());
         let mut table = FileFormat::Toml.parse(None, key.example()).unwrap();
         let name = if key.name() == "<role>" {
@@ -38,7 +42,7 @@ fn the_shipped_example_is_in_order_and_shows_every_key_with_its_default() {
     case.file("kofferd.toml", &toml, 0o644);
     assert_eq!(case.warnings(), [""; 0]);
 
-    let keys = SECTIONS.iter().flat_map(|section| section.keys);
+    let keys = sections().flat_map(|section| section.keys);
     for key in keys.filter(|key| key.name() != "<role>") {
         let lines: Vec<_> = toml
             .lines()

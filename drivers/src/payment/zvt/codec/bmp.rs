@@ -277,7 +277,7 @@ impl Bmp {
             _ => {
                 let mut value = value.to_vec();
                 if is_text(tag) {
-                    pan::mask_bytes(&mut value);
+                    crate::card_number::mask_bytes(&mut value);
                 }
                 Self::Other(Other {
                     tag,

@@ -5,8 +5,6 @@
 
 use std::fmt;
 
-use super::pan;
-
 /// Stands for what a character set cannot say.
 pub const REPLACEMENT: char = '?';
 
@@ -151,7 +149,7 @@ pub struct Text(Vec<u8>);
 impl Text {
     /// Encodes text.
     pub fn new(text: &str, charset: Charset) -> Self {
-        Self(charset.encode(&pan::mask_text(text)))
+        Self(charset.encode(&crate::card_number::mask_text(text)))
     }
 
     pub(super) fn from_bytes(bytes: Vec<u8>) -> Self {

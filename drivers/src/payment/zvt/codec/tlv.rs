@@ -3,9 +3,9 @@
 use std::fmt;
 
 use super::EncodeError;
+use super::apdu::Control;
 use super::charset::{Charset, Text};
 use super::opaque::Reader;
-use super::{apdu::Control, pan};
 
 /// Deepest nesting that is read or written; the specification needs four.
 pub const MAX_DEPTH: usize = 8;
@@ -257,7 +257,7 @@ impl Value {
         }
         let mut bytes = bytes.to_vec();
         if tag.is_text() {
-            pan::mask_bytes(&mut bytes);
+            crate::card_number::mask_bytes(&mut bytes);
         }
         Self::Primitive(bytes)
     }

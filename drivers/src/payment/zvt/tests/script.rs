@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::super::{
-    ConnectionUse, Endpoint, Profile, ReceiptsTo, ZvtConfig,
+    Address, ConnectionUse, Profile, ReceiptsTo, ZvtConfig,
     driver::Zvt,
     link::{Broken, Dial, Link},
 };
@@ -161,7 +161,7 @@ pub(super) struct Stage {
 /// A terminal that is not asked for its books: that has tests of its own (`books.rs`).
 pub(super) fn config() -> ZvtConfig {
     ZvtConfig {
-        endpoint: Endpoint::Tcp {
+        endpoint: Address::Tcp {
             host: "127.0.0.1".to_owned(),
             port: 20_007,
         },

@@ -10,7 +10,7 @@ use super::script::{
 use crate::{
     Driver,
     payment::zvt::{
-        Endpoint,
+        Address,
         codec::{
             apdu::Apdu,
             frame::{self, Decoder, Event},
@@ -85,7 +85,7 @@ async fn a_payment_over_a_pty_has_the_same_messages_in_frames() {
         Mood::Attentive,
     ));
     let mut config = config();
-    config.endpoint = Endpoint::Serial { path, baud: 9_600 };
+    config.endpoint = Address::Serial { path, baud: 9_600 };
     let mut stage = Stage::new(config.clone());
     stage.driver = Zvt::new(config.clone(), std::sync::Arc::new(config.endpoint));
     let opened = stage.driver.open().await.unwrap();

@@ -8,6 +8,7 @@ use super::{
     Abort, Action, Ending, Kind, Loss, Phase, Transaction,
     verdict::{self, Refusal},
 };
+use crate::card_number::mask_text;
 use crate::payment::zvt::{
     codec::{
         apdu::{Apdu, Control},
@@ -18,7 +19,6 @@ use crate::payment::zvt::{
         completion::Completion,
         fields::Fields,
         opaque::Opaque,
-        pan::mask_text,
         receipt::Block,
         result::ResultCode,
         status::IntermediateStatus,

@@ -12,17 +12,15 @@ use std::{
 
 use config::{ConfigError, Map, Source, Value, ValueKind};
 
-use super::{
-    finding::{Finding, Origin, Report, text},
-    toml_text,
+use crate::{
+    finding::{Finding, Origin, Report},
+    text, toml_text,
 };
 
 /// What a variable must begin with to be part of the configuration.
 const PREFIX: &str = "KOFFER__";
 /// What stands between the parts of a key's path in a variable's name.
 const SEPARATOR: &str = "__";
-/// Sections whose second part is a name: there an underscore in a variable stands for a hyphen.
-const NAMED: [&str; 3] = ["clients", "devices", "roles"];
 /// No key lies deeper than three tables; the bound keeps a hostile environment from building
 /// trees that only recursion could take down again.
 const MAX_DEPTH: usize = 8;
@@ -35,11 +33,11 @@ const ROOT: &str = "koffer";
 
 /// Where each value of a layer came from; a value's `origin()` is an index into this.
 #[derive(Default)]
-pub(super) struct Origins(Vec<Origin>);
+pub(crate) struct Origins(Vec<Origin>);
 
 impl Origins {
     /// A value that remembers where it was written.
-    pub(super) fn value(&mut self, origin: Origin, kind: impl Into<ValueKind>) -> Value {
+    pub(crate) fn value(&mut self, origin: Origin, kind: impl Into<ValueKind>) -> Value {
         let index = self.0.len().to_string();
         self.0.push(origin);
         Value::new(Some(&index), kind)
@@ -51,7 +49,7 @@ impl Origins {
 }
 
 /// All sources, read and laid over each other.
-pub(super) struct Layers {
+pub struct Layers {
     main: PathBuf,
     merged: Value,
     stack: Vec<Layer>,
@@ -80,10 +78,12 @@ impl Source for Layer {
 }
 
 impl Layers {
-    /// Reads every source there is; what cannot be read goes into the report.
-    pub(super) fn read(
+    /// Reads every source there is; what cannot be read goes into the report. `named` are the
+    /// sections whose second part is a name.
+    pub fn read(
         path: &Path,
         environment: &BTreeMap<OsString, OsString>,
+        named: &[&str],
         report: &Report,
     ) -> Self {
         let mut origins = Origins::default();
@@ -93,7 +93,12 @@ impl Layers {
                 layers.push(Layer(toml_text::parse(&path, &text, &mut origins, report)));
             }
         }
-        layers.push(Layer(from_environment(environment, &mut origins, report)));
+        layers.push(Layer(from_environment(
+            environment,
+            named,
+            &mut origins,
+            report,
+        )));
 
         let builder = layers
             .iter()
@@ -117,29 +122,39 @@ impl Layers {
 
     /// One file that nothing lies over, as `shape` makes it of what stands there; `None` where it
     /// cannot be read.
-    pub(super) fn alone(
+    pub fn alone(
         path: &Path,
         report: &Report,
         shape: impl FnOnce(Map<String, Value>) -> Map<String, Value>,
     ) -> Option<Self> {
         let text = read_text(path, report)?;
+        let mut layers = Self::of_text(path, &text, report);
+        if let Some(Layer(map)) = layers.stack.first_mut() {
+            *map = shape(std::mem::take(map));
+            layers.merged = Value::new(None, map.clone());
+        }
+        Some(layers)
+    }
+
+    /// A text that nothing lies over, as if it stood in the file `path`.
+    pub fn of_text(path: &Path, text: &str, report: &Report) -> Self {
         let mut origins = Origins::default();
-        let map = shape(toml_text::parse(path, &text, &mut origins, report));
-        Some(Self {
+        let map = toml_text::parse(path, text, &mut origins, report);
+        Self {
             main: path.to_owned(),
             merged: Value::new(None, map.clone()),
             stack: vec![Layer(map)],
             origins,
-        })
+        }
     }
 
     /// The merged tree.
-    pub(super) fn root(&self) -> &Value {
+    pub fn root(&self) -> &Value {
         &self.merged
     }
 
     /// Where the key at `path` was last written; the main file where nobody wrote it.
-    pub(super) fn origin(&self, path: &[&str]) -> Origin {
+    pub fn origin(&self, path: &[&str]) -> Origin {
         let found = self.stack.iter().rev().find_map(|layer| {
             let (first, rest) = path.split_first()?;
             let value =
@@ -169,7 +184,7 @@ fn drop_ins(main: &Path, report: &Report) -> Vec<PathBuf> {
 }
 
 /// `*.toml` in a folder, in lexical order, without hidden files. A folder that is missing has none.
-pub(super) fn toml_files(folder: &Path, report: &Report) -> Vec<PathBuf> {
+pub fn toml_files(folder: &Path, report: &Report) -> Vec<PathBuf> {
     let listed = fs::read_dir(folder).and_then(|entries| {
         entries
             .map(|entry| entry.map(|entry| entry.path()))
@@ -261,11 +276,12 @@ fn not_readable(path: &Path, error: &std::io::Error) -> Finding {
     }
 }
 
-/// `KOFFER__SECTION__KEY=value`. Letters become lower case; in the names of clients, devices and
-/// roles an underscore becomes a hyphen, because names have hyphens and never underscores, and
+/// `KOFFER__SECTION__KEY=value`. Letters become lower case; in the names of the sections
+/// `named` an underscore becomes a hyphen, because names have hyphens and never underscores, and
 /// variables the other way round. Values stay text; the reader makes numbers and lists of them.
 fn from_environment(
     environment: &BTreeMap<OsString, OsString>,
+    named: &[&str],
     origins: &mut Origins,
     report: &Report,
 ) -> Map<String, Value> {
@@ -309,7 +325,7 @@ fn from_environment(
             continue;
         };
         if let [section, name, ..] = path.as_mut_slice()
-            && NAMED.contains(&section.as_str())
+            && named.contains(&section.as_str())
         {
             *name = name.replace('_', "-");
         }

@@ -3,16 +3,16 @@
 use config::{Map, Value, ValueKind};
 use koffer_proto::Text;
 
-use super::{
-    finding::{Finding, Origin, Report, Reported, text},
+use crate::{
+    finding::{Finding, Origin, Report, Reported},
     form::{Form, Given, Refusal},
     key::{Key, Preset, Section, add_line},
     layers::Layers,
-    suggestion,
+    suggestion, text,
 };
 
 /// One table, or the absence of one.
-pub(super) struct Table<'a> {
+pub struct Table<'a> {
     layers: &'a Layers,
     report: &'a Report,
     path: Vec<&'a str>,
@@ -29,7 +29,7 @@ enum Entries<'a> {
 
 impl<'a> Table<'a> {
     /// The whole configuration.
-    pub(super) fn root(layers: &'a Layers, report: &'a Report) -> Self {
+    pub fn root(layers: &'a Layers, report: &'a Report) -> Self {
         let mut root = Self {
             layers,
             report,
@@ -41,7 +41,7 @@ impl<'a> Table<'a> {
     }
 
     /// The table `name` within this one.
-    pub(super) fn table(&self, name: &'a str) -> Table<'a> {
+    pub fn table(&self, name: &'a str) -> Table<'a> {
         let mut path = self.path.clone();
         path.push(name);
         let entries = match self.entries {
@@ -77,7 +77,7 @@ impl<'a> Table<'a> {
     }
 
     /// The names that stand in this table, in alphabetical order.
-    pub(super) fn names(&self) -> Vec<&'a str> {
+    pub fn names(&self) -> Vec<&'a str> {
         match self.entries {
             Entries::Present(map) => {
                 let mut names: Vec<_> = map.keys().map(String::as_str).collect();
@@ -89,22 +89,22 @@ impl<'a> Table<'a> {
     }
 
     /// Whether something stands under `name`.
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub fn has(&self, name: &str) -> bool {
         matches!(self.entries, Entries::Present(map) if map.contains_key(name))
     }
 
     /// Whether this table stands in the configuration.
-    pub(super) fn present(&self) -> bool {
+    pub fn present(&self) -> bool {
         matches!(self.entries, Entries::Present(_))
     }
 
     /// Reports every key that `section` does not know.
-    pub(super) fn only(&self, section: &Section) {
+    pub fn only(&self, section: &Section) {
         self.only_of(&[section]);
     }
 
     /// Reports every key that none of `sections` knows.
-    pub(super) fn only_of(&self, sections: &[&Section]) {
+    pub fn only_of(&self, sections: &[&Section]) {
         let known: Vec<_> = sections
             .iter()
             .flat_map(|section| section.names())
@@ -121,7 +121,7 @@ impl<'a> Table<'a> {
     }
 
     /// The value of a key that is required or has a default.
-    pub(super) fn get<F: Form>(&self, key: &Key<F>) -> Result<F::Value, Reported> {
+    pub fn get<F: Form>(&self, key: &Key<F>) -> Result<F::Value, Reported> {
         if let Some(value) = self.find(key)? {
             return Ok(value);
         }
@@ -131,7 +131,7 @@ impl<'a> Table<'a> {
     }
 
     /// The value of a key that may be absent; its default, if it has one.
-    pub(super) fn find<F: Form>(&self, key: &Key<F>) -> Result<Option<F::Value>, Reported> {
+    pub fn find<F: Form>(&self, key: &Key<F>) -> Result<Option<F::Value>, Reported> {
         match (self.read(key.name, &key.form)?, key.preset) {
             (Some(value), _) => Ok(Some(value)),
             (None, Preset::Value(default)) => key
@@ -144,7 +144,7 @@ impl<'a> Table<'a> {
     }
 
     /// The value under `name`, in `form`.
-    pub(super) fn read<F: Form>(&self, name: &str, form: &F) -> Result<Option<F::Value>, Reported> {
+    pub fn read<F: Form>(&self, name: &str, form: &F) -> Result<Option<F::Value>, Reported> {
         let map = match self.entries {
             Entries::Present(map) => map,
             Entries::Absent => return Ok(None),
@@ -180,19 +180,19 @@ impl<'a> Table<'a> {
     }
 
     /// Reports that `name` is missing, unless a source that may hold it could not be read.
-    pub(super) fn missing(&self, name: &str, remedy: Text) -> Reported {
+    pub fn missing(&self, name: &str, remedy: Text) -> Reported {
         self.report
             .incomplete()
             .unwrap_or_else(|| self.mistake(name, text!("fehlt", "is missing"), remedy))
     }
 
     /// Reports a mistake at `name` within this table, at the table itself where it is empty.
-    pub(super) fn mistake(&self, name: &str, what: Text, remedy: Text) -> Reported {
+    pub fn mistake(&self, name: &str, what: Text, remedy: Text) -> Reported {
         self.report.mistake(self.finding(name, what, remedy))
     }
 
     /// Reports a warning at `name` within this table, at the table itself where it is empty.
-    pub(super) fn warning(&self, name: &str, what: Text, remedy: Text) {
+    pub fn warning(&self, name: &str, what: Text, remedy: Text) {
         self.report.warning(self.finding(name, what, remedy));
     }
 
@@ -206,12 +206,12 @@ impl<'a> Table<'a> {
     }
 
     /// Where `name` was written; where the table was, if `name` is empty or not written.
-    pub(super) fn origin(&self, name: &str) -> Origin {
+    pub fn origin(&self, name: &str) -> Origin {
         self.layers.origin(&self.path_to(name))
     }
 
     /// The dotted path of `name` within this table.
-    pub(super) fn key(&self, name: &str) -> String {
+    pub fn key(&self, name: &str) -> String {
         dotted(&self.path_to(name))
     }
 
@@ -221,7 +221,7 @@ impl<'a> Table<'a> {
     }
 
     /// Whether something may be missing only because its source could not be read.
-    pub(super) fn incomplete(&self) -> Option<Reported> {
+    pub fn incomplete(&self) -> Option<Reported> {
         self.report.incomplete()
     }
 }

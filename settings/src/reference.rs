@@ -2,19 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::{
-    RULE_SECTIONS, SECTIONS,
-    key::{Listed, Preset, Section},
-};
+use crate::key::{Listed, Preset, Section};
 
-/// Every section with its keys, as it stands in `docs/configuration.md`.
-pub fn reference() -> String {
-    SECTIONS.iter().copied().map(section).collect()
-}
-
-/// The same of rules files, as it stands in `docs/rules.md`.
-pub fn rules_reference() -> String {
-    RULE_SECTIONS.iter().copied().map(section).collect()
+/// These sections with their keys, as they stand in the documentation.
+pub fn reference<'a>(sections: impl IntoIterator<Item = &'a Section>) -> String {
+    sections.into_iter().map(section).collect()
 }
 
 fn section(section: &Section) -> String {

@@ -1,113 +1,118 @@
-//! `[devices.<name>]` with `driver = "zvt"`: a payment terminal.
+//! What a technician configures of a payment terminal, on the network or on a serial line.
 
-use std::{ffi::OsString, fmt, path::PathBuf, time::Duration};
+use std::sync::Arc;
 
-use koffer_proto::{Currency, Text};
+use koffer_proto::{Class, Connection, Currency, GatewayId, Text, class::gateway::Attachment};
+use koffer_settings::{
+    Choice, Key, Millis, Parsed, PasswordFile, Passwords, Preset, Reported, Secret, Section,
+    Switch, Table, Whole, text,
+};
 
 use super::{
-    devices::{self, Driver},
-    endpoint::HostPort,
-    finding::{Reported, text},
-    form::{Choice, Millis, Parsed, Switch, Whole},
-    key::{Key, Preset, Section},
-    secret::{PasswordFile, Passwords},
-    table::Table,
+    Address, Profile, ReceiptsTo, TerminalPassword, ZvtConfig, codec::charset::Charset,
+    config::BAUDS, driver,
 };
-use koffer_drivers::payment::zvt::TerminalPassword;
+use crate::{
+    Context, Driver, DriverConfig, DriverFactory, DriverName, Endpoint, Plugged, PluggedConfig,
+    factory::driver_key,
+};
 
-use crate::Secret;
-
-/// ZVT over TCP listens here (PA00P016), where the configuration names no port.
-const DEFAULT_PORT: u16 = 20007;
-/// The speed of ZVT on a serial line (PA00P016), where the configuration names none.
-const DEFAULT_BAUD: u32 = 9600;
-/// The speeds that terminals offer.
-const BAUDS: [u32; 5] = [9600, 19200, 38400, 57600, 115_200];
-
-/// A payment terminal that speaks ZVT.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ZvtConfig {
-    /// Where it is.
-    pub address: ZvtAddress,
-    /// Its ZVT password: six digits.
-    pub password: TerminalPassword,
-    /// The currency it books.
-    pub currency: Currency,
-    /// Who prints the receipts.
-    pub receipts: Receipts,
-    /// The character set to negotiate.
-    pub charset: ZvtCharset,
-    /// How long it may stay silent while a command runs (T4).
-    pub t4: Duration,
-    /// Whether it can reverse its last transaction only.
-    pub reverse_only_last: bool,
-    /// Whether it may be asked for its last entry and its turnover before it books.
-    pub shows_books: bool,
-    /// It says that it is busy as long as it can still book.
-    pub tells_busy: bool,
-    /// The longest time in which it can still book after contact was lost.
-    pub books_within: Duration,
-}
-
-/// Where a terminal is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ZvtAddress {
-    /// On the network.
-    Tcp(HostPort),
-    /// On a serial line, 8N2.
-    Serial {
-        /// The device node, better its stable link under /dev/koffer.
-        path: PathBuf,
-        /// The line's speed in baud.
-        baud: u32,
+/// The driver's entry in the table of drivers.
+pub static FACTORY: DriverFactory = DriverFactory {
+    name: "zvt",
+    class: Class::Payment,
+    section: &SECTION,
+    configured: |table, context| {
+        let endpoint = table.get(&ADDRESS);
+        let config = read(endpoint, table, context)?;
+        Ok(Arc::new(config))
     },
-}
+    address_key: ADDRESS.name,
+    plugged: Some(Plugged {
+        by: Attachment::Serial,
+        section: Some(&RULE),
+        rule: |table, context| {
+            // The node is the one that the rule finds.
+            let line = baud(table).map(|baud| Address::Serial {
+                path: String::new(),
+                baud,
+            });
+            Ok(Arc::new(OnLine(read(line, table, context)?)))
+        },
+        list: None,
+        explain: None,
+    }),
+    // A booking or a closing, and a look at the books (before one, or after a crash).
+    fail_points: &[
+        "zvt.books-read",
+        "zvt.armed",
+        "zvt.started",
+        "zvt.sent",
+        "zvt.acked",
+        "zvt.card",
+        "zvt.host",
+        "zvt.result-received",
+        "zvt.result-stored",
+        "zvt.result-answered",
+        "zvt.receipt",
+        "zvt.completed",
+    ],
+};
 
-impl ZvtAddress {
-    /// What only one device can be connected to.
-    pub(super) fn port(&self) -> String {
-        match self {
-            Self::Tcp(address) => format!("tcp://{address}").to_lowercase(),
-            Self::Serial { path, .. } => format!("serial://{}", path.display()),
+impl DriverConfig for ZvtConfig {
+    fn factory(&self) -> &'static DriverFactory {
+        &FACTORY
+    }
+
+    fn address(&self) -> String {
+        self.endpoint.url()
+    }
+
+    fn endpoint(&self) -> Endpoint {
+        match &self.endpoint {
+            address @ Address::Tcp { .. } => Endpoint::Network {
+                authority: address.to_string(),
+                path: String::new(),
+            },
+            Address::Serial { path, .. } => Endpoint::Path(path.into()),
         }
+    }
+
+    fn connection(&self) -> Connection {
+        match &self.endpoint {
+            address @ Address::Tcp { .. } => Connection::Tcp {
+                address: address.to_string(),
+            },
+            Address::Serial { path, .. } => Connection::Serial { path: path.clone() },
+        }
+    }
+
+    fn driver(&self, _: &GatewayId) -> Box<dyn Driver> {
+        driver(self.clone())
     }
 }
 
-impl fmt::Display for ZvtAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => write!(f, "tcp://{address}"),
-            Self::Serial { path, baud } => write!(f, "serial://{}?baud={baud}", path.display()),
+/// A terminal on the serial line that a rule finds.
+#[derive(Debug)]
+struct OnLine(ZvtConfig);
+
+impl PluggedConfig for OnLine {
+    fn factory(&self) -> &'static DriverFactory {
+        &FACTORY
+    }
+
+    fn at(&self, found: &str) -> Arc<dyn DriverConfig> {
+        let mut config = self.0.clone();
+        if let Address::Serial { path, .. } = &mut config.endpoint {
+            found.clone_into(path);
         }
+        Arc::new(config)
     }
 }
 
-/// Who prints the receipts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Receipts {
-    /// They come to the app as lines.
-    App,
-    /// The terminal's own printer.
-    Terminal,
-}
+static DRIVER: Key<DriverName> = driver_key(r#"driver = "zvt""#);
 
-/// The character sets that can be asked for (PA00P015, tag 14).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is the name of a standard")]
-pub enum ZvtCharset {
-    Cp437,
-    Ascii,
-    Latin1,
-    Latin2,
-    Latin9,
-    Utf8,
-    /// ZVT's own 7-bit set of old terminals; cannot be negotiated, only known.
-    Zvt7,
-}
-
-static DRIVER: Key<Choice<Driver>> = devices::driver(r#"driver = "zvt""#);
-
-static ADDRESS: Key<Parsed<ZvtAddress>> = Key {
+static ADDRESS: Key<Parsed<Address>> = Key {
     name: "address",
     form: Parsed {
         de: "tcp://host:port (ohne Angabe Port 20007) oder serial:///dev/…?baud=9600",
@@ -149,24 +154,27 @@ static CURRENCY: Key<Choice<Currency>> = Key {
     about: "The currency the terminal books. Euro only: amounts in another one are refused, not converted.",
 };
 
-static RECEIPTS: Key<Choice<Receipts>> = Key {
+static RECEIPTS: Key<Choice<ReceiptsTo>> = Key {
     name: "receipts",
-    form: Choice(&[("app", Receipts::App), ("terminal", Receipts::Terminal)]),
+    form: Choice(&[
+        ("app", ReceiptsTo::ToApp),
+        ("terminal", ReceiptsTo::AtTerminal),
+    ]),
     preset: Preset::Value("app"),
     example: r#"receipts = "app""#,
     about: "Who prints the receipts: `app`, they come with the completion as lines; `terminal`, its own printer does.",
 };
 
-static CHARSET: Key<Choice<ZvtCharset>> = Key {
+static CHARSET: Key<Choice<Charset>> = Key {
     name: "charset",
     form: Choice(&[
-        ("cp437", ZvtCharset::Cp437),
-        ("ascii", ZvtCharset::Ascii),
-        ("latin1", ZvtCharset::Latin1),
-        ("latin2", ZvtCharset::Latin2),
-        ("latin9", ZvtCharset::Latin9),
-        ("utf8", ZvtCharset::Utf8),
-        ("zvt7", ZvtCharset::Zvt7),
+        ("cp437", Charset::Cp437),
+        ("ascii", Charset::Ascii),
+        ("latin1", Charset::Latin1),
+        ("latin2", Charset::Latin2),
+        ("latin9", Charset::Latin9),
+        ("utf8", Charset::Utf8),
+        ("zvt7", Charset::Zvt7),
     ]),
     preset: Preset::Value("cp437"),
     example: r#"charset = "cp437""#,
@@ -227,7 +235,7 @@ static BOOKS_WITHIN: Key<Millis> = Key {
             that they did not.",
 };
 
-pub(super) static SECTION: Section = Section {
+static SECTION: Section = Section {
     path: r#"devices.<name>, driver = "zvt""#,
     about: "A payment terminal that speaks ZVT; class `payment`.",
     keys: &[
@@ -260,7 +268,7 @@ static BAUD: Key<Whole> = Key {
 
 /// The keys of a rule with `driver = "zvt"`: those of a configured device, with the speed of the
 /// line in the address's place.
-pub(super) static RULE: Section = Section {
+static RULE: Section = Section {
     path: r#"[rule], driver = "zvt""#,
     about: "A payment terminal on a serial line; class `payment`.",
     keys: &[
@@ -279,29 +287,12 @@ pub(super) static RULE: Section = Section {
     tables: &[],
 };
 
-fn address(text: &str) -> Result<ZvtAddress, Text> {
-    let parsed = match text.split_once("://") {
-        Some(("tcp", rest)) => HostPort::parse(rest, Some(DEFAULT_PORT)).map(ZvtAddress::Tcp),
-        Some(("serial", rest)) => serial(rest),
-        _ => None,
-    };
-    parsed.ok_or_else(|| {
+fn address(text: &str) -> Result<Address, Text> {
+    text.parse().map_err(|_| {
         text!(
             "»{text}« ist keine Adresse eines Terminals",
             "\"{text}\" is no address of a terminal"
         )
-    })
-}
-
-fn serial(rest: &str) -> Option<ZvtAddress> {
-    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let baud = match query {
-        "" => DEFAULT_BAUD,
-        query => query.strip_prefix("baud=")?.parse().ok()?,
-    };
-    (path.starts_with('/') && path.len() > 1 && BAUDS.contains(&baud)).then(|| ZvtAddress::Serial {
-        path: PathBuf::from(path),
-        baud,
     })
 }
 
@@ -338,28 +329,10 @@ fn password(text: &str) -> Result<Secret, Text> {
     }
 }
 
-pub(super) fn read(
-    table: &Table<'_>,
-    name: &str,
-    credentials: Option<&OsString>,
-) -> Result<ZvtConfig, Reported> {
-    let address = table.get(&ADDRESS);
-    read_at(address, table, name, credentials)
-}
-
-/// A rule's terminal; the line's node is the one that the rule finds.
-pub(super) fn read_rule(
-    table: &Table<'_>,
-    name: &str,
-    credentials: Option<&OsString>,
-) -> Result<ZvtConfig, Reported> {
-    read_at(line(table), table, name, credentials)
-}
-
-fn line(table: &Table<'_>) -> Result<ZvtAddress, Reported> {
+fn baud(table: &Table<'_>) -> Result<u32, Reported> {
     let baud = table.get(&BAUD)?;
     let known = u32::try_from(baud).ok().filter(|baud| BAUDS.contains(baud));
-    let baud = known.ok_or_else(|| {
+    known.ok_or_else(|| {
         table.mistake(
             BAUD.name,
             text!(
@@ -371,71 +344,77 @@ fn line(table: &Table<'_>) -> Result<ZvtAddress, Reported> {
                 "Write 9600, 19200, 38400, 57600 or 115200."
             ),
         )
-    })?;
-    Ok(ZvtAddress::Serial {
-        path: PathBuf::new(),
-        baud,
     })
 }
 
-fn read_at(
-    address: Result<ZvtAddress, Reported>,
+fn read(
+    endpoint: Result<Address, Reported>,
     table: &Table<'_>,
-    name: &str,
-    credentials: Option<&OsString>,
+    context: &Context<'_>,
 ) -> Result<ZvtConfig, Reported> {
     let passwords = Passwords {
         inline: &PASSWORD,
         file: &PASSWORD_FILE,
-        name,
-        credentials,
+        name: context.name,
+        credentials: context.credentials,
     };
     let password = passwords.read(table);
     let currency = table.get(&CURRENCY);
     let receipts = table.get(&RECEIPTS);
     let charset = table.get(&CHARSET);
-    let t4 = table.get(&T4);
+    let response_timeout = table.get(&T4);
     let reverse_only_last = table.get(&REVERSE_ONLY_LAST);
     let shows_books = table.get(&SHOWS_BOOKS);
     let tells_busy = table.get(&TELLS_BUSY);
     let books_within = table.get(&BOOKS_WITHIN);
     Ok(ZvtConfig {
-        address: address?,
+        endpoint: endpoint?,
         password: terminal_password(table, password?)?,
         currency: currency?,
         receipts: receipts?,
-        charset: charset?,
-        t4: t4?,
-        reverse_only_last: reverse_only_last?,
-        shows_books: shows_books?,
-        tells_busy: tells_busy?,
-        books_within: books_within?,
+        profile: Profile {
+            charset: charset?,
+            response_timeout: response_timeout?,
+            reverse_only_last: reverse_only_last?,
+            shows_books: shows_books?,
+            tells_busy: tells_busy?,
+            books_within: books_within?,
+            ..Profile::default()
+        },
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::factory::parsed;
 
     #[test]
-    fn an_address_is_a_network_or_a_serial_line() {
-        for (text, expected) in [
-            ("tcp://127.0.0.1", Some("tcp://127.0.0.1:20007")),
-            ("tcp://[::1]:22000", Some("tcp://[::1]:22000")),
-            ("serial:///dev/ttyS0", Some("serial:///dev/ttyS0?baud=9600")),
-            (
-                "serial:///dev/ttyS0?baud=115200",
-                Some("serial:///dev/ttyS0?baud=115200"),
-            ),
-            ("serial:///dev/ttyS0?baud=300", None),
-            ("serial:///dev/ttyS0?parity=odd", None),
-            ("serial://ttyS0", None),
-            ("udp://127.0.0.1:1", None),
-            ("127.0.0.1:20007", None),
-            ("tcp://", None),
-        ] {
-            let shown = address(text).ok().map(|address| address.to_string());
-            assert_eq!(shown.as_deref(), expected, "{text}");
-        }
+    fn a_terminal_needs_its_address_and_has_the_defaults_of_every_manual() {
+        let config = parsed(&FACTORY, "address = \"tcp://192.0.2.7\"").unwrap();
+        let expected = ZvtConfig {
+            endpoint: "tcp://192.0.2.7:20007".parse().unwrap(),
+            password: "000000".parse().unwrap(),
+            currency: Currency::EUR,
+            receipts: ReceiptsTo::ToApp,
+            profile: Profile::default(),
+        };
+        assert_eq!(format!("{config:?}"), format!("{expected:?}"));
+        let mistakes = parsed(&FACTORY, "").unwrap_err();
+        assert_eq!(mistakes, ["devices.x.address: is missing"]);
+    }
+
+    #[test]
+    fn a_line_that_a_rule_finds_is_the_terminal_s() {
+        let config = parsed(&FACTORY, "address = \"serial:///dev/ttyS7?baud=19200\"").unwrap();
+        assert_eq!(config.endpoint(), Endpoint::Path("/dev/ttyS7".into()));
+        let line = OnLine(ZvtConfig {
+            endpoint: "serial:///dev/none?baud=19200".parse().unwrap(),
+            password: "000000".parse().unwrap(),
+            currency: Currency::EUR,
+            receipts: ReceiptsTo::ToApp,
+            profile: Profile::default(),
+        });
+        assert_eq!(line.at("/dev/ttyS7").address(), config.address());
     }
 }

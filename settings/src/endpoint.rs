@@ -24,7 +24,7 @@ impl fmt::Display for HostPort {
 
 impl HostPort {
     /// Reads `host:port` or `[ipv6]:port`; without a port `default_port`, where there is one.
-    pub(super) fn parse(text: &str, default_port: Option<u16>) -> Option<Self> {
+    pub fn parse(text: &str, default_port: Option<u16>) -> Option<Self> {
         let (host, rest) = if let Some(text) = text.strip_prefix('[') {
             let (host, rest) = text.split_once(']')?;
             host.parse::<Ipv6Addr>().ok()?;

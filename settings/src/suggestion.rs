@@ -2,13 +2,13 @@
 
 use koffer_proto::Text;
 
-use super::finding::text;
+use crate::text;
 
 /// Below this similarity (Jaro-Winkler, 0 to 1) a suggestion misleads more often than it helps.
 const LEAST_SIMILARITY: f64 = 0.8;
 
 /// The remedy for a name that is none of `known`.
-pub(super) fn remedy<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Text {
+pub fn remedy<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Text {
     let known: Vec<&str> = known.into_iter().collect();
     let nearest = known
         .iter()

@@ -13,9 +13,10 @@ use config::{Map, Value, ValueKind};
 use koffer_proto::Text;
 use toml::de::{DeTable, DeValue};
 
-use super::{
-    finding::{Finding, Origin, Report, text},
+use crate::{
+    finding::{Finding, Origin, Report},
     layers::Origins,
+    text,
 };
 
 /// After so many lines it is no TOML file, and reading it again and again would take long.
@@ -24,7 +25,7 @@ const MAX_BROKEN_LINES: usize = 50;
 const BROKEN_HEAD: &str = "broken head in line ";
 
 /// The values of a file. Mistakes of syntax go into the report, each line once.
-pub(super) fn parse(
+pub(crate) fn parse(
     path: &Path,
     text: &str,
     origins: &mut Origins,

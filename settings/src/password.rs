@@ -10,19 +10,19 @@ use std::{
 
 use koffer_proto::Text;
 
-use crate::Secret;
-
-use super::{
-    finding::{Origin, Reported, text},
+use crate::{
+    finding::{Origin, Reported},
     form::Parsed,
     key::{Key, Preset},
+    secret::Secret,
     table::Table,
+    text,
 };
 
 /// The longest password: MQTT allows 65,535 bytes, nobody types more than this.
 const MAX_PASSWORD_BYTES: usize = 1024;
 /// Where passwords lie when systemd hands none over, and what the unit loads from there.
-pub(super) const SECRETS_FOLDER: &str = "/etc/koffer/secrets";
+pub const SECRETS_FOLDER: &str = "/etc/koffer/secrets";
 /// Names a credential of the unit instead of a path.
 const CREDENTIAL: &str = "credential:";
 /// `LoadCredential=secrets:/etc/koffer/secrets` prefixes every file of the folder with its id.
@@ -30,14 +30,16 @@ const CREDENTIAL_PREFIX: &str = "secrets_";
 
 /// The file a password stands in.
 #[derive(Clone)]
-pub(super) enum PasswordFile {
+pub enum PasswordFile {
+    /// Its path.
     Path(PathBuf),
+    /// The name of a credential of the unit.
     Credential(String),
 }
 
 impl PasswordFile {
     /// The form of `password_file`.
-    pub(super) const FORM: Parsed<Self> = Parsed {
+    pub const FORM: Parsed<Self> = Parsed {
         de: "ein absoluter Pfad, oder credential:NAME",
         en: "an absolute path, or credential:NAME",
         parse: Self::parse,
@@ -60,7 +62,7 @@ impl PasswordFile {
 }
 
 /// The form of a password written into the configuration itself.
-pub(super) const INLINE: Parsed<Secret> = Parsed {
+pub const INLINE: Parsed<Secret> = Parsed {
     de: "ein Passwort aus 1 bis 1024 Zeichen ohne Steuerzeichen",
     en: "a password of 1 to 1024 characters without control characters",
     parse: password_of,
@@ -80,17 +82,20 @@ fn password_of(text: &str) -> Result<Secret, Text> {
 }
 
 /// The pair of keys of a password, and where systemd put what it loaded.
-pub(super) struct Passwords<'a> {
-    pub(super) inline: &'a Key<Parsed<Secret>>,
-    pub(super) file: &'a Key<Parsed<PasswordFile>>,
+pub struct Passwords<'a> {
+    /// The key of the password itself.
+    pub inline: &'a Key<Parsed<Secret>>,
+    /// The key of the file that holds it.
+    pub file: &'a Key<Parsed<PasswordFile>>,
     /// The credential's name to propose.
-    pub(super) name: &'a str,
-    pub(super) credentials: Option<&'a OsString>,
+    pub name: &'a str,
+    /// Where systemd put what it loaded.
+    pub credentials: Option<&'a OsString>,
 }
 
 impl Passwords<'_> {
     /// The password of `table`, from either key.
-    pub(super) fn read(&self, table: &Table<'_>) -> Result<Option<Secret>, Reported> {
+    pub fn read(&self, table: &Table<'_>) -> Result<Option<Secret>, Reported> {
         let (inline, file) = (self.inline.name, self.file.name);
         let both = table.has(inline) && table.has(file);
         if both {
@@ -119,7 +124,7 @@ impl Passwords<'_> {
     }
 
     /// The line to write instead of a password.
-    pub(super) fn line(&self) -> String {
+    pub fn line(&self) -> String {
         format!("{} = \"{CREDENTIAL}{}\"", self.file.name, self.name)
     }
 
@@ -253,7 +258,7 @@ impl Passwords<'_> {
 }
 
 /// The file that `name` stands in, where everybody can read it.
-pub(super) fn world_readable(table: &Table<'_>, name: &str) -> Option<PathBuf> {
+fn world_readable(table: &Table<'_>, name: &str) -> Option<PathBuf> {
     let Origin::File { path, .. } = table.origin(name) else {
         return None;
     };
@@ -262,7 +267,7 @@ pub(super) fn world_readable(table: &Table<'_>, name: &str) -> Option<PathBuf> {
 }
 
 /// Where systemd put the unit's credentials.
-pub(super) fn credentials_folder(
+pub fn credentials_folder(
     environment: &std::collections::BTreeMap<OsString, OsString>,
 ) -> Option<&OsString> {
     environment.get(OsStr::new("CREDENTIALS_DIRECTORY"))

@@ -1,15 +1,15 @@
 //! The forms a value can have: how it is read, and how it is described to a person.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use config::{Value, ValueKind};
 use koffer_proto::Text;
 
-use super::{finding::text, suggestion};
+use crate::{suggestion, text};
 
 /// A value as it was written.
 #[derive(Clone, Copy)]
-pub(super) enum Given<'a> {
+pub enum Given<'a> {
     /// In TOML.
     Typed(&'a Value),
     /// As plain text: in the environment, or a default of ours.
@@ -18,7 +18,7 @@ pub(super) enum Given<'a> {
 
 impl<'a> Given<'a> {
     /// The text, where it is one.
-    pub(super) fn text(self) -> Option<&'a str> {
+    pub fn text(self) -> Option<&'a str> {
         match self {
             Self::Plain(text) => Some(text),
             Self::Typed(value) => match &value.kind {
@@ -46,13 +46,15 @@ impl<'a> Given<'a> {
 }
 
 /// Why a value was not taken.
-pub(super) struct Refusal {
-    pub(super) what: Text,
-    pub(super) remedy: Text,
+pub struct Refusal {
+    /// What is wrong with it.
+    pub what: Text,
+    /// What a person can do.
+    pub remedy: Text,
 }
 
 /// How a value is read.
-pub(super) trait Form: Sync {
+pub trait Form: Sync {
     /// What is read.
     type Value;
 
@@ -81,9 +83,11 @@ fn write(expected: &Text) -> Text {
 }
 
 /// A whole number within bounds.
-pub(super) struct Whole {
-    pub(super) min: u64,
-    pub(super) max: u64,
+pub struct Whole {
+    /// The least.
+    pub min: u64,
+    /// The most.
+    pub max: u64,
 }
 
 impl Form for Whole {
@@ -122,9 +126,11 @@ impl Form for Whole {
 }
 
 /// A duration in whole milliseconds within bounds.
-pub(super) struct Millis {
-    pub(super) min: u64,
-    pub(super) max: u64,
+pub struct Millis {
+    /// The least.
+    pub min: u64,
+    /// The most.
+    pub max: u64,
 }
 
 impl Form for Millis {
@@ -151,7 +157,7 @@ impl Form for Millis {
 }
 
 /// `true` or `false`.
-pub(super) struct Switch;
+pub struct Switch;
 
 impl Form for Switch {
     type Value = bool;
@@ -174,41 +180,47 @@ impl Form for Switch {
 }
 
 /// One of some words.
-pub(super) struct Choice<T: 'static>(pub(super) &'static [(&'static str, T)]);
+pub struct Choice<T: 'static>(pub &'static [(&'static str, T)]);
 
 impl<T: Copy + Sync> Form for Choice<T> {
     type Value = T;
 
     fn expected(&self) -> Text {
-        let words: Vec<_> = self
-            .0
-            .iter()
-            .map(|(word, _)| format!("\"{word}\""))
-            .collect();
-        text!(
-            "eines von {words}",
-            "one of {words}",
-            words = words.join(", ")
-        )
+        words(self.0.iter().map(|(word, _)| *word))
     }
 
     fn read(&self, given: Given<'_>) -> Result<T, Vec<Refusal>> {
         let word = given.text().ok_or_else(|| self.wrong_type(given))?;
-        let known = self.0.iter().find(|(known, _)| *known == word);
-        known.map(|(_, value)| *value).ok_or_else(|| {
-            vec![Refusal {
-                what: text!("»{word}« gibt es hier nicht", "there is no \"{word}\" here"),
-                remedy: suggestion::remedy(word, self.0.iter().map(|(known, _)| *known)),
-            }]
-        })
+        choose(word, self.0)
     }
 }
 
+/// What one of these words is, to stand after "write".
+pub fn words<'a>(known: impl IntoIterator<Item = &'a str>) -> Text {
+    let known = known.into_iter().map(|word| format!("\"{word}\""));
+    let words = known.collect::<Vec<_>>().join(", ");
+    text!("eines von {words}", "one of {words}")
+}
+
+/// What `word` stands for among `known`, or the nearest word as a remedy.
+pub fn choose<T: Copy>(word: &str, known: &[(&str, T)]) -> Result<T, Vec<Refusal>> {
+    let found = known.iter().find(|(known, _)| *known == word);
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        vec![Refusal {
+            what: text!("»{word}« gibt es hier nicht", "there is no \"{word}\" here"),
+            remedy: suggestion::remedy(word, known.iter().map(|(known, _)| *known)),
+        }]
+    })
+}
+
 /// A text with a meaning. `parse` says what is wrong; for secrets without showing them.
-pub(super) struct Parsed<T> {
-    pub(super) de: &'static str,
-    pub(super) en: &'static str,
-    pub(super) parse: fn(&str) -> Result<T, Text>,
+pub struct Parsed<T> {
+    /// What it must be, in German.
+    pub de: &'static str,
+    /// The same in English.
+    pub en: &'static str,
+    /// Reads it, or says what is wrong.
+    pub parse: fn(&str) -> Result<T, Text>,
 }
 
 impl<T> Form for Parsed<T> {
@@ -230,7 +242,7 @@ impl<T> Form for Parsed<T> {
 }
 
 /// A list, in TOML `["a", "b"]`, as plain text `a,b`.
-pub(super) struct List<F>(pub(super) F);
+pub struct List<F>(pub F);
 
 impl<F: Form> Form for List<F> {
     type Value = Vec<F::Value>;
@@ -275,7 +287,7 @@ impl<F: Form> Form for List<F> {
 }
 
 /// The form of a name: one topic segment.
-pub(super) const fn name<T>() -> Parsed<T>
+pub const fn name<T>() -> Parsed<T>
 where
     T: std::str::FromStr<Err = koffer_proto::NameError>,
 {
@@ -287,7 +299,7 @@ where
 }
 
 /// A name from text.
-pub(super) fn parse_name<T>(text: &str) -> Result<T, Text>
+pub fn parse_name<T>(text: &str) -> Result<T, Text>
 where
     T: std::str::FromStr<Err = koffer_proto::NameError>,
 {
@@ -297,4 +309,23 @@ where
             "\"{text}\" is no valid name"
         )
     })
+}
+
+/// The form of an absolute path.
+pub const fn absolute_path() -> Parsed<PathBuf> {
+    Parsed {
+        de: "ein absoluter Pfad",
+        en: "an absolute path",
+        parse: |text| {
+            let path = PathBuf::from(text);
+            if path.is_absolute() {
+                Ok(path)
+            } else {
+                Err(text!(
+                    "»{text}« ist kein absoluter Pfad",
+                    "\"{text}\" is no absolute path"
+                ))
+            }
+        },
+    }
 }

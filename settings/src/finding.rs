@@ -5,12 +5,12 @@ use std::{cell::RefCell, fmt, path::PathBuf};
 use koffer_proto::{Lang, Text};
 
 /// A sentence in German and English; both literals may capture variables.
+#[macro_export]
 macro_rules! text {
     ($de:literal, $en:literal $(, $name:ident = $value:expr)* $(,)?) => {
         koffer_proto::Text::new(format!($de $(, $name = $value)*), format!($en $(, $name = $value)*))
     };
 }
-pub(super) use text;
 
 /// Where something was written. Ordered as a technician reads: files by name and line, then the
 /// environment.
@@ -97,48 +97,47 @@ impl std::error::Error for Mistakes {}
 
 /// Proof that the reason why there is no value stands in the report.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reported(());
+pub struct Reported(());
 
 /// Collects findings while a configuration is read.
 #[derive(Default)]
-pub(super) struct Report {
+pub struct Report {
     mistakes: RefCell<Vec<Finding>>,
     warnings: RefCell<Vec<Finding>>,
     incomplete: RefCell<Option<Reported>>,
 }
 
 impl Report {
-    pub(super) fn mistake(&self, finding: Finding) -> Reported {
+    /// Takes in a mistake.
+    pub fn mistake(&self, finding: Finding) -> Reported {
         self.mistakes.borrow_mut().push(finding);
         Reported(())
     }
 
     /// For a value whose place is empty because its mistake was reported while its file was read.
-    pub(super) fn already() -> Reported {
+    pub fn already() -> Reported {
         Reported(())
     }
 
-    pub(super) fn warning(&self, finding: Finding) {
+    /// Takes in a warning.
+    pub fn warning(&self, finding: Finding) {
         self.warnings.borrow_mut().push(finding);
     }
 
     /// A source that could not be read, whole or in part: from now on nothing is called missing.
-    pub(super) fn unreadable(&self, finding: Finding) -> Reported {
+    pub fn unreadable(&self, finding: Finding) -> Reported {
         let reported = self.mistake(finding);
         *self.incomplete.borrow_mut() = Some(reported);
         reported
     }
 
     /// Whether something may be missing only because its source could not be read.
-    pub(super) fn incomplete(&self) -> Option<Reported> {
+    pub fn incomplete(&self) -> Option<Reported> {
         *self.incomplete.borrow()
     }
 
     /// The value, where nothing is wrong, with the warnings.
-    pub(super) fn finish<T>(
-        self,
-        value: Result<T, Reported>,
-    ) -> Result<(T, Vec<Finding>), Mistakes> {
+    pub fn finish<T>(self, value: Result<T, Reported>) -> Result<(T, Vec<Finding>), Mistakes> {
         let in_order = |mut findings: Vec<Finding>| {
             findings.sort_by(|a, b| (&a.origin, &a.key).cmp(&(&b.origin, &b.key)));
             findings

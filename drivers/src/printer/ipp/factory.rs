@@ -1,43 +1,74 @@
-//! `[devices.<name>]` with `driver = "ipp"`: a document printer.
+//! What a technician configures of a document printer.
 
 use std::{
     fs,
     io::{self, Read},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use koffer_drivers::printer::ipp::{CertificateError, PrinterUri, certificate_digest};
-use koffer_proto::{Sha256, Text};
+use koffer_proto::{Class, Connection, GatewayId, Sha256, Text};
+use koffer_settings::{Key, Parsed, Preset, Reported, Section, Table, absolute_path, text};
 
-use super::{
-    devices::{self, Driver},
-    finding::{Reported, text},
-    form::{Choice, Parsed},
-    key::{Key, Preset, Section},
-    table::Table,
-};
+use super::{CertificateError, IppConfig, PrinterUri, certificate_digest, driver};
+use crate::{Driver, DriverConfig, DriverFactory, DriverName, Endpoint, factory::driver_key};
 
 /// The largest certificate file that is read; real ones have a few kilobytes.
 const MAX_CERTIFICATE_BYTES: u64 = 64 * 1024;
 
-/// A printer that speaks IPP.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IppConfig {
-    /// Where it is.
-    pub address: PrinterUri,
-    /// The digest of the one certificate that it must show.
-    pub certificate: Option<Sha256>,
-}
+/// The driver's entry in the table of drivers.
+pub static FACTORY: DriverFactory = DriverFactory {
+    name: "ipp",
+    class: Class::DocumentPrinter,
+    section: &SECTION,
+    configured: |table, _| Ok(Arc::new(read(table)?)),
+    address_key: ADDRESS.name,
+    plugged: None,
+    // A print.
+    fail_points: &[
+        "ipp.armed",
+        "ipp.created",
+        "ipp.recorded",
+        "ipp.started",
+        "ipp.answered",
+        "ipp.delivered",
+        "ipp.over",
+    ],
+};
 
-impl IppConfig {
-    /// What only one device can be connected to: the same with TLS and without.
-    pub(super) fn port(&self) -> String {
-        let authority = self.address.authority().to_lowercase();
-        format!("{authority}{}", self.address.path)
+impl DriverConfig for IppConfig {
+    fn factory(&self) -> &'static DriverFactory {
+        &FACTORY
+    }
+
+    fn address(&self) -> String {
+        self.uri.to_string()
+    }
+
+    /// The same with TLS and without.
+    fn endpoint(&self) -> Endpoint {
+        Endpoint::Network {
+            authority: self.uri.authority(),
+            path: self.uri.path.clone(),
+        }
+    }
+
+    fn connection(&self) -> Connection {
+        Connection::Url {
+            url: self.uri.to_string(),
+        }
+    }
+
+    /// Gateways may share a printer: the jobs of each are told apart by its id.
+    fn driver(&self, gateway: &GatewayId) -> Box<dyn Driver> {
+        driver(Self {
+            namespace: gateway.to_string(),
+            ..self.clone()
+        })
     }
 }
 
-static DRIVER: Key<Choice<Driver>> = devices::driver(r#"driver = "ipp""#);
+static DRIVER: Key<DriverName> = driver_key(r#"driver = "ipp""#);
 
 static ADDRESS: Key<Parsed<PrinterUri>> = Key {
     name: "address",
@@ -55,11 +86,7 @@ static ADDRESS: Key<Parsed<PrinterUri>> = Key {
 
 static CERTIFICATE_FILE: Key<Parsed<PathBuf>> = Key {
     name: "certificate_file",
-    form: Parsed {
-        de: "ein absoluter Pfad",
-        en: "an absolute path",
-        parse: absolute,
-    },
+    form: absolute_path(),
     preset: Preset::Optional,
     example: r#"certificate_file = "/etc/koffer/forms-printer-1.pem""#,
     about: "A PEM file with the certificate that an `ipps` printer must show, and no other; printers \
@@ -68,7 +95,7 @@ static CERTIFICATE_FILE: Key<Parsed<PathBuf>> = Key {
             The file is read at the start.",
 };
 
-pub(super) static SECTION: Section = Section {
+static SECTION: Section = Section {
     path: r#"devices.<name>, driver = "ipp""#,
     about: "A document printer that speaks IPP itself (IPP Everywhere, AirPrint, Mopria); class \
             `document-printer`. Its jobs belong to the user `koffer`, and their names begin with the \
@@ -86,19 +113,7 @@ fn address(text: &str) -> Result<PrinterUri, Text> {
     })
 }
 
-fn absolute(text: &str) -> Result<PathBuf, Text> {
-    let path = PathBuf::from(text);
-    if path.is_absolute() {
-        Ok(path)
-    } else {
-        Err(text!(
-            "»{text}« ist kein absoluter Pfad",
-            "\"{text}\" is no absolute path"
-        ))
-    }
-}
-
-pub(super) fn read(table: &Table<'_>) -> Result<IppConfig, Reported> {
+fn read(table: &Table<'_>) -> Result<IppConfig, Reported> {
     let address = table.get(&ADDRESS);
     let file = table.find(&CERTIFICATE_FILE);
     let certificate = file?.map(|path| certificate(table, &path));
@@ -118,8 +133,8 @@ pub(super) fn read(table: &Table<'_>) -> Result<IppConfig, Reported> {
         ));
     }
     Ok(IppConfig {
-        address,
         certificate: certificate.transpose()?,
+        ..IppConfig::new(address)
     })
 }
 

@@ -1,0 +1,10 @@
+//! The drivers there are: the only place that knows them all.
+
+use crate::{DriverFactory, card, payment, printer};
+
+/// Every driver, in the order of the reference.
+pub static DRIVERS: &[&DriverFactory] = &[
+    &payment::zvt::FACTORY,
+    &printer::ipp::FACTORY,
+    &card::pcsc::FACTORY,
+];
