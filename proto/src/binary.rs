@@ -149,6 +149,20 @@ impl Sha256 {
     }
 }
 
+/// Makes a digest of content that comes in parts.
+#[derive(Default)]
+pub(crate) struct Digester(sha2::Sha256);
+
+impl Digester {
+    pub(crate) fn update(&mut self, part: &[u8]) {
+        self.0.update(part);
+    }
+
+    pub(crate) fn finish(self) -> Sha256 {
+        Sha256(self.0.finalize().into())
+    }
+}
+
 impl TryFrom<String> for Sha256 {
     type Error = OutOfBounds;
 

@@ -7,7 +7,11 @@ use serde::{
     de::{self, DeserializeOwned},
 };
 
-use crate::shape::{self, Excess};
+use crate::{
+    Sha256,
+    binary::Digester,
+    shape::{self, Excess},
+};
 
 /// The content type of a call and of its answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -141,24 +145,53 @@ impl ContentType {
 }
 
 fn encode_cbor<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, EncodeError> {
-    let mut definite = DefiniteLengths(Vec::new());
+    write_cbor(value, Vec::new)
+}
+
+/// The digest of a value's CBOR, which is never in memory as a whole.
+pub(crate) fn digest_cbor<T: Serialize + ?Sized>(value: &T) -> Result<Sha256, EncodeError> {
+    let digest = write_cbor(value, Digesting::default)?;
+    Ok(digest.0.finish())
+}
+
+/// Writes a value in CBOR to what `sink` makes.
+fn write_cbor<T: Serialize + ?Sized, W: io::Write>(
+    value: &T,
+    sink: impl Fn() -> W,
+) -> Result<W, EncodeError> {
+    let mut definite = DefiniteLengths(sink());
     if ciborium::into_writer(value, &mut definite).is_ok() {
         return Ok(definite.0);
     }
     // A flattened field hides its number of entries; as a tree of values every length is known.
     // That costs a copy of everything, which content of some megabytes should not pay.
     let tree = ciborium::Value::serialized(value).map_err(|e| EncodeError(e.to_string()))?;
-    let mut payload = Vec::new();
-    ciborium::into_writer(&tree, &mut payload).map_err(|e| EncodeError(e.to_string()))?;
-    Ok(payload)
+    let mut written = sink();
+    ciborium::into_writer(&tree, &mut written).map_err(|e| EncodeError(e.to_string()))?;
+    Ok(written)
+}
+
+/// Digests what is written to it.
+#[derive(Default)]
+struct Digesting(Digester);
+
+impl io::Write for Digesting {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Takes a payload unless it has a length that is not stated before what it counts. ciborium
 /// writes the initial byte of such an item by itself; that a number or a string of one byte looks
 /// the same does no harm, it only takes the other way.
-struct DefiniteLengths(Vec<u8>);
+struct DefiniteLengths<W>(W);
 
-impl io::Write for DefiniteLengths {
+impl<W: io::Write> io::Write for DefiniteLengths<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         const INDEFINITE: RangeInclusive<u8> = 0x5f..=0xbf;
         if let [byte] = bytes
@@ -167,8 +200,7 @@ impl io::Write for DefiniteLengths {
         {
             return Err(io::ErrorKind::InvalidData.into());
         }
-        self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
+        self.0.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -11,6 +11,7 @@ use crate::{
         any_device, card_terminal, document_printer, fingerprint, gateway, payment, position,
         power, reader, receipt_printer, scanner, signature_pad, uplink,
     },
+    encoding,
 };
 
 /// What an operation does to the world.
@@ -400,8 +401,7 @@ impl Request {
     /// parameters in CBOR in the order of their definition. The same call in JSON and in CBOR
     /// has the same digest; fields that version 1 does not know do not count.
     pub fn digest(&self, target: &crate::Segment) -> Result<Sha256, crate::EncodeError> {
-        let content = ContentType::Cbor.encode(&(target, self.spec().name, self))?;
-        Ok(Sha256::of(&content))
+        encoding::digest_cbor(&(target, self.spec().name, self))
     }
 }
 
@@ -437,6 +437,33 @@ mod tests {
             let all = names.len();
             names.dedup();
             assert_eq!(names.len(), all, "{class} has two operations of one name");
+        }
+    }
+
+    #[test]
+    fn the_digest_of_a_call_is_that_of_its_cbor() {
+        // One document, and one flattened value whose number of fields is known only at its end.
+        let content = crate::Blob::from(vec![7; 100_000]);
+        let printed = document_printer::PrintParams {
+            document: document_printer::Document {
+                format: document_printer::DocumentFormat::Pdf,
+                sha256: content.sha256(),
+                content,
+            },
+            copies: None,
+            sides: document_printer::Sides::default(),
+            media: None,
+            colour: None,
+        };
+        let calls = [
+            Request::from(printed),
+            Request::from(any_device::ResetParams {}),
+        ];
+        for call in calls {
+            let target = "printer-1".parse().unwrap();
+            let content = (&target, call.spec().name, &call);
+            let content = ContentType::Cbor.encode(&content).unwrap();
+            assert_eq!(call.digest(&target), Ok(Sha256::of(&content)));
         }
     }
 
