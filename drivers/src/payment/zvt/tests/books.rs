@@ -207,6 +207,28 @@ async fn what_is_as_before_is_not_paid_once_it_was_seen_twice() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_booked_after_a_long_wait_may_be_somebody_elses() {
+    let journal = cut_after(&[]).await;
+    let mut stage = Stage::new(asking());
+    let look = |last| script(&[READY, &[ASK_ALL, TAKEN, Say(last), ACK, DONE, ACK]]);
+    // The next customer pays the same amount by hand while the terminal's rest is waited for.
+    let busy: &[Step] = &[Hear("0501 00"), Say("8000 00"), Say("060F 01 9C"), ACK];
+    stage.terminal(script(&[
+        REGISTER,
+        &look(EARLIER),
+        &script(&[busy; 30]),
+        &look(BOOKED),
+        &look(BOOKED),
+    ]));
+    let found = stage.driver.reconcile(&interrupted(&journal)).await;
+    stage.all_said().await;
+    assert!(
+        matches!(&found, Reconciled::Undecided(reason) if reason.keyword == "one-like-it"),
+        "{found:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_a_restart_what_was_not_told_may_be_somebody_elses() {
     let journal = cut_after(&[]).await;
     let shown = [Say(BOOKED), ACK, DONE, ACK];
