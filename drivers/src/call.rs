@@ -117,7 +117,7 @@ pub struct Call {
     pub lang: Lang,
     /// When it should be over.
     pub deadline: Instant,
-    told: mpsc::Sender<Told>,
+    told: mpsc::Sender<CallUpdate>,
     stop: watch::Receiver<Option<Stop>>,
     signals: mpsc::Receiver<SignalCommand>,
     effect_begun: Arc<AtomicBool>,
@@ -126,7 +126,7 @@ pub struct Call {
 
 /// What a driver tells of a running call.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Told {
+pub enum CallUpdate {
     /// For the caller.
     Progress(ProgressEvent),
     /// From here on the effect may have begun.
@@ -140,7 +140,7 @@ pub enum Told {
 /// The other end of a [`Call`]: held by whoever supervises the driver.
 pub struct CallControl {
     /// What the driver tells, in order.
-    pub told: mpsc::Receiver<Told>,
+    pub told: mpsc::Receiver<CallUpdate>,
     steering: Steering,
 }
 
@@ -236,15 +236,15 @@ impl Call {
 
     /// Tells the caller what happens. Waits where progress comes faster than it can be sent.
     pub async fn progress(&self, event: ProgressEvent) {
-        self.tell(Told::Progress(event)).await;
+        self.tell(CallUpdate::Progress(event)).await;
     }
 
     /// Tells what the device says of itself, for its state; `false` where nobody listens.
     pub async fn report(&self, report: Report) -> bool {
-        self.told.send(Told::Report(report)).await.is_ok()
+        self.told.send(CallUpdate::Report(report)).await.is_ok()
     }
 
-    async fn tell(&self, told: Told) {
+    async fn tell(&self, told: CallUpdate) {
         // Nobody listens any more only when the call was given up on; it ends soon.
         let _ = self.told.send(told).await;
     }
@@ -276,7 +276,7 @@ impl Call {
 
     /// Says that the call can no longer be cancelled, so that whoever asks knows at once.
     pub async fn past_cancelling(&self) {
-        self.tell(Told::PastCancelling).await;
+        self.tell(CallUpdate::PastCancelling).await;
     }
 
     /// Keeps what the device showed before it was touched, at the latest with what is told next.
@@ -288,7 +288,7 @@ impl Call {
     pub async fn effect_may_begin(&self) -> Result<(), NotStored> {
         self.effects.started().await?;
         self.effect_begun.store(true, Ordering::Release);
-        self.tell(Told::EffectBegun).await;
+        self.tell(CallUpdate::EffectBegun).await;
         Ok(())
     }
 

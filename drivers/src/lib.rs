@@ -17,7 +17,7 @@ pub mod printer;
 mod self_test;
 
 pub use call::{
-    Call, CallControl, Effects, Evidence, NotStored, Steering, Stop, Told, Unrecorded, call,
+    Call, CallControl, CallUpdate, Effects, Evidence, NotStored, Steering, Stop, Unrecorded, call,
 };
 pub use driver::{
     Contact, Driver, Fault, Finished, Interrupted, NotYet, Opened, Reconciled, Report, Reports,

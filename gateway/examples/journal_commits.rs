@@ -19,26 +19,23 @@ use std::{
 };
 
 use jiff::Timestamp;
-use koffer_gateway::{
-    calls::{CallNo, Journalled},
-    journal::{Durable, Journal as _, Place},
-};
+use koffer_gateway::journal::{AcceptedCall, CallNo, Durable, Journal as _, Place};
 use koffer_proto::{Class, Lang, Sha256};
 use tokio::task::JoinSet;
 
 const ROUNDS: u64 = 500;
 const AT_ONCE: u64 = 32;
 
-fn call(no: u64) -> Journalled {
+fn call(no: u64) -> AcceptedCall {
     let now = Timestamp::now();
-    Journalled {
+    AcceptedCall {
         no: CallNo(no),
         client: "ws-1".parse().unwrap(),
         call: format!("call-{no}").parse().unwrap(),
         target: "till".parse().unwrap(),
         operation: Class::Payment.operation("pay").unwrap(),
         digest: Sha256::of(&no.to_be_bytes()),
-        answer_to: koffer_gateway::calls::AnswerTo {
+        answer_to: koffer_gateway::journal::AnswerTo {
             topic: "koffer/1/case-7/reply/ws-1/till".to_owned(),
             encoding: koffer_proto::ContentType::Json,
             lang: Lang::De,
@@ -80,7 +77,7 @@ async fn main() {
         max_bytes: 1024 * 1024 * 1024,
     };
     let journal = Arc::new(Durable::start(place).unwrap());
-    let mut no = journal.remembered().await.unwrap().last.0;
+    let mut no = journal.snapshot().await.unwrap().last.0;
     let mut times = Vec::new();
     for _ in 0..ROUNDS {
         no += 1;
@@ -120,7 +117,7 @@ async fn main() {
         entries as f64 / took.as_secs_f64()
     );
     let from = Instant::now();
-    let memory = journal.remembered().await.unwrap();
+    let memory = journal.snapshot().await.unwrap();
     println!(
         "{} calls remembered in {:.3?}",
         memory.unsettled.len() + memory.ended.len(),

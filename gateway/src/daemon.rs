@@ -1,4 +1,4 @@
-//! `kofferd` as a whole: broker, bus, devices and clerk, raised in this order and let go of in
+//! `kofferd` as a whole: broker, bus, devices and dispatcher task, raised in this order and let go of in
 //! the reverse one.
 
 use std::{
@@ -25,8 +25,8 @@ use crate::{
     broker::InternalBroker,
     bus::{Address, Bus, Incoming, Message, OutboxBound, Qos, Settings, Subscription},
     calls::{
-        Aside, AsideDepth, CallNo, Clerk, Deleted, Desk, Job, Limits, Moment, News, Policy, Rights,
-        Served, Setup, Startup, Vitals,
+        BulkDepth, BulkSession, Dispatcher, DispatcherTask, Job, Limits, Moment, Policy, Rights,
+        Served, Setup, Startup, SupervisorEvent, Vitals,
     },
     clock,
     config::{BrokerAddress, Config, EmbeddedBroker, GATEWAY_USERNAME, MqttConfig},
@@ -34,7 +34,7 @@ use crate::{
     drivers,
     enumerate::Enumerator,
     identity,
-    journal::{Durable, Journal, Memory, Place},
+    journal::{CallNo, Deleted, Durable, Journal, Place, Snapshot},
     left_behind, logging, memory,
     registry::{DeviceSpec, Plug, supervise},
 };
@@ -46,10 +46,10 @@ const FRAME_BYTES: usize = 64 * 1024;
 /// a client gone wild can make the gateway hold. Beyond it each client still has its share.
 const OPEN_CALLS: usize = 1024;
 
-/// What supervisors tell and the clerk has not heard; a supervisor that is faster waits.
-const NEWS: usize = 256;
+/// What supervisors tell and the dispatcher task has not heard; a supervisor that is faster waits.
+const EVENTS: usize = 256;
 
-/// What the journal deleted and the clerk has not heard, some hundred calls each; while it is full,
+/// What the journal deleted and the dispatcher task has not heard, some hundred calls each; while it is full,
 /// the journal deletes nothing.
 const DELETED: usize = 16;
 
@@ -156,14 +156,14 @@ pub async fn run_with(
 
     let (broker, settings) = connect(&config, beside, will.clone()).await?;
     let looking = broker.is_none().then(|| settings.clone());
-    let aside = Aside::beside(&settings, beside);
+    let bulk = BulkSession::of(&settings, beside);
     let (bus, incoming) = listen(settings, &config, &root);
 
     let (tell_deleted, deleted) = mpsc::channel(DELETED);
     let (durable, memory, last_no) = open_journal(&config, tell_deleted).await?;
     let journal: Arc<dyn Journal> = Arc::new(durable.clone());
     let reconnects = Arc::new(AtomicU64::new(0));
-    let (news, told) = mpsc::channel(NEWS);
+    let (news, told) = mpsc::channel(EVENTS);
     let letting_go = CancellationToken::new();
     let Raised {
         jobs,
@@ -184,7 +184,7 @@ pub async fn run_with(
         instant: Instant::now(),
         wall: Timestamp::now(),
     };
-    let desk = Desk::new(
+    let dispatcher = Dispatcher::new(
         Setup {
             root,
             policy: policy(&config),
@@ -196,18 +196,18 @@ pub async fn run_with(
                 let journal = journal.clone();
                 Arc::new(move |no, device| journal.effects(no, device))
             },
-            vitals: vitals(&config, started, &bus, aside.depth(), &reconnects, &journal),
+            vitals: vitals(&config, started, &bus, bulk.depth(), &reconnects, &journal),
             attached: Box::new(move || attached.borrow().clone()),
         },
         now,
     );
     documents.gateway_description(BTreeMap::new());
-    let clerk = Clerk::new(Startup {
-        desk,
+    let dispatcher_task = DispatcherTask::new(Startup {
+        dispatcher,
         bus: bus.clone(),
-        aside,
+        bulk,
         incoming,
-        news: told,
+        events: told,
         left_behind,
         devices: jobs,
         memory,
@@ -219,7 +219,7 @@ pub async fn run_with(
         grace: STOP_GRACE,
     });
     let mut sessions = 0;
-    clerk
+    dispatcher_task
         .serve(stop, |milestone| match milestone {
             Served::Connected => {
                 reconnects.store(sessions, Ordering::Relaxed);
@@ -249,7 +249,7 @@ pub async fn run_with(
 async fn open_journal(
     config: &Config,
     deleted: mpsc::Sender<Vec<Deleted>>,
-) -> Result<(Durable, Option<Memory>, CallNo), StartError> {
+) -> Result<(Durable, Option<Snapshot>, CallNo), StartError> {
     let place = Place {
         directory: config.journal.directory.clone(),
         calls_kept: config.limits.calls_kept,
@@ -258,7 +258,7 @@ async fn open_journal(
     };
     let durable = Durable::start_telling(place, deleted).map_err(StartError::Thread)?;
     // Where it cannot be read, it has said so in the log, and takes no call until it can.
-    let memory = durable.remembered().await.ok();
+    let memory = durable.snapshot().await.ok();
     let last_no = match &memory {
         Some(memory) => memory.last,
         // The seconds since 1970 are more than any journal has counted.
@@ -281,7 +281,7 @@ struct Raised {
 fn raise(
     config: &Config,
     more: Vec<DeviceSpec>,
-    news: mpsc::Sender<(DeviceId, News)>,
+    news: mpsc::Sender<(DeviceId, SupervisorEvent)>,
     letting_go: &CancellationToken,
 ) -> Raised {
     let mut jobs = BTreeMap::new();
@@ -487,7 +487,7 @@ fn vitals(
     config: &Config,
     started: Instant,
     bus: &Bus,
-    aside: AsideDepth,
+    bulk: BulkDepth,
     reconnects: &Arc<AtomicU64>,
     journal: &Arc<dyn Journal>,
 ) -> Box<dyn Fn() -> Vitals + Send> {
@@ -499,7 +499,7 @@ fn vitals(
     Box::new(move || Vitals {
         uptime: started.elapsed(),
         rss_bytes: resident_bytes().unwrap_or_default(),
-        outbox: (bus.depth().outbox_messages + aside.messages()) as u64,
+        outbox: (bus.depth().outbox_messages + bulk.messages()) as u64,
         broker_reconnects: reconnects.load(Ordering::Relaxed),
         broker,
         journal_bytes: journal.bytes_on_disk(),

@@ -108,7 +108,7 @@ fn string(place: &Value) -> Text {
     match place["pattern"].as_str() {
         Some("^[A-Z]{3}$") => Text::new(
             "drei Großbuchstaben nach ISO 4217, etwa EUR",
-            "three upper-case letters of ISO 4217, such as EUR",
+            "three upper-case replies of ISO 4217, such as EUR",
         ),
         Some("^[0-9a-fA-F]{64}$") => Text::new(
             "ein SHA-256 aus 64 Hexadezimalziffern",
@@ -119,8 +119,8 @@ fn string(place: &Value) -> Text {
             "a status word of four hexadecimal digits, such as 9000; x stands for any digit",
         ),
         Some("^[a-z0-9][a-z0-9-]{0,63}$") => Text::new(
-            "ein Name aus Kleinbuchstaben, Ziffern und Bindestrichen, etwa ec-terminal",
-            "a name of lower-case letters, digits and hyphens, such as ec-terminal",
+            "ein CallName aus Kleinbuchstaben, Ziffern und Bindestrichen, etwa ec-terminal",
+            "a name of lower-case replies, digits and hyphens, such as ec-terminal",
         ),
         Some(pattern) if pattern.starts_with("^(b64:") => {
             Text::new("eine Aufrufkennung als Text", "the id of a call, as text")
@@ -185,7 +185,7 @@ mod tests {
                 Class::Payment,
                 "pay",
                 "amount.currency",
-                "three upper-case letters of ISO 4217, such as EUR",
+                "three upper-case replies of ISO 4217, such as EUR",
             ),
             (
                 Class::Payment,

@@ -17,15 +17,16 @@ use koffer_proto::{
 };
 
 use super::{
+    admission::claimed,
     claims::Claim,
-    desk::{CallNo, Desk, Moment, millis},
+    dispatcher::{Dispatcher, Moment, millis},
     incoming::Admitted,
-    taking::claimed,
     texts,
 };
+use crate::journal::CallNo;
 use crate::{Secret, clock};
 
-/// What the desk cannot know of the daemon around it.
+/// What the dispatcher cannot know of the daemon around it.
 #[derive(Debug, Clone)]
 pub struct Vitals {
     /// Since the daemon started.
@@ -50,7 +51,7 @@ pub struct Vitals {
     pub uplink: Option<UplinkHealth>,
 }
 
-impl Desk {
+impl Dispatcher {
     /// Answers a call of the gateway itself; `None`: when the call it is about ends.
     pub(super) fn gateway_call(
         &mut self,
@@ -178,8 +179,8 @@ impl Desk {
                 duration_ms: (outcome != StepOutcome::Skipped).then_some(0),
             });
         }
-        if let (Some(station), Some(outcome)) = (self.stations.get_mut(device), report.outcome) {
-            station.self_test = Some(LastSelfTest {
+        if let (Some(queue), Some(outcome)) = (self.queues.get_mut(device), report.outcome) {
+            queue.self_test = Some(LastSelfTest {
                 at: now.wall,
                 outcome,
                 level: report.level,
@@ -189,8 +190,8 @@ impl Desk {
 
     fn held_claims(&self, now: Moment, client: &ClientId) -> Vec<HeldClaim> {
         let all = self.policy.is_technician(client);
-        let held = self.stations.iter().filter_map(|(device, station)| {
-            let claim = station.claim(now.instant)?;
+        let held = self.queues.iter().filter_map(|(device, queue)| {
+            let claim = queue.claim(now.instant)?;
             let left = claim.until.saturating_duration_since(now.instant);
             (all || claim.holder == *client).then(|| HeldClaim {
                 device: device.clone(),
@@ -238,7 +239,7 @@ impl Desk {
         }
         let key = (owner.clone(), params.call.clone());
         let Some((&target, open)) = self.open.iter_mut().find(|(_, open)| open.key == key) else {
-            let verdict = if self.book.has(&key) {
+            let verdict = if self.idempotency.has(&key) {
                 CancelVerdict::TooLate
             } else {
                 CancelVerdict::Unknown
@@ -292,10 +293,10 @@ impl Desk {
             Outcome::Failed(Failure::without_effect(status, text.get(lang)))
         };
         let technician = self.policy.is_technician(&call.client);
-        let Some(station) = self.stations.get_mut(device) else {
+        let Some(queue) = self.queues.get_mut(device) else {
             return refuse(Status::UnknownDevice, texts::unknown_device(&call.target));
         };
-        let held = station.claim(now.instant).cloned();
+        let held = queue.claim(now.instant).cloned();
         let proven = held
             .as_ref()
             .is_some_and(|c| c.is_proven_by(&call.client, call.claim.as_ref()));
@@ -325,7 +326,7 @@ impl Desk {
                     );
                 }
                 let lease = Duration::from_millis(params.lease_ms.get().into());
-                station.claim = Some(Claim {
+                queue.claim = Some(Claim {
                     holder: call.client.clone(),
                     token: token.clone(),
                     until: now.instant + lease,
@@ -334,7 +335,7 @@ impl Desk {
                 any_device::Response::Claim(Claimed { token, until })
             }
             _ if proven => {
-                station.claim = None;
+                queue.claim = None;
                 any_device::Response::Release(Released {})
             }
             _ => return refuse(Status::Denied, texts::no_such_claim(device)),

@@ -9,12 +9,13 @@ use koffer_proto::{
     Topic,
 };
 
-use super::{desk::AnswerTo, texts};
+use super::texts;
 use crate::bus::Message;
+use crate::journal::AnswerTo;
 
 /// Stands for one message's MQTT acknowledgement until it is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Ticket(pub u64);
+pub struct AckToken(pub u64);
 
 /// Where an answer goes, and in which form.
 #[derive(Debug, Clone, PartialEq)]

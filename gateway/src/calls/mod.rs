@@ -1,11 +1,11 @@
-//! Calls: admission, identity, policy, deadlines, claims, idempotency, turns and answers.
+//! Calls: admission, policy, deadlines, claims, idempotency, queues and replies.
 //!
-//! `desk` decides and does nothing: a state machine without clock, channel or task, told what
-//! happens and answering with what to do. `clerk` does it. So every interleaving can be tried
-//! in a test, and the MQTT loop never waits for a device or a disk.
+//! `dispatcher` decides. It is a state machine without clock, channel or task: each input is answered
+//! with actions. `dispatcher_task` carries them out. So every interleaving can be tried in a test, and
+//! the MQTT loop never waits for a device or a disk.
 
-/// Logs what becomes of a call: who only asks how a device is, and asks all day, leaves no trace
-/// unless it is looked for.
+/// Logs what becomes of a call. A call that only asks is logged at debug level: monitoring asks all
+/// day.
 macro_rules! note {
     ($spec:expr, $($event:tt)+) => {
         if $spec.effect == koffer_proto::EffectKind::None {
@@ -16,37 +16,35 @@ macro_rules! note {
     };
 }
 
-mod answers;
-mod aside;
-mod book;
+mod admission;
+mod bulk;
 mod claims;
-mod clerk;
-mod desk;
-mod doubt;
+mod device_queue;
+mod dispatcher;
+mod dispatcher_task;
 mod expected;
+mod fair_queue;
 mod gateway_device;
+mod idempotency;
+mod in_doubt;
 mod incoming;
-mod kept;
+mod lifecycle;
 mod own_state;
 mod policy;
-mod queue;
-mod running;
-mod station;
-mod taking;
+mod replies;
 #[cfg(test)]
 mod tests;
 mod texts;
 
-pub use answers::Letter;
-pub use aside::{Aside, AsideDepth};
-pub use clerk::{Clerk, Served, Startup};
-pub use desk::{
-    Action, AnswerTo, Asked, CallNo, Desk, Input, Job, Journalled, Limits, Moment, News, Recorded,
-    Resolved, Settle, Setup, Start, StoredStep,
+pub use admission::Undecoded;
+pub use bulk::{BulkDepth, BulkSession};
+pub use device_queue::Condition;
+pub use dispatcher::{
+    Action, Dispatcher, Input, Job, Limits, Moment, Reconcile, Recorded, Replay, Resolved, Setup,
+    Start, StoredStep, SupervisorEvent,
 };
+pub use dispatcher_task::{DispatcherTask, Served, Startup};
 pub use gateway_device::Vitals;
-pub use incoming::Ticket;
-pub use kept::{Deleted, Kept, Name};
+pub use incoming::AckToken;
 pub use policy::{ClientRole, Policy, Rights};
-pub use station::Condition;
-pub use taking::Undecoded;
+pub use replies::Reply;

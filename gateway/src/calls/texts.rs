@@ -233,7 +233,7 @@ pub(super) fn too_much_held(client: &ClientId) -> Text {
              Speicher. Erst Antworten abwarten oder Aufrufe abbrechen."
         ),
         format!(
-            "Open calls and answers that wait for \"{client}\" take too much memory already. Wait \
+            "ActiveCall calls and answers that wait for \"{client}\" take too much memory already. Wait \
              for answers or cancel calls first."
         ),
     )

@@ -27,7 +27,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    calls::{Job, News},
+    calls::{Job, SupervisorEvent},
     config::{DeviceConfig, Rule},
     drivers,
     registry::{Plug, supervise},
@@ -45,7 +45,7 @@ pub struct Enumerator {
     bindings: Bindings,
     plugs: BTreeMap<DeviceId, watch::Sender<Plug>>,
     supervisors: JoinSet<()>,
-    news: mpsc::Sender<(DeviceId, News)>,
+    news: mpsc::Sender<(DeviceId, SupervisorEvent)>,
     stop: CancellationToken,
     told: watch::Sender<Vec<AttachedThing>>,
 }
@@ -67,7 +67,7 @@ impl Enumerator {
         gateway: GatewayId,
         rules: Vec<Rule>,
         configured: Vec<DeviceConfig>,
-        news: mpsc::Sender<(DeviceId, News)>,
+        news: mpsc::Sender<(DeviceId, SupervisorEvent)>,
         stop: CancellationToken,
     ) -> (Self, Vec<Expected>) {
         let mut named = BTreeMap::new();
@@ -151,7 +151,10 @@ impl Enumerator {
                     let (jobs, supervisor) = self.place(&id, Plug::In(spec));
                     // First that it is there, then what it tells. Nobody listens any more only
                     // when the daemon ends.
-                    let _ = self.news.send((id, News::Appeared(class, jobs))).await;
+                    let _ = self
+                        .news
+                        .send((id, SupervisorEvent::Appeared(class, jobs)))
+                        .await;
                     self.supervisors.spawn(supervisor);
                     return;
                 }

@@ -1,6 +1,6 @@
 //! What must never be in the journal: card numbers, and the content of confidential answers.
 //!
-//! Drivers mask what they tell, and the desk hands over no confidential content. This is the
+//! Drivers mask what they tell, and the dispatcher hands over no confidential content. This is the
 //! second wall, and what it holds back it says in the log.
 
 use koffer_drivers::{Evidence, card_number::mask_text};

@@ -16,13 +16,13 @@ use tokio::sync::{
     oneshot,
 };
 
+use super::{AcceptedCall, CallNo, Deleted};
 use super::{
-    Journal, Memory, NotRead, Place, Resolution,
+    Journal, NotRead, Place, Resolution, Snapshot,
     entry::{Armed, Entry, Step, What},
     trouble::Trouble,
     writer::{Request, Shown, Writer},
 };
-use crate::calls::{CallNo, Deleted, Journalled};
 
 /// What waits for the thread. While this is full no call is accepted, and whoever else asks waits
 /// before it; with the bound on open calls it never is.
@@ -101,7 +101,7 @@ impl Durable {
 
 #[async_trait]
 impl Journal for Durable {
-    fn accepted(&self, call: &Journalled) -> BoxFuture<'static, Result<(), NotStored>> {
+    fn accepted(&self, call: &AcceptedCall) -> BoxFuture<'static, Result<(), NotStored>> {
         let (answer, answered) = oneshot::channel();
         let entry = Box::new(Entry::Accepted(call.clone()));
         let asked = self.requests.try_send(Request::Write(entry, answer));
@@ -166,8 +166,8 @@ impl Journal for Durable {
         read.unwrap_or_else(|trouble| Err(trouble.into()))
     }
 
-    async fn remembered(&self) -> Result<Memory, NotRead> {
-        let read = self.ask(Request::Remembered).await;
+    async fn snapshot(&self) -> Result<Snapshot, NotRead> {
+        let read = self.ask(Request::Snapshot).await;
         read.unwrap_or_else(|trouble| Err(trouble.into()))
     }
 

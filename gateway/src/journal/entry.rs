@@ -6,15 +6,15 @@ use koffer_drivers::Evidence;
 use koffer_proto::{Completion, DeviceId, Response};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 
+use super::{AcceptedCall, CallNo};
 use super::{
     Resolution, content, record, schema::OF_CALL, transition::Transition, trouble::Trouble,
 };
-use crate::calls::{CallNo, Journalled};
 
 /// One entry.
 #[derive(Debug)]
 pub(super) enum Entry {
-    Accepted(Journalled),
+    Accepted(AcceptedCall),
     Step(Step),
     Finished {
         call: CallNo,
@@ -123,7 +123,7 @@ impl Entry {
     }
 }
 
-fn accepted(connection: &Connection, call: &Journalled) -> Result<(), Failed> {
+fn accepted(connection: &Connection, call: &AcceptedCall) -> Result<(), Failed> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO calls (no, client, call, target, class, operation, digest, lang,
                             accepted_at, deadline, reply_topic, content_type)

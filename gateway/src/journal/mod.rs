@@ -6,9 +6,11 @@
 //! `trouble` says what is wrong with it, `audit` reads it for `kofferctl`.
 
 pub mod audit;
+mod call;
 mod content;
 mod durable;
 mod entry;
+mod index;
 mod place;
 mod record;
 mod retention;
@@ -33,9 +35,9 @@ use koffer_proto::{
     class::gateway::{Finding, Observation},
 };
 
-use crate::calls::{AnswerTo, CallNo, Journalled, Kept};
-
+pub use call::{AcceptedCall, AnswerTo, CallNo};
 pub use durable::Durable;
+pub use index::{CallName, Deleted, JournalIndex};
 pub use place::{FILE, Place, SetAside, set_aside};
 pub use transition::Transition;
 pub use trouble::Trouble;
@@ -51,9 +53,9 @@ pub const KEPT_FOR: Duration = Duration::from_hours(24);
 pub trait Journal: Send + Sync {
     /// A call was accepted; asked before its MQTT acknowledgement. What is asked after this has
     /// returned is written after it, whenever the future is polled: so its driver may be given the
-    /// call at once. Refused until [`Journal::remembered`] has answered once: what was before must
+    /// call at once. Refused until [`Journal::snapshot`] has answered once: what was before must
     /// be known first.
-    fn accepted(&self, call: &Journalled) -> BoxFuture<'static, Result<(), NotStored>>;
+    fn accepted(&self, call: &AcceptedCall) -> BoxFuture<'static, Result<(), NotStored>>;
 
     /// A call ended; asked before its completion is sent. A call that is settled later ends
     /// again; the last end counts.
@@ -86,9 +88,9 @@ pub trait Journal: Send + Sync {
     /// How a call ended; `None` where that is not kept, or it has not.
     async fn completion(&self, call: CallNo) -> Result<Option<Completion<Response>>, NotRead>;
 
-    /// What a desk must know before it takes its first call. Where that could not be read, it is
+    /// What a dispatcher must know before it takes its first call. Where that could not be read, it is
     /// asked again.
-    async fn remembered(&self) -> Result<Memory, NotRead>;
+    async fn snapshot(&self) -> Result<Snapshot, NotRead>;
 
     /// Its size on disk; `None` while it is not usable.
     fn bytes_on_disk(&self) -> Option<u64>;
@@ -97,20 +99,20 @@ pub trait Journal: Send + Sync {
     fn trouble(&self) -> Option<Reason>;
 }
 
-/// What a desk must know of the time before it.
+/// What a dispatcher must know of the time before it.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Memory {
+pub struct Snapshot {
     /// Calls whose end or outcome is not known; the oldest first.
-    pub unsettled: Vec<Remembered>,
+    pub unsettled: Vec<UnsettledCall>,
     /// All other calls that are on record. Not those that ended `busy`: their ids may be used again.
-    pub ended: Kept,
+    pub ended: JournalIndex,
     /// The highest number that was ever given; new calls count on from there.
     pub last: CallNo,
 }
 
 /// A call that is not settled, as it is found after a restart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remembered {
+pub struct UnsettledCall {
     /// Its number.
     pub no: CallNo,
     /// Who called.
@@ -122,14 +124,14 @@ pub struct Remembered {
     /// When it was accepted.
     pub accepted_at: Timestamp,
     /// How far it came.
-    pub standing: Standing,
+    pub state: RecoveryState,
     /// What it takes to end it.
-    pub left: Left,
+    pub pending: Pending,
 }
 
 /// What it takes to end a call of before.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Left {
+pub struct Pending {
     /// What was asked.
     pub operation: &'static OperationSpec,
     /// The device or role that was called.
@@ -142,7 +144,7 @@ pub struct Left {
 
 /// How far a call came.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub enum RecoveryState {
     /// Accepted, and its effect could not have begun.
     Waiting,
     /// Its effect could have begun, on this device; it has no completion.

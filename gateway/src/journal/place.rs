@@ -98,7 +98,7 @@ impl Place {
 
     /// SQLite finds its way in the write-ahead log by `journal.db-shm`, which it makes anew, and
     /// for which a full disk has no room. A connection that has the file for itself keeps that in
-    /// its memory instead (sqlite.org/wal.html, "Use of WAL Without Shared-Memory").
+    /// its memory instead (sqlite.org/wal.html, "Use of WAL Without Shared-Snapshot").
     fn connect_on_a_full_disk(&self) -> Result<Connection, Trouble> {
         let file = self.file();
         let trouble = |error: rusqlite::Error| Trouble::of(&error, &file);

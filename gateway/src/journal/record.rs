@@ -1,4 +1,4 @@
-//! What is read back: for the desk, and for drivers that reconcile.
+//! What is read back: for the dispatcher, and for drivers that reconcile.
 
 use std::{borrow::Cow, collections::BTreeMap, str::FromStr, time::Duration};
 
@@ -14,17 +14,17 @@ use rusqlite::{
 };
 use serde_json::Value;
 
+use super::{AnswerTo, CallName, CallNo};
 use super::{
-    Left, Memory, Remembered, Standing,
+    Pending, RecoveryState, Snapshot, UnsettledCall,
     entry::number,
     schema::{OF_CALL, UNSETTLED},
 };
-use crate::calls::{AnswerTo, CallNo, Name};
 
 type Result<T> = rusqlite::Result<T>;
 
-/// Everything a desk must know.
-pub(super) fn remembered(connection: &Connection) -> Result<Memory> {
+/// Everything a dispatcher must know.
+pub(super) fn snapshot(connection: &Connection) -> Result<Snapshot> {
     let last: Option<i64> =
         connection.query_row("SELECT max(no) FROM calls", [], |row| row.get(0))?;
     let mut select = connection.prepare(&format!(
@@ -33,9 +33,9 @@ pub(super) fn remembered(connection: &Connection) -> Result<Memory> {
                 class, operation, target, reply_topic, content_type, lang, deadline
          FROM calls WHERE coalesce(status, '') <> 'busy' ORDER BY no"
     ))?;
-    let mut memory = Memory {
+    let mut memory = Snapshot {
         last: call_no(last.unwrap_or_default()),
-        ..Memory::default()
+        ..Snapshot::default()
     };
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
@@ -44,30 +44,30 @@ pub(super) fn remembered(connection: &Connection) -> Result<Memory> {
         let (started, unsettled, ended): (bool, bool, bool) =
             (row.get(6)?, row.get(7)?, row.get(8)?);
         if !unsettled {
-            memory.ended.add(Name::of(&client, &call), &digest, no);
+            memory.ended.add(CallName::of(&client, &call), &digest, no);
             continue;
         }
         let device = || parsed::<Segment>(row, 5).map(DeviceId::from);
-        memory.unsettled.push(Remembered {
+        memory.unsettled.push(UnsettledCall {
             no,
             client,
             call,
             digest,
             accepted_at: timestamp(row.get(4)?),
-            standing: match (ended, started) {
-                (true, _) => Standing::Unknown(device()?),
-                (false, true) => Standing::Interrupted(device()?),
-                (false, false) => Standing::Waiting,
+            state: match (ended, started) {
+                (true, _) => RecoveryState::Unknown(device()?),
+                (false, true) => RecoveryState::Interrupted(device()?),
+                (false, false) => RecoveryState::Waiting,
             },
-            left: left(row)?,
+            pending: pending(row)?,
         });
     }
     Ok(memory)
 }
 
 /// What it takes to end a call of before.
-fn left(row: &Row<'_>) -> Result<Left> {
-    Ok(Left {
+fn pending(row: &Row<'_>) -> Result<Pending> {
+    Ok(Pending {
         operation: operation(row.get_ref(9)?, row.get_ref(10)?)?,
         target: parsed(row, 11)?,
         answer_to: AnswerTo {

@@ -7,13 +7,13 @@ use jiff::Timestamp;
 use koffer_proto::{CallId, ClientId};
 use rusqlite::{Connection, params};
 
+use super::{CallName, Deleted};
 use super::{
     KEPT_FOR,
     place::{PAGE, Place},
     record,
     schema::UNSETTLED,
 };
-use crate::calls::{Deleted, Name};
 
 /// Calls that go in one transaction: a few milliseconds, between two commits of calls.
 const AT_ONCE: u64 = 500;
@@ -120,7 +120,7 @@ fn delete(
     let deleted = delete.query_map(params![client, cutoff, at_most], |row| {
         let (client, call): (ClientId, CallId) = (record::parsed(row, 1)?, record::parsed(row, 2)?);
         Ok(Deleted {
-            name: Name::of(&client, &call),
+            name: CallName::of(&client, &call),
             no: record::call_no(row.get(0)?),
         })
     })?;

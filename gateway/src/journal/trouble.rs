@@ -39,7 +39,7 @@ pub enum Trouble {
     TooLarge(usize),
     /// The journal does not know the call.
     NoSuchCall,
-    /// The journal has a call under this number already: the desk counts wrongly.
+    /// The journal has a call under this number already: the dispatcher counts wrongly.
     Repeated(CallId),
     /// Too much waits for the writer.
     Behind,

@@ -8,16 +8,16 @@ use futures_util::{
 use koffer_drivers::{Effects, Interrupted, NotStored, Unrecorded};
 use koffer_proto::{Completion, DeviceId, Reason, Response};
 
-use super::{Journal, Memory, NotRead, Resolution};
-use crate::calls::{CallNo, Journalled};
+use super::{AcceptedCall, CallNo};
+use super::{Journal, NotRead, Resolution, Snapshot};
 
-/// Keeps nothing: what the desk remembers is all there is.
+/// Keeps nothing: what the dispatcher remembers is all there is.
 #[derive(Debug, Default)]
 pub(crate) struct Volatile;
 
 #[async_trait]
 impl Journal for Volatile {
-    fn accepted(&self, _: &Journalled) -> BoxFuture<'static, Result<(), NotStored>> {
+    fn accepted(&self, _: &AcceptedCall) -> BoxFuture<'static, Result<(), NotStored>> {
         future::ready(Ok(())).boxed()
     }
 
@@ -48,8 +48,8 @@ impl Journal for Volatile {
         Ok(None)
     }
 
-    async fn remembered(&self) -> Result<Memory, NotRead> {
-        Ok(Memory::default())
+    async fn snapshot(&self) -> Result<Snapshot, NotRead> {
+        Ok(Snapshot::default())
     }
 
     fn bytes_on_disk(&self) -> Option<u64> {

@@ -24,8 +24,9 @@ use tokio::{
     time::{Instant, error::Elapsed, timeout_at},
 };
 
+use super::{CallNo, Deleted};
 use super::{
-    Memory, NotRead,
+    NotRead, Snapshot,
     entry::{Entry, Failed},
     place::{Opened, Place},
     record,
@@ -33,7 +34,6 @@ use super::{
     transition::Transition,
     trouble::{Trouble, has_room},
 };
-use crate::calls::{CallNo, Deleted};
 
 /// Entries in one transaction. Each is some kilobytes, so a transaction stays well below the size
 /// from which the log is copied into the file. Who looks for what a crash leaves wants each by itself:
@@ -52,7 +52,7 @@ const RESERVE: u64 = 4 * 1024 * 1024;
 /// that is ready at once needs the record of its start, and then both cost one commit.
 const HOLD: Duration = Duration::from_millis(1);
 
-/// While something is owed to the record, room is looked for this often.
+/// While something is deferred to the record, room is looked for this often.
 const LOOK_FOR_ROOM: Duration = Duration::from_millis(100);
 
 /// Commits after which old calls are looked for: all are counted for that, some ten milliseconds
@@ -63,10 +63,10 @@ const SWEEP_EVERY: u32 = 1024;
 #[derive(Debug)]
 pub(super) enum Request {
     Write(Box<Entry>, Written),
-    Remembered(oneshot::Sender<Result<Memory, NotRead>>),
+    Snapshot(oneshot::Sender<Result<Snapshot, NotRead>>),
     Completion(CallNo, Read<Completion<Response>>),
     Interrupted(CallNo, Read<Interrupted>),
-    /// Answered when the end of this call is owed no more.
+    /// Answered when the end of this call is deferred no more.
     OnRecord(CallNo, oneshot::Sender<()>),
     Close(oneshot::Sender<()>),
 }
@@ -113,7 +113,7 @@ impl Shown {
 
 /// How a call ended, for which there was no room, and who waits until it is on record.
 #[derive(Debug)]
-struct Owed {
+struct Deferred {
     entry: Box<Entry>,
     waiting: Vec<oneshot::Sender<()>>,
 }
@@ -132,7 +132,7 @@ pub(super) struct Writer {
     told: bool,
     /// How calls ended for which there was no room: callers have been told, so it is put on record
     /// as soon as there is some. One for each call that had begun; no new ones are accepted meanwhile.
-    owed: BTreeMap<CallNo, Owed>,
+    deferred: BTreeMap<CallNo, Deferred>,
     commits_to_sweep: u32,
 }
 
@@ -151,7 +151,7 @@ impl Writer {
             deleted,
             opened: None,
             told: false,
-            owed: BTreeMap::new(),
+            deferred: BTreeMap::new(),
             commits_to_sweep: 0,
         })
     }
@@ -162,7 +162,7 @@ impl Writer {
         self.shown.stands(stands.as_ref());
         let mut closed = None;
         while let Some(first) = self.next_request() {
-            self.pay_off();
+            self.flush();
             let mut writes = Vec::new();
             let mut reads = Vec::new();
             let held_until = Instant::now() + HOLD;
@@ -203,12 +203,12 @@ impl Writer {
         }
     }
 
-    /// The next request. Meanwhile what is owed is put on record, should there be room.
+    /// The next request. Meanwhile what is deferred is put on record, should there be room.
     fn next_request(&mut self) -> Option<Request> {
-        while !self.owed.is_empty() {
+        while !self.deferred.is_empty() {
             match self.request_until(Instant::now() + LOOK_FOR_ROOM) {
                 Ok(request) => return request,
-                Err(Elapsed { .. }) => self.pay_off(),
+                Err(Elapsed { .. }) => self.flush(),
             }
         }
         self.requests.blocking_recv()
@@ -222,14 +222,15 @@ impl Writer {
             .block_on(async { timeout_at(time, requests.recv()).await })
     }
 
-    /// Puts on record what is owed.
-    fn pay_off(&mut self) {
-        if self.owed.is_empty() || !has_room(&self.place.file(), RESERVE) {
+    /// Puts on record what is deferred.
+    fn flush(&mut self) {
+        if self.deferred.is_empty() || !has_room(&self.place.file(), RESERVE) {
             return;
         }
-        let owed = std::mem::take(&mut self.owed).into_values();
-        let (entries, waiting): (Vec<_>, Vec<_>) =
-            owed.map(|owed| (owed.entry, owed.waiting)).unzip();
+        let deferred = std::mem::take(&mut self.deferred).into_values();
+        let (entries, waiting): (Vec<_>, Vec<_>) = deferred
+            .map(|deferred| (deferred.entry, deferred.waiting))
+            .unzip();
         match self.commit(&entries) {
             Ok(results) => {
                 for (entry, result) in entries.iter().zip(results) {
@@ -241,9 +242,10 @@ impl Writer {
                 }
             }
             Err(trouble) if trouble.may_pass() => {
-                let owed = entries.into_iter().zip(waiting);
-                let owed = owed.map(|(entry, waiting)| (entry.call(), Owed { entry, waiting }));
-                return self.owed.extend(owed);
+                let deferred = entries.into_iter().zip(waiting);
+                let deferred =
+                    deferred.map(|(entry, waiting)| (entry.call(), Deferred { entry, waiting }));
+                return self.deferred.extend(deferred);
             }
             Err(trouble) => {
                 for entry in &entries {
@@ -258,13 +260,13 @@ impl Writer {
 
     /// Keeps how calls ended until there is room for it. Of a person's word it was said that it
     /// could not be stored: it is given again.
-    fn owe(&mut self, entries: impl IntoIterator<Item = Box<Entry>>) {
+    fn defer(&mut self, entries: impl IntoIterator<Item = Box<Entry>>) {
         for entry in entries {
             if matches!(*entry, Entry::Finished { .. }) {
                 let call = entry.call();
-                let before = self.owed.remove(&call);
-                let waiting = before.map_or_else(Vec::new, |owed| owed.waiting);
-                self.owed.insert(call, Owed { entry, waiting });
+                let before = self.deferred.remove(&call);
+                let waiting = before.map_or_else(Vec::new, |deferred| deferred.waiting);
+                self.deferred.insert(call, Deferred { entry, waiting });
             }
         }
     }
@@ -325,8 +327,8 @@ impl Writer {
                 for ((entry, answer), result) in entries.iter().zip(answers).zip(results) {
                     if matches!(**entry, Entry::Finished { .. } | Entry::Resolved { .. }) {
                         // What is known better now.
-                        let owed = self.owed.remove(&entry.call());
-                        for answer in owed.into_iter().flat_map(|owed| owed.waiting) {
+                        let deferred = self.deferred.remove(&entry.call());
+                        for answer in deferred.into_iter().flat_map(|deferred| deferred.waiting) {
                             tell(answer, ());
                         }
                     }
@@ -341,7 +343,7 @@ impl Writer {
                     tell(answer, Err(trouble.clone().into()));
                 }
                 if trouble.may_pass() {
-                    self.owe(entries);
+                    self.defer(entries);
                 }
             }
         }
@@ -357,7 +359,7 @@ impl Writer {
         if crowded(self)? && (!self.make_room() || crowded(self)?) {
             return Err(Trouble::BoundReached(self.place.file()));
         }
-        if !self.owed.is_empty() || !has_room(&self.place.file(), RESERVE) {
+        if !self.deferred.is_empty() || !has_room(&self.place.file(), RESERVE) {
             return Err(Trouble::DiskFull(self.place.file()));
         }
         if !self.told {
@@ -392,16 +394,16 @@ impl Writer {
 
     fn read(&mut self, request: Request) {
         match request {
-            Request::Remembered(answer) => {
-                let memory = self.with_file(|connection| record::remembered(connection));
+            Request::Snapshot(answer) => {
+                let memory = self.with_file(|connection| record::snapshot(connection));
                 self.told |= memory.is_ok();
                 let stands = self.room_for_new().err();
                 self.shown.stands(stands.as_ref());
                 tell(answer, memory.map_err(NotRead::from));
             }
             Request::Completion(call, answer) => {
-                let owed = self.owed.get(&call).map(|owed| &*owed.entry);
-                if let Some(Entry::Finished { completion, .. }) = owed {
+                let deferred = self.deferred.get(&call).map(|deferred| &*deferred.entry);
+                if let Some(Entry::Finished { completion, .. }) = deferred {
                     return tell(answer, Ok(Some(completion.clone())));
                 }
                 let completion = self.with_file(|connection| record::completion(connection, call));
@@ -411,8 +413,8 @@ impl Writer {
                 let found = self.with_file(|connection| record::interrupted(connection, call));
                 tell(answer, found.map_err(NotRead::from));
             }
-            Request::OnRecord(call, answer) => match self.owed.get_mut(&call) {
-                Some(owed) => owed.waiting.push(answer),
+            Request::OnRecord(call, answer) => match self.deferred.get_mut(&call) {
+                Some(deferred) => deferred.waiting.push(answer),
                 None => tell(answer, ()),
             },
             Request::Write(..) | Request::Close(_) => {}

@@ -1,7 +1,7 @@
 //! Devices by id, each with an actor of its own under a supervisor.
 
 mod description;
-mod life;
+mod driver_task;
 mod reasons;
 mod supervisor;
 #[cfg(test)]
@@ -27,7 +27,7 @@ pub struct DeviceSpec {
     pub driver: &'static str,
     /// How it is connected.
     pub connection: Connection,
-    /// Makes the driver of a new life.
+    /// Makes the driver of a new driver.
     pub make: Arc<dyn Fn() -> Box<dyn Driver> + Send + Sync>,
 }
 

@@ -18,13 +18,13 @@ use tokio_util::sync::CancellationToken;
 use super::{
     DeviceSpec, Plug,
     description::description,
-    life::{Life, Order, Said},
+    driver_task::{DriverCommand, DriverEvent, DriverTask},
     reasons::{crashed, hung, records_not_read, silent},
     warnings::Warnings,
 };
 use crate::{
     backoff::Backoff,
-    calls::{Condition, Job, News, Settle, Start},
+    calls::{Condition, Job, Reconcile, Start, SupervisorEvent},
 };
 
 /// A device that answers slowly at first (a terminal that dials in) is given this long.
@@ -61,7 +61,7 @@ const CRASHES_IN_A_ROW: u32 = 5;
 pub fn supervise(
     id: DeviceId,
     plug: watch::Receiver<Plug>,
-    news: mpsc::Sender<(DeviceId, News)>,
+    events: mpsc::Sender<(DeviceId, SupervisorEvent)>,
     stop: CancellationToken,
 ) -> (mpsc::Sender<Job>, impl Future<Output = ()> + Send + 'static) {
     let (jobs, queue) = mpsc::channel(1);
@@ -69,7 +69,7 @@ pub fn supervise(
         id,
         plug,
         jobs: queue,
-        news,
+        events,
         stop,
         crashes: 0,
         lives: 0,
@@ -82,7 +82,7 @@ struct Supervisor {
     id: DeviceId,
     plug: watch::Receiver<Plug>,
     jobs: mpsc::Receiver<Job>,
-    news: mpsc::Sender<(DeviceId, News)>,
+    events: mpsc::Sender<(DeviceId, SupervisorEvent)>,
     stop: CancellationToken,
     crashes: u32,
     lives: u64,
@@ -128,17 +128,21 @@ impl Supervisor {
             let reason = match plug {
                 Plug::In(spec) => {
                     if was_out {
-                        self.tell(News::Condition(Condition::Starting)).await;
+                        self.tell(SupervisorEvent::Condition(Condition::Starting))
+                            .await;
                     }
                     return Some(spec);
                 }
                 Plug::Pulled => {
-                    self.tell(News::Condition(Condition::Starting)).await;
+                    self.tell(SupervisorEvent::Condition(Condition::Starting))
+                        .await;
                     silent().reason
                 }
                 Plug::Out(reason) => {
-                    self.tell(News::Condition(Condition::Absent(reason.clone())))
-                        .await;
+                    self.tell(SupervisorEvent::Condition(Condition::Absent(
+                        reason.clone(),
+                    )))
+                    .await;
                     reason
                 }
             };
@@ -149,7 +153,7 @@ impl Supervisor {
                     () = self.stop.cancelled() => return None,
                     job = self.jobs.recv() => match job? {
                         Job::Run(start) => self.refuse(start, Status::Unavailable, &reason).await,
-                        Job::Settle(settle) => self.put_off(&settle).await,
+                        Job::Reconcile(settle) => self.put_off(&settle).await,
                     },
                 }
             }
@@ -181,7 +185,8 @@ impl Supervisor {
                 Ended::Reset(start) => {
                     self.resetting = Some(start);
                     self.crashes = 0;
-                    self.tell(News::Condition(Condition::Starting)).await;
+                    self.tell(SupervisorEvent::Condition(Condition::Starting))
+                        .await;
                     continue;
                 }
                 Ended::Lost(fault) => fault.reason,
@@ -196,7 +201,8 @@ impl Supervisor {
             if let Some(start) = self.resetting.take() {
                 self.refuse(*start, Status::DeviceFault, &reason).await;
             }
-            self.tell(News::Condition(Condition::Fault(reason))).await;
+            self.tell(SupervisorEvent::Condition(Condition::Fault(reason)))
+                .await;
             let pause = (self.crashes < CRASHES_IN_A_ROW).then(|| backoff.next_pause());
             match self.pause(pause).await {
                 Paused::Over => {}
@@ -224,7 +230,7 @@ impl Supervisor {
                     self.resetting = Some(Box::new(start));
                     Paused::Over
                 }
-                Some(Job::Settle(settle)) => {
+                Some(Job::Reconcile(settle)) => {
                     self.put_off(&settle).await;
                     Paused::Over
                 }
@@ -239,68 +245,72 @@ impl Supervisor {
     }
 
     /// The device cannot be asked now; it is, when it is back.
-    async fn put_off(&self, settle: &Settle) {
+    async fn put_off(&self, settle: &Reconcile) {
         let lost = Reconciled::Lost(silent());
-        self.tell(News::Settled(settle.no, lost)).await;
+        self.tell(SupervisorEvent::Reconciled(settle.no, lost))
+            .await;
     }
 
     /// Answers a call that never reached the device.
     async fn refuse(&self, start: Start, status: Status, reason: &Reason) {
         let failure = Failure::without_effect(status, reason.text.get(start.call.lang));
-        self.tell(News::Finished(start.no, Outcome::Failed(failure)))
-            .await;
+        self.tell(SupervisorEvent::Finished(
+            start.no,
+            Outcome::Failed(failure),
+        ))
+        .await;
     }
 
     /// One life: opened, then calls one after the other.
     async fn live(&mut self, spec: &DeviceSpec) -> Ended {
-        let mut life = Life::begin((spec.make)());
+        let mut driver = DriverTask::begin((spec.make)());
         let opened = tokio::select! {
-            opened = timeout(OPENING, life.said.recv()) => opened,
+            opened = timeout(OPENING, driver.events.recv()) => opened,
             () = replugged(&mut self.plug) => {
-                life.let_go(&self.id, LEAVE_PULLED).await;
+                driver.let_go(&self.id, LEAVE_PULLED).await;
                 return Ended::Unplugged;
             }
             () = self.stop.cancelled() => return Ended::Stopped,
         };
         match opened {
-            Ok(Some(Said::Opened(opened))) => self.opened(spec, &opened).await,
-            Ok(Some(Said::Lost(fault))) => return Ended::Lost(fault),
-            Ok(Some(Said::Report(_)) | None) => return Ended::Crashed,
+            Ok(Some(DriverEvent::Opened(opened))) => self.opened(spec, &opened).await,
+            Ok(Some(DriverEvent::Lost(fault))) => return Ended::Lost(fault),
+            Ok(Some(DriverEvent::Report(_)) | None) => return Ended::Crashed,
             Err(_) => return Ended::Lost(silent()),
         }
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => {
-                    life.let_go(&self.id, GRACE).await;
+                    driver.let_go(&self.id, GRACE).await;
                     return Ended::Stopped;
                 }
                 () = replugged(&mut self.plug) => {
-                    life.let_go(&self.id, LEAVE_PULLED).await;
+                    driver.let_go(&self.id, LEAVE_PULLED).await;
                     return Ended::Unplugged;
                 }
-                said = life.said.recv() => match said {
-                    Some(Said::Report(report)) => self.tell(News::Report(report)).await,
-                    Some(Said::Lost(fault)) => return Ended::Lost(fault),
-                    Some(Said::Opened(_)) | None => return Ended::Crashed,
+                events = driver.events.recv() => match events {
+                    Some(DriverEvent::Report(report)) => self.tell(SupervisorEvent::Report(report)).await,
+                    Some(DriverEvent::Lost(fault)) => return Ended::Lost(fault),
+                    Some(DriverEvent::Opened(_)) | None => return Ended::Crashed,
                 },
                 job = self.jobs.recv() => {
                     let ended = match job {
                         None => return Ended::Stopped,
                         Some(Job::Run(start)) if is_reset(&start.request) => {
-                            life.let_go(&self.id, GRACE).await;
+                            driver.let_go(&self.id, GRACE).await;
                             return Ended::Reset(Box::new(start));
                         }
-                        Some(Job::Run(start)) => self.run_call(spec, &mut life, start).await,
-                        Some(Job::Settle(settle)) => self.settle(&mut life, settle).await,
+                        Some(Job::Run(start)) => self.run_call(spec, &mut driver, start).await,
+                        Some(Job::Reconcile(settle)) => self.settle(&mut driver, settle).await,
                     };
                     match ended {
                         None => {}
                         Some(Ended::Lost(fault)) => {
-                            life.let_go(&self.id, GRACE).await;
+                            driver.let_go(&self.id, GRACE).await;
                             return Ended::Lost(fault);
                         }
                         Some(Ended::Unplugged) => {
-                            life.let_go(&self.id, LEAVE_PULLED).await;
+                            driver.let_go(&self.id, LEAVE_PULLED).await;
                             return Ended::Unplugged;
                         }
                         Some(ended) => return ended,
@@ -313,16 +323,20 @@ impl Supervisor {
     async fn opened(&mut self, spec: &DeviceSpec, opened: &Opened) {
         self.lives += 1;
         if self.lives > 1 {
-            self.tell(News::Attached).await;
+            self.tell(SupervisorEvent::Attached).await;
         }
         tracing::info!(device = %self.id, "open");
-        self.tell(News::Described(Box::new(description(spec, opened))))
-            .await;
-        self.tell(News::Condition(Condition::Usable(opened.reasons.clone())))
-            .await;
+        self.tell(SupervisorEvent::Described(Box::new(description(
+            spec, opened,
+        ))))
+        .await;
+        self.tell(SupervisorEvent::Condition(Condition::Usable(
+            opened.reasons.clone(),
+        )))
+        .await;
         if let Some(start) = self.resetting.take() {
             let done = any_device::Response::Reset(ResetDone {});
-            self.tell(News::Finished(
+            self.tell(SupervisorEvent::Finished(
                 start.no,
                 Outcome::Ok(Response::AnyDevice(done)),
             ))
@@ -334,7 +348,7 @@ impl Supervisor {
     async fn run_call(
         &mut self,
         spec: &DeviceSpec,
-        life: &mut Life,
+        driver: &mut DriverTask,
         start: Start,
     ) -> Option<Ended> {
         let Start {
@@ -350,9 +364,9 @@ impl Supervisor {
         let steering = control.steering();
         let mut pulled = None;
         let (finished, mut answer) = oneshot::channel();
-        if life
-            .orders
-            .send(Order::Run {
+        if driver
+            .commands
+            .send(DriverCommand::Run {
                 request,
                 call,
                 finished,
@@ -363,7 +377,7 @@ impl Supervisor {
             // The life ended in this very moment, and the call never reached it.
             let failure =
                 Failure::without_effect(Status::Unavailable, silent().reason.text.get(lang));
-            self.tell(News::Finished(no, Outcome::Failed(failure)))
+            self.tell(SupervisorEvent::Finished(no, Outcome::Failed(failure)))
                 .await;
             return Some(Ended::Lost(silent()));
         }
@@ -372,7 +386,7 @@ impl Supervisor {
             tokio::select! {
                 biased;
                 told = control.told.recv() => match told {
-                    Some(told) => self.tell(News::Told(no, told)).await,
+                    Some(told) => self.tell(SupervisorEvent::CallUpdate(no, told)).await,
                     // The driver dropped the call: it has finished, or panicked.
                     None => break match (&mut answer).await {
                         Ok(Finished { outcome, contact: Contact::Kept }) => {
@@ -401,7 +415,7 @@ impl Supervisor {
                 // Only when the time that a shutdown gives to running calls is over.
                 () = self.stop.cancelled() => return Some(Ended::Stopped),
                 () = sleep_until(give_up) => {
-                    life.task.abort();
+                    driver.task.abort();
                     break (
                         given_up(Status::TimedOut, effect, &control, &hung(), lang),
                         Some(Ended::Crashed),
@@ -411,14 +425,16 @@ impl Supervisor {
         };
         // The device's state changes before the caller hears: who reads both sees them agree.
         if let Some(Ended::Lost(fault)) = &ended {
-            self.tell(News::Condition(Condition::Fault(fault.reason.clone())))
-                .await;
+            self.tell(SupervisorEvent::Condition(Condition::Fault(
+                fault.reason.clone(),
+            )))
+            .await;
         } else if ended.is_some() {
-            self.tell(News::Condition(Condition::Fault(crashed(false))))
+            self.tell(SupervisorEvent::Condition(Condition::Fault(crashed(false))))
                 .await;
         }
         with_address(spec, &mut outcome);
-        self.tell(News::Finished(no, outcome)).await;
+        self.tell(SupervisorEvent::Finished(no, outcome)).await;
         if pulled.is_some() {
             ended = Some(Ended::Unplugged);
         }
@@ -426,21 +442,21 @@ impl Supervisor {
     }
 
     /// Asks the device what became of a call of before. `Some`: the life ended with it.
-    async fn settle(&mut self, life: &mut Life, settle: Settle) -> Option<Ended> {
-        let Settle { no, interrupted } = settle;
+    async fn settle(&mut self, driver: &mut DriverTask, settle: Reconcile) -> Option<Ended> {
+        let Reconcile { no, interrupted } = settle;
         let within = interrupted.operation.max_duration + RECONCILING;
         let (settled, answer) = oneshot::channel();
-        let order = Order::Settle {
+        let command = DriverCommand::Reconcile {
             interrupted,
             settled,
         };
         // Where the life ended in this very moment, nobody answers.
-        let _ = life.orders.send(order).await;
+        let _ = driver.commands.send(command).await;
         let answered = tokio::select! {
             answered = timeout(within, answer) => answered,
             () = replugged(&mut self.plug) => {
                 let lost = Reconciled::Lost(silent());
-                self.tell(News::Settled(no, lost)).await;
+                self.tell(SupervisorEvent::Reconciled(no, lost)).await;
                 return Some(Ended::Unplugged);
             }
             // The call is answered, and only read for: the next start asks again.
@@ -453,7 +469,7 @@ impl Supervisor {
             Ok(Ok(reconciled)) => (reconciled, None),
             // It panicked or hung, and would again.
             Ok(Err(_)) | Err(_) => {
-                life.task.abort();
+                driver.task.abort();
                 let undecided = Reconciled::Undecided(records_not_read());
                 (undecided, Some(Ended::Crashed))
             }
@@ -464,15 +480,16 @@ impl Supervisor {
             (_, None) => None,
         };
         if let Some(fault) = fault {
-            self.tell(News::Condition(Condition::Fault(fault))).await;
+            self.tell(SupervisorEvent::Condition(Condition::Fault(fault)))
+                .await;
         }
-        self.tell(News::Settled(no, reconciled)).await;
+        self.tell(SupervisorEvent::Reconciled(no, reconciled)).await;
         ended
     }
 
-    async fn tell(&self, news: News) {
+    async fn tell(&self, events: SupervisorEvent) {
         // Nobody listens any more only when the daemon ends.
-        let _ = self.news.send((self.id.clone(), news)).await;
+        let _ = self.events.send((self.id.clone(), events)).await;
     }
 }
 

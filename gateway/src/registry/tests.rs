@@ -28,8 +28,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
-    calls::{CallNo, Condition, Job, News, Settle, Start},
-    journal::{Journal, Volatile},
+    calls::{Condition, Job, Reconcile, Start, SupervisorEvent},
+    journal::{CallNo, Journal, Volatile},
 };
 
 /// How a call goes wrong.
@@ -124,7 +124,7 @@ impl Driver for Unruly {
 struct Bench {
     jobs: mpsc::Sender<Job>,
     task: tokio::task::JoinHandle<()>,
-    news: mpsc::Receiver<(DeviceId, News)>,
+    events: mpsc::Receiver<(DeviceId, SupervisorEvent)>,
     stop: CancellationToken,
     opened: Arc<AtomicU32>,
     closed: Arc<AtomicU32>,
@@ -153,13 +153,13 @@ impl Bench {
             }),
         };
         let plug = plug(spec.clone());
-        let (tell, news) = mpsc::channel(64);
+        let (tell, events) = mpsc::channel(64);
         let stop = CancellationToken::new();
         let (jobs, task) = supervise(spec.id, plug, tell, stop.clone());
         Self {
             jobs,
             task: tokio::spawn(task),
-            news,
+            events,
             stop,
             opened,
             closed,
@@ -211,7 +211,7 @@ impl Bench {
             known_for: Duration::ZERO,
         };
         let no = CallNo(1);
-        let settle = Job::Settle(Settle { no, interrupted });
+        let settle = Job::Reconcile(Reconcile { no, interrupted });
         assert!(self.jobs.send(settle).await.is_ok());
         // The supervisor has taken it.
         assert!(self.jobs.reserve().await.is_ok());
@@ -220,7 +220,7 @@ impl Bench {
     /// The keyword of the next condition: `usable`, `starting`, or that of the fault.
     async fn condition(&mut self) -> String {
         loop {
-            if let News::Condition(condition) = self.news.recv().await.unwrap().1 {
+            if let SupervisorEvent::Condition(condition) = self.events.recv().await.unwrap().1 {
                 return match condition {
                     Condition::Usable(_) => "usable".to_owned(),
                     Condition::Blocked(_) => "blocked".to_owned(),
@@ -233,7 +233,7 @@ impl Bench {
 
     async fn outcome(&mut self) -> Outcome<Response> {
         loop {
-            if let News::Finished(no, outcome) = self.news.recv().await.unwrap().1 {
+            if let SupervisorEvent::Finished(no, outcome) = self.events.recv().await.unwrap().1 {
                 assert_eq!(no, CallNo(self.calls));
                 return outcome;
             }
@@ -455,9 +455,9 @@ async fn a_driver_that_hangs_or_panics_over_the_records_leaves_the_call_to_a_per
         assert_eq!(bench.condition().await, "usable");
         bench.settle().await;
         assert_eq!(bench.condition().await, "driver-crashed", "{way:?}");
-        let (_, news) = bench.news.recv().await.unwrap();
+        let (_, events) = bench.events.recv().await.unwrap();
         assert!(
-            matches!(&news, News::Settled(CallNo(1), Reconciled::Undecided(reason))
+            matches!(&events, SupervisorEvent::Reconciled(CallNo(1), Reconciled::Undecided(reason))
                 if reason.keyword == "driver-failed"),
             "{way:?}"
         );

@@ -50,7 +50,7 @@ impl Warnings {
         }
     }
 
-    /// The device could be opened: the next loss is news.
+    /// The device could be opened: the next loss is events.
     pub(super) fn reset(&mut self) {
         self.last = None;
     }

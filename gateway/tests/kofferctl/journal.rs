@@ -3,10 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use jiff::Timestamp;
-use koffer_gateway::{
-    calls::{AnswerTo, CallNo, Journalled},
-    journal::{Durable, FILE, Journal as _, Place},
-};
+use koffer_gateway::journal::{AcceptedCall, AnswerTo, CallNo, Durable, FILE, Journal as _, Place};
 use koffer_proto::{Class, Completion, ContentType, Failure, Lang, Sha256, Status};
 
 use super::*;
@@ -21,10 +18,10 @@ async fn filled(folder: &Path) -> Durable {
         max_bytes: 64 * 1024 * 1024,
     };
     let journal = Durable::start(place).unwrap();
-    journal.remembered().await.unwrap();
+    journal.snapshot().await.unwrap();
     for (no, id) in [(1, "declined"), (2, "begun"), (3, "unknown")] {
         let at: Timestamp = format!("2026-03-0{no}T08:15:30Z").parse().unwrap();
-        let call = Journalled {
+        let call = AcceptedCall {
             no: CallNo(no),
             client: format!("ws-{no}").parse().unwrap(),
             call: id.parse().unwrap(),

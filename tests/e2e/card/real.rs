@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use koffer_drivers::{Contact, Reconciled, Report, Stop, Told};
+use koffer_drivers::{CallUpdate, Contact, Reconciled, Report, Stop};
 use koffer_fixtures::card::{
     chip::{Chip, Manners},
     pcscd::Pcscd,
@@ -77,7 +77,7 @@ fn any_card_is_read_and_written_and_holds_what_was_sent() {
             bench.until_connected().await;
             let done = bench.ask(write("0101", 400, &new)).await;
             assert_eq!(done.stored[..2], ["armed", "started"]);
-            assert!(done.told.contains(&Told::EffectBegun));
+            assert!(done.told.contains(&CallUpdate::EffectBegun));
             done.ok();
             let holds = card.file(ID);
             assert_eq!(holds[400..2_500], new, "{manners:?}");
@@ -169,7 +169,9 @@ fn a_batch_goes_through_in_order_and_stops_where_it_is_told() {
                 "completed=3 next=00b0"
             ]
         );
-        let advanced = |told: &Told| matches!(told, Told::Progress(ProgressEvent::Advanced { .. }));
+        let advanced = |told: &CallUpdate| {
+            matches!(told, CallUpdate::Progress(ProgressEvent::Advanced { .. }))
+        };
         let count = done.told.iter().filter(|told| advanced(told)).count();
         assert_eq!(
             count, 3,

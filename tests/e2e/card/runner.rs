@@ -13,8 +13,8 @@ use std::{
 use async_trait::async_trait;
 use jiff::Timestamp;
 use koffer_drivers::{
-    Call, CallControl, Contact, Driver, Effects, Evidence, Fault, Interrupted, NotStored, Opened,
-    Reconciled, Report, Steering, Told, call,
+    Call, CallControl, CallUpdate, Contact, Driver, Effects, Evidence, Fault, Interrupted,
+    NotStored, Opened, Reconciled, Report, Steering, call,
     card::pcsc::{PcscConfig, driver},
 };
 use koffer_fixtures::card::pcscd::Pcscd;
@@ -57,7 +57,7 @@ pub(crate) enum Death {
 pub(crate) struct Done {
     pub(crate) outcome: Outcome<Response>,
     pub(crate) contact: Contact,
-    pub(crate) told: Vec<Told>,
+    pub(crate) told: Vec<CallUpdate>,
     /// What was stored, in order: `armed`, `started`, milestones by their facts.
     pub(crate) stored: Vec<String>,
     /// What a driver is asked about it where nobody knows its outcome; `None`: it never began.

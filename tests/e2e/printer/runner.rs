@@ -8,8 +8,8 @@ use std::{
 use async_trait::async_trait;
 use jiff::Timestamp;
 use koffer_drivers::{
-    Contact, Driver, Effects, Evidence, Fault, Finished, Interrupted, NotStored, Opened,
-    Reconciled, Report, Steering, Told, call,
+    CallUpdate, Contact, Driver, Effects, Evidence, Fault, Finished, Interrupted, NotStored,
+    Opened, Reconciled, Report, Steering, call,
     printer::ipp::{self, IppConfig},
 };
 use koffer_proto::{
@@ -188,12 +188,14 @@ impl Device {
         tokio::spawn(async move {
             while let Some(told) = control.told.recv().await {
                 match told {
-                    Told::Progress(event) => progress.send_modify(|events| events.push(event)),
-                    Told::Report(report) => reported
+                    CallUpdate::Progress(event) => {
+                        progress.send_modify(|events| events.push(event))
+                    }
+                    CallUpdate::Report(report) => reported
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
                         .push(report),
-                    Told::EffectBegun | Told::PastCancelling => {}
+                    CallUpdate::EffectBegun | CallUpdate::PastCancelling => {}
                 }
             }
         });

@@ -44,7 +44,7 @@ enum Phase {
     Over,
 }
 
-/// A terminal with its driver, as seen from the desk, and what really happened in it.
+/// A terminal with its driver, as seen from the dispatcher, and what really happened in it.
 struct Terminal {
     phase: Phase,
     booked: bool,
@@ -52,9 +52,9 @@ struct Terminal {
     abort_seen: bool,
 }
 
-/// One schedule: an office, a terminal, and dice.
+/// One schedule: an fixture, a terminal, and dice.
 struct Race {
-    office: Office,
+    fixture: Fixture,
     terminal: Terminal,
     /// Its records could not be read.
     undecided: bool,
@@ -69,7 +69,7 @@ struct Race {
 impl Race {
     fn new(seed: u64) -> Self {
         Self {
-            office: Office::new(),
+            fixture: Fixture::new(),
             terminal: Terminal {
                 phase: Phase::Idle,
                 booked: false,
@@ -85,14 +85,14 @@ impl Race {
     }
 
     fn payment(&self) -> Option<usize> {
-        self.office
+        self.fixture
             .starts
             .iter()
             .position(|start| start.call.id.to_string() == "a")
     }
 
     fn collect(&mut self) {
-        let sent = std::mem::take(&mut self.office.published);
+        let sent = std::mem::take(&mut self.fixture.published);
         for message in sent {
             if message.topic.ends_with("/progress") {
                 continue;
@@ -100,7 +100,7 @@ impl Race {
             let id = message.properties.correlation_data.clone().unwrap();
             let id = String::from_utf8(id.to_vec()).unwrap();
             let answer = serde_json::from_slice(&message.payload).unwrap();
-            self.answers.push((id, answer, self.office.now.instant));
+            self.answers.push((id, answer, self.fixture.now.instant));
         }
     }
 
@@ -108,22 +108,22 @@ impl Race {
         let id = format!("cancel-{}", self.cancels.len());
         let client = ["ws-1", "tech"][self.dice.roll(2)];
         let params = json!({"call": "a", "client": "ws-1"});
-        self.office.call(client, &id, "gateway/cancel", &params);
-        self.cancels.push((id, self.office.now.instant));
+        self.fixture.call(client, &id, "gateway/cancel", &params);
+        self.cancels.push((id, self.fixture.now.instant));
         self.trace.push("cancel");
     }
 
     fn finish(&mut self, outcome: Outcome<Response>) {
         if let Some(start) = self.payment() {
             self.terminal.phase = Phase::Over;
-            self.office.finish(start, outcome);
+            self.fixture.finish(start, outcome);
         }
     }
 
     /// The driver looks at what it is asked, and at the terminal.
     async fn drive(&mut self) {
         let Some(start) = self.payment() else { return };
-        let stopped = self.office.starts[start].call.stopped().now_or_never();
+        let stopped = self.fixture.starts[start].call.stopped().now_or_never();
         match self.terminal.phase {
             Phase::Idle if stopped.is_some() => {
                 self.trace.push("stopped before it began");
@@ -131,9 +131,9 @@ impl Race {
             }
             Phase::Idle => {
                 self.trace.push("begins");
-                let call = &self.office.starts[start].call;
+                let call = &self.fixture.starts[start].call;
                 call.effect_may_begin().await.unwrap();
-                self.told(start, Told::EffectBegun);
+                self.told(start, CallUpdate::EffectBegun);
                 self.terminal.phase = Phase::AwaitsCard;
             }
             Phase::AwaitsCard if stopped.is_some() && !self.terminal.abort_seen => {
@@ -148,7 +148,7 @@ impl Race {
                 self.trace.push("card");
                 self.terminal.phase = Phase::Committed;
                 if self.dice.one_in(2) {
-                    self.told(start, Told::PastCancelling);
+                    self.told(start, CallUpdate::PastCancelling);
                 }
             }
             Phase::Committed if self.dice.one_in(4) => {
@@ -160,7 +160,7 @@ impl Race {
                 self.terminal.booked = true;
                 self.terminal.phase = Phase::Booked;
                 if stopped.is_some() {
-                    self.told(start, Told::PastCancelling);
+                    self.told(start, CallUpdate::PastCancelling);
                 }
             }
             Phase::Booked => {
@@ -171,13 +171,13 @@ impl Race {
         }
     }
 
-    fn told(&mut self, start: usize, told: Told) {
+    fn told(&mut self, start: usize, told: CallUpdate) {
         let (device, no) = (
-            self.office.starts[start].device.clone(),
-            self.office.starts[start].no,
+            self.fixture.starts[start].device.clone(),
+            self.fixture.starts[start].no,
         );
-        self.office
-            .handle(Input::Device(device, News::Told(no, told)));
+        self.fixture
+            .handle(Input::Device(device, SupervisorEvent::CallUpdate(no, told)));
     }
 
     /// The line breaks. A terminal that has a card goes on by itself, or gives up.
@@ -185,9 +185,9 @@ impl Race {
         self.trace.push("disconnected");
         self.terminal.connected = false;
         let fault = Fault::new("connection-lost", "", "").reason;
-        self.office.condition("till-1", Condition::Fault(fault));
+        self.fixture.condition("till-1", Condition::Fault(fault));
         let Some(start) = self.payment() else { return };
-        let begun = self.office.starts[start].control.effect_begun();
+        let begun = self.fixture.starts[start].control.effect_begun();
         if matches!(self.terminal.phase, Phase::AwaitsCard | Phase::Committed) {
             self.terminal.booked = self.dice.one_in(2);
         }
@@ -203,13 +203,13 @@ impl Race {
     fn reconnect(&mut self) {
         self.trace.push("reconnected");
         self.terminal.connected = true;
-        self.office
+        self.fixture
             .condition("till-1", Condition::Usable(Vec::new()));
     }
 
     /// The driver has read the terminal's records.
     fn reconcile(&mut self) {
-        let (device, no) = self.office.asked.remove(0);
+        let (device, no) = self.fixture.asked.remove(0);
         self.trace.push("records read");
         let reconciled = if self.dice.one_in(5) {
             self.undecided = true;
@@ -219,29 +219,31 @@ impl Race {
         } else {
             Reconciled::Settled(failed(Status::DeviceFault, Effect::None))
         };
-        self.office
-            .handle(Input::Device(device, News::Settled(no, reconciled)));
+        self.fixture.handle(Input::Device(
+            device,
+            SupervisorEvent::Reconciled(no, reconciled),
+        ));
     }
 
     async fn play(&mut self) {
         let waits = self.dice.one_in(3);
         if waits {
-            self.office.pay("ws-2", "before", "till-1", 100);
+            self.fixture.pay("ws-2", "before", "till-1", 100);
         }
-        self.office.pay("ws-1", "a", "till-1", 500);
+        self.fixture.pay("ws-1", "a", "till-1", 500);
         let mut before = waits;
         for _ in 0..40 {
             match self.dice.roll(14) {
                 0 | 1 if self.cancels.len() < 3 => self.cancel(),
                 2 if self.terminal.connected && self.dice.one_in(3) => self.disconnect(),
                 3 | 4 if !self.terminal.connected => self.reconnect(),
-                5 | 6 if !self.office.asked.is_empty() => self.reconcile(),
+                5 | 6 if !self.fixture.asked.is_empty() => self.reconcile(),
                 7 if before => {
                     before = false;
-                    self.office.finish(0, paid());
+                    self.fixture.finish(0, paid());
                 }
-                8 if self.dice.one_in(4) => self.office.later(Duration::from_secs(20)),
-                9 if self.dice.one_in(20) => self.office.handle(Input::Shutdown),
+                8 if self.dice.one_in(4) => self.fixture.later(Duration::from_secs(20)),
+                9 if self.dice.one_in(20) => self.fixture.handle(Input::Shutdown),
                 _ if self.terminal.connected => self.drive().await,
                 _ => {}
             }
@@ -249,18 +251,18 @@ impl Race {
         }
         // Whatever is left comes to its end.
         if before {
-            self.office.finish(0, paid());
+            self.fixture.finish(0, paid());
         }
         for _ in 0..12 {
             if !self.terminal.connected {
                 self.reconnect();
             }
-            while !self.office.asked.is_empty() {
+            while !self.fixture.asked.is_empty() {
                 self.reconcile();
             }
             self.drive().await;
         }
-        self.office.later(Duration::from_mins(5));
+        self.fixture.later(Duration::from_mins(5));
         self.collect();
     }
 
@@ -288,7 +290,7 @@ impl Race {
         let status = payment["status"].as_str().unwrap();
         let effect = payment["effect"].as_str().unwrap_or("done");
         let runs = self
-            .office
+            .fixture
             .starts
             .iter()
             .filter(|s| s.call.id.to_string() == "a");
@@ -356,13 +358,13 @@ async fn cancelling_is_answered_with_the_truth_at_every_interleaving() {
 
 #[test]
 fn a_call_that_nobody_made_is_unknown() {
-    let mut office = Office::new();
-    office.call("ws-1", "c", "gateway/cancel", &json!({"call": "never"}));
-    assert_eq!(office.last_result()["verdict"], "unknown");
-    office.pay("ws-2", "theirs", "till-1", 100);
-    office.call("ws-1", "d", "gateway/cancel", &json!({"call": "theirs"}));
+    let mut fixture = Fixture::new();
+    fixture.call("ws-1", "c", "gateway/cancel", &json!({"call": "never"}));
+    assert_eq!(fixture.last_result()["verdict"], "unknown");
+    fixture.pay("ws-2", "theirs", "till-1", 100);
+    fixture.call("ws-1", "d", "gateway/cancel", &json!({"call": "theirs"}));
     assert_eq!(
-        office.last_result()["verdict"],
+        fixture.last_result()["verdict"],
         "unknown",
         "another's call is none of mine"
     );

@@ -182,7 +182,7 @@ async fn no_document_no_chip_data_and_no_pin_is_in_the_file_after_calls_of_each_
             let payload = serde_json::to_vec(&params).unwrap();
             with_content += usize::from(params.to_string().contains(&STANDARD.encode(content)));
             let request = Request::decode(class, spec.name, ContentType::Json, &payload).unwrap();
-            let call = Journalled {
+            let call = AcceptedCall {
                 operation: spec,
                 digest: request.digest(&"d".parse().unwrap()).unwrap(),
                 ..payment(no)

@@ -8,7 +8,7 @@ mod killed {
     use koffer_proto::class::gateway::{Finding, Observation};
 
     use super::super::*;
-    use crate::journal::{Resolution, Standing};
+    use crate::journal::{RecoveryState, Resolution};
 
     /// Set in the process that dies: the journal's folder.
     const INSIDE: &str = "KOFFER_JOURNAL_TO_DIE_OVER";
@@ -16,7 +16,7 @@ mod killed {
     /// The life of a call that ends unknown and is resolved.
     async fn live(folder: &Path) {
         let journal = Durable::start(place(folder)).unwrap();
-        journal.remembered().await.unwrap();
+        journal.snapshot().await.unwrap();
         begin(&journal, 1).await;
         let effects = journal.effects(CallNo(1), &"till-1".parse().unwrap());
         effects.milestone(evidence("result", "231")).await.unwrap();
@@ -51,21 +51,21 @@ mod killed {
                 .unwrap();
             assert_eq!(run.status.signal(), Some(9), "{point} kills");
             let (journal, memory) = folder.start().await;
-            let standing = memory.unsettled.first().map(|call| call.standing.clone());
+            let state = memory.unsettled.first().map(|call| call.state.clone());
             let till = || "till-1".parse().unwrap();
             let expected = match point {
                 "journal.accepted-uncommitted" => None,
                 "journal.accepted-committed"
                 | "journal.armed-uncommitted"
-                | "journal.started-uncommitted" => Some(Standing::Waiting),
+                | "journal.started-uncommitted" => Some(RecoveryState::Waiting),
                 // The baseline is committed together with the start.
                 "journal.armed-committed"
                 | "journal.started-committed"
                 | "journal.milestone-uncommitted"
                 | "journal.milestone-committed"
-                | "journal.finished-uncommitted" => Some(Standing::Interrupted(till())),
+                | "journal.finished-uncommitted" => Some(RecoveryState::Interrupted(till())),
                 "journal.finished-committed" | "journal.resolved-uncommitted" => {
-                    Some(Standing::Unknown(till()))
+                    Some(RecoveryState::Unknown(till()))
                 }
                 "journal.resolved-committed" => {
                     assert_eq!(memory.ended.numbers(), [1]);
@@ -73,7 +73,7 @@ mod killed {
                 }
                 other => panic!("{other} is new"),
             };
-            assert_eq!(standing, expected, "{point}");
+            assert_eq!(state, expected, "{point}");
             let interrupted = journal.interrupted(CallNo(1)).await.unwrap();
             let milestones = interrupted.map(|found| found.milestones.len());
             let told = match point {

@@ -47,7 +47,7 @@ async fn calls_in(folder: &Path) -> Vec<u64> {
     assert_eq!(verdict, "ok");
     drop(opened);
     let journal = Durable::start(place(folder)).unwrap();
-    let memory = journal.remembered().await.unwrap();
+    let memory = journal.snapshot().await.unwrap();
     let next = memory.last.0 + 1;
     journal.accepted(&payment(next)).await.unwrap();
     journal.close().await;

@@ -28,7 +28,7 @@ fn log_size(folder: &Path) -> u64 {
 /// Writes until the disk fails so many bytes further on; what was told is there when it works again.
 async fn die(folder: &Path) {
     let journal = Durable::start(place(folder)).unwrap();
-    journal.remembered().await.unwrap();
+    journal.snapshot().await.unwrap();
     let mut no = 1;
     let mut told = Vec::new();
     begin(&journal, no).await;
@@ -53,7 +53,7 @@ async fn die(folder: &Path) {
         journal.accepted(&payment(no)).await.unwrap();
         told.push(no);
         assert_eq!(journal.trouble(), None, "{within}");
-        let memory = journal.remembered().await.unwrap();
+        let memory = journal.snapshot().await.unwrap();
         let kept: Vec<_> = memory.unsettled.iter().map(|call| call.no.0).collect();
         assert_eq!(kept, told, "{within}: neither lost nor made up");
     }

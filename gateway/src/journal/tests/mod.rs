@@ -18,8 +18,8 @@ use koffer_proto::{
 };
 use tempfile::TempDir;
 
-use super::{Durable, FILE, Journal, Memory, Place};
-use crate::calls::{AnswerTo, CallNo, Journalled};
+use super::{Durable, FILE, Journal, Place, Snapshot};
+use crate::journal::{AcceptedCall, AnswerTo, CallNo};
 
 /// A folder with a journal.
 struct Folder(TempDir);
@@ -38,9 +38,9 @@ impl Folder {
     }
 
     /// A journal as a gateway has it that has just started, and what it was told.
-    async fn start(&self) -> (Durable, Memory) {
+    async fn start(&self) -> (Durable, Snapshot) {
         let journal = Durable::start(self.place()).unwrap();
-        let memory = journal.remembered().await.unwrap();
+        let memory = journal.snapshot().await.unwrap();
         (journal, memory)
     }
 }
@@ -55,10 +55,10 @@ fn place(directory: &Path) -> Place {
 }
 
 /// A payment by `ws-1` at the role `any-till`.
-fn payment(no: u64) -> Journalled {
+fn payment(no: u64) -> AcceptedCall {
     // As the file has it.
     let accepted_at = Timestamp::from_microsecond(Timestamp::now().as_microsecond()).unwrap();
-    Journalled {
+    AcceptedCall {
         no: CallNo(no),
         client: "ws-1".parse().unwrap(),
         call: format!("call-{no}").parse().unwrap(),

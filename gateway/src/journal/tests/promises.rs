@@ -11,17 +11,15 @@ use koffer_proto::{
 use rusqlite::Connection;
 
 use super::*;
-use crate::journal::{Left, Remembered, Resolution, Standing, Trouble, schema};
+use crate::journal::{Pending, RecoveryState, Resolution, Trouble, UnsettledCall, schema};
 
 fn device(name: &str) -> DeviceId {
     name.parse().unwrap()
 }
 
-fn standings(memory: &Memory) -> Vec<(u64, Standing)> {
+fn standings(memory: &Snapshot) -> Vec<(u64, RecoveryState)> {
     let calls = memory.unsettled.iter();
-    calls
-        .map(|call| (call.no.0, call.standing.clone()))
-        .collect()
+    calls.map(|call| (call.no.0, call.state.clone())).collect()
 }
 
 fn resolution(finding: Finding) -> Resolution {
@@ -37,7 +35,7 @@ fn resolution(finding: Finding) -> Resolution {
 async fn what_was_told_to_be_kept_is_there_after_a_restart_as_far_as_it_came() {
     let folder = Folder::new();
     let (journal, memory) = folder.start().await;
-    assert_eq!(memory, Memory::default());
+    assert_eq!(memory, Snapshot::default());
     let waiting = payment(3);
     journal.accepted(&waiting).await.unwrap();
     begin(&journal, 4).await;
@@ -57,23 +55,23 @@ async fn what_was_told_to_be_kept_is_there_after_a_restart_as_far_as_it_came() {
     assert_eq!(
         standings(&memory),
         [
-            (3, Standing::Waiting),
-            (4, Standing::Interrupted(till.clone())),
-            (8, Standing::Unknown(till)),
+            (3, RecoveryState::Waiting),
+            (4, RecoveryState::Interrupted(till.clone())),
+            (8, RecoveryState::Unknown(till)),
         ]
     );
     assert_eq!(memory.ended.numbers(), [7, 9]);
     assert_eq!(memory.last, CallNo(9));
     assert_eq!(
         memory.unsettled[0],
-        Remembered {
+        UnsettledCall {
             no: CallNo(3),
             client: waiting.client,
             call: waiting.call,
             digest: waiting.digest,
             accepted_at: waiting.accepted_at,
-            standing: Standing::Waiting,
-            left: Left {
+            state: RecoveryState::Waiting,
+            pending: Pending {
                 operation: waiting.operation,
                 target: waiting.target,
                 answer_to: waiting.answer_to,
@@ -112,7 +110,7 @@ async fn a_driver_gets_back_what_it_told_on_the_device_on_which_the_effect_could
     journal.close().await;
 
     let (journal, memory) = folder.start().await;
-    let interrupted = Standing::Interrupted(device("printer-2"));
+    let interrupted = RecoveryState::Interrupted(device("printer-2"));
     assert_eq!(standings(&memory), [(1, interrupted)]);
     let found = journal.interrupted(CallNo(1)).await.unwrap().unwrap();
     assert_eq!((&found.id, &found.client), (&call.call, &call.client));
@@ -136,7 +134,7 @@ async fn a_call_that_is_settled_later_ends_again_and_the_last_end_counts() {
     journal.finished(CallNo(1), &paid()).await.unwrap();
     let found = journal.completion(CallNo(1)).await.unwrap().unwrap();
     assert_eq!(receipt(&found), 231);
-    let memory = journal.remembered().await.unwrap();
+    let memory = journal.snapshot().await.unwrap();
     assert_eq!(
         (standings(&memory), memory.ended.numbers()),
         (vec![], vec![1])
@@ -153,7 +151,7 @@ async fn the_completion_of_every_operation_is_read_back_as_it_was_written() {
             continue;
         }
         no += 1;
-        let call = Journalled {
+        let call = AcceptedCall {
             operation: spec,
             ..payment(no)
         };
@@ -189,7 +187,7 @@ async fn no_effect_may_begin_of_a_call_that_was_not_accepted() {
     let refused = effects.started().await.unwrap_err();
     assert_eq!(refused, NotStored::from(Trouble::NoSuchCall));
     assert!(journal.interrupted(CallNo(5)).await.unwrap().is_none());
-    assert_eq!(journal.remembered().await.unwrap(), Memory::default());
+    assert_eq!(journal.snapshot().await.unwrap(), Snapshot::default());
     assert!(journal.finished(CallNo(5), &paid()).await.is_err());
 }
 
@@ -244,7 +242,7 @@ async fn what_is_too_much_at_once_is_refused_and_the_rest_is_kept() {
         }
     }
     assert!(!kept.is_empty() && kept.len() < calls.len());
-    let memory = journal.remembered().await.unwrap();
+    let memory = journal.snapshot().await.unwrap();
     let mut remembered: Vec<_> = memory.unsettled.iter().map(|call| call.no).collect();
     remembered.sort_unstable();
     assert_eq!(remembered, kept);
@@ -260,7 +258,7 @@ async fn nothing_is_accepted_before_it_is_known_what_was() {
         NotStored::from(Trouble::NotRead(folder.file())),
         "{refused}"
     );
-    journal.remembered().await.unwrap();
+    journal.snapshot().await.unwrap();
     journal.accepted(&payment(1)).await.unwrap();
     assert_eq!(journal.trouble(), None);
 }
@@ -293,10 +291,10 @@ async fn an_entry_that_cannot_be_spoils_nothing_for_those_it_shares_a_commit_wit
         None,
         "an entry's trouble is not the file's"
     );
-    let memory = journal.remembered().await.unwrap();
+    let memory = journal.snapshot().await.unwrap();
     assert_eq!(
         standings(&memory),
-        [1, 2, 3].map(|no| (no, Standing::Waiting))
+        [1, 2, 3].map(|no| (no, RecoveryState::Waiting))
     );
 }
 
@@ -335,7 +333,7 @@ async fn thirty_two_that_write_at_once_share_commits() {
         "{}",
         journal.commits() - before
     );
-    assert_eq!(journal.remembered().await.unwrap().unsettled.len(), 32);
+    assert_eq!(journal.snapshot().await.unwrap().unsettled.len(), 32);
 }
 
 #[tokio::test]
@@ -351,7 +349,7 @@ async fn who_no_longer_waits_does_no_harm() {
     }
     held.let_go();
     journal.accepted(&payment(21)).await.unwrap();
-    let kept = journal.remembered().await.unwrap();
+    let kept = journal.snapshot().await.unwrap();
     assert_eq!(
         kept.unsettled.len(),
         21,
@@ -366,7 +364,7 @@ async fn an_id_that_was_answered_busy_may_be_used_again_and_its_number_not() {
     journal.accepted(&payment(1)).await.unwrap();
     let busy = failed(Status::Busy);
     journal.finished(CallNo(1), &busy).await.unwrap();
-    let memory = journal.remembered().await.unwrap();
+    let memory = journal.snapshot().await.unwrap();
     let memory = (memory.unsettled.len(), memory.ended.numbers(), memory.last);
     assert_eq!(memory, (0, vec![], CallNo(1)));
 }

@@ -152,8 +152,8 @@ async fn whoever_fills_the_file_loses_its_own_calls_and_it_is_told_which() {
     };
     let (tell, mut told) = tokio::sync::mpsc::channel(16);
     let journal = Durable::start_telling(place, tell).unwrap();
-    journal.remembered().await.unwrap();
-    let of = |client: &str, no| Journalled {
+    journal.snapshot().await.unwrap();
+    let of = |client: &str, no| AcceptedCall {
         client: client.parse().unwrap(),
         ..payment(no)
     };
@@ -169,7 +169,7 @@ async fn whoever_fills_the_file_loses_its_own_calls_and_it_is_told_which() {
             deleted.extend(calls.into_iter().map(|call| call.no.0));
         }
     }
-    let kept = journal.remembered().await.unwrap().ended.numbers();
+    let kept = journal.snapshot().await.unwrap().ended.numbers();
     while let Ok(calls) = told.try_recv() {
         deleted.extend(calls.into_iter().map(|call| call.no.0));
     }
@@ -189,7 +189,7 @@ async fn nothing_is_deleted_while_it_cannot_be_told() {
     };
     let (tell, mut told) = tokio::sync::mpsc::channel(1);
     let journal = Durable::start_telling(place, tell).unwrap();
-    journal.remembered().await.unwrap();
+    journal.snapshot().await.unwrap();
     let mut no = 0;
     let refused = loop {
         no += 1;
@@ -213,7 +213,7 @@ async fn the_file_never_outgrows_its_bound_and_goes_on_when_there_is_something_t
         ..folder.place()
     };
     let journal = Durable::start(place.clone()).unwrap();
-    journal.remembered().await.unwrap();
+    journal.snapshot().await.unwrap();
     let mut accepted = 0;
     let refused = loop {
         match journal.accepted(&payment(accepted + 1)).await {
@@ -226,7 +226,7 @@ async fn the_file_never_outgrows_its_bound_and_goes_on_when_there_is_something_t
     assert_eq!(journal.trouble().unwrap().keyword, "journal-full");
     assert_eq!(journal.bytes_on_disk(), None);
     assert!(std::fs::metadata(folder.file()).unwrap().len() <= place.max_bytes);
-    let memory = journal.remembered().await.unwrap();
+    let memory = journal.snapshot().await.unwrap();
     assert_eq!(
         memory.unsettled.len() as u64,
         accepted,
@@ -261,7 +261,7 @@ fn a_hundred_thousand_calls_are_remembered_without_reading_what_they_answered() 
          SELECT i, 'ws-1', 'c' || i, 'till', 'payment', 'pay', lower(hex(zeroblob(32))), 'de', i, 0,
                 'koffer/1/case-7/reply/ws-1/till', 'application/json', iif(i = 7, NULL, 1), 'ok', 'done' FROM n";
     connection.execute_batch(fill).unwrap();
-    let memory = crate::journal::record::remembered(&connection).unwrap();
+    let memory = crate::journal::record::snapshot(&connection).unwrap();
     assert_eq!(memory.ended.len(), 100_099, "whatever is on record");
     assert_eq!(memory.unsettled.len(), 1);
     assert_eq!(memory.unsettled[0].no, CallNo(7));

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::journal::{
-    SetAside, Standing,
+    RecoveryState, SetAside,
     audit::{Audit, Filter},
     set_aside,
 };
@@ -19,7 +19,7 @@ use crate::journal::{
 /// What a gateway would find and answer: the keyword.
 async fn answered(place: Place) -> String {
     let journal = Durable::start(place).unwrap();
-    let unread = journal.remembered().await.unwrap_err();
+    let unread = journal.snapshot().await.unwrap_err();
     let refused = journal.accepted(&payment(1)).await.unwrap_err();
     assert_eq!(unread.0, refused.0, "the same reason either way");
     assert!(journal.bytes_on_disk().is_none());
@@ -37,7 +37,7 @@ async fn a_folder_that_is_missing_is_not_created_and_is_noticed_when_it_comes() 
     let journal = Durable::start(place(&missing)).unwrap();
     journal.accepted(&payment(1)).await.unwrap_err();
     fs::create_dir(&missing).unwrap();
-    journal.remembered().await.unwrap();
+    journal.snapshot().await.unwrap();
     journal.accepted(&payment(1)).await.unwrap();
     assert_eq!(journal.trouble(), None);
 }
@@ -130,7 +130,7 @@ async fn a_damaged_file_is_found_and_is_set_aside_by_a_persons_act_alone() {
         aside.display()
     );
     assert_eq!(fs::read(aside).unwrap(), damaged, "renamed, not deleted");
-    assert_eq!(gateway.remembered().await.unwrap(), Memory::default());
+    assert_eq!(gateway.snapshot().await.unwrap(), Snapshot::default());
     gateway.accepted(&payment(1)).await.unwrap();
 }
 
@@ -188,7 +188,7 @@ async fn a_full_disk_is_an_answer_and_room_is_noticed_by_the_next_call() {
     };
     let disk = Path::new(&disk);
     let journal = Durable::start(place(disk)).unwrap();
-    journal.remembered().await.unwrap();
+    journal.snapshot().await.unwrap();
     let mut no = 0;
     for _ in 0..3 {
         no += 1;
@@ -218,7 +218,7 @@ async fn a_full_disk_is_an_answer_and_room_is_noticed_by_the_next_call() {
         journal.accepted(&payment(no)).await.unwrap();
         assert_eq!(journal.trouble(), None);
     }
-    let memory = journal.remembered().await.unwrap();
+    let memory = journal.snapshot().await.unwrap();
     assert_eq!((memory.ended.len() + memory.unsettled.len()) as u64, no);
     journal.close().await;
 
@@ -229,7 +229,7 @@ async fn a_full_disk_is_an_answer_and_room_is_noticed_by_the_next_call() {
     let refused = journal.accepted(&payment(1)).await.unwrap_err();
     assert!(refused.0.en.contains("is full"), "{refused}");
     fs::remove_file(ballast).unwrap();
-    journal.remembered().await.unwrap();
+    journal.snapshot().await.unwrap();
     journal.accepted(&payment(1)).await.unwrap();
 }
 
@@ -240,7 +240,7 @@ async fn how_a_call_ended_is_put_on_record_as_soon_as_there_is_room() {
     };
     let disk = Path::new(&disk);
     let journal = Durable::start(place(disk)).unwrap();
-    journal.remembered().await.unwrap();
+    journal.snapshot().await.unwrap();
     begin(&journal, 1).await;
     let ballast = fill(disk, 0);
     while journal.finished(CallNo(1), &unknown()).await.is_ok() {}
@@ -287,7 +287,7 @@ async fn what_was_before_is_known_also_where_the_disk_is_full_at_the_start() {
     };
     let disk = Path::new(&disk);
     let journal = Durable::start(place(disk)).unwrap();
-    journal.remembered().await.unwrap();
+    journal.snapshot().await.unwrap();
     pay(&journal, 1).await;
     begin(&journal, 2).await;
     // As a power cut leaves it, with what is still in the log.
@@ -299,9 +299,9 @@ async fn what_was_before_is_known_also_where_the_disk_is_full_at_the_start() {
     let ballast = fill(disk, 0);
 
     let journal = Durable::start(place(&cut)).unwrap();
-    let memory = journal.remembered().await.unwrap();
+    let memory = journal.snapshot().await.unwrap();
     let till = "till-1".parse().unwrap();
-    assert_eq!(memory.unsettled[0].standing, Standing::Interrupted(till));
+    assert_eq!(memory.unsettled[0].state, RecoveryState::Interrupted(till));
     assert_eq!(
         (memory.unsettled.len(), memory.ended.numbers()),
         (1, vec![1])
@@ -332,7 +332,7 @@ async fn a_disk_that_became_read_only_is_an_answer() {
     };
     let disk = Path::new(&disk);
     let journal = Durable::start(place(disk)).unwrap();
-    journal.remembered().await.unwrap();
+    journal.snapshot().await.unwrap();
     pay(&journal, 1).await;
     journal.close().await;
     let remount = |how: &str| {
@@ -352,6 +352,6 @@ async fn a_disk_that_became_read_only_is_an_answer() {
     counted.unwrap();
     assert_eq!(read, 1, "an auditor reads it all the same");
     remount("remount,rw");
-    assert_eq!(journal.remembered().await.unwrap().ended.numbers(), [1]);
+    assert_eq!(journal.snapshot().await.unwrap().ended.numbers(), [1]);
     journal.accepted(&payment(2)).await.unwrap();
 }

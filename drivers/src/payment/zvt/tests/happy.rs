@@ -19,7 +19,7 @@ use super::script::{
     ACK, BOOKED, DONE, Hear, PAYMENT, READY, REGISTER, Say, Stage, TAKEN, config, kept, pay,
     perform, script,
 };
-use crate::{Contact, Driver, Told};
+use crate::{CallUpdate, Contact, Driver};
 
 #[tokio::test]
 async fn a_payment_over_tcp_has_exactly_these_bytes() {
@@ -54,12 +54,12 @@ async fn a_payment_over_tcp_has_exactly_these_bytes() {
     assert!(!paid.recovered);
     assert_eq!(played.shown(), ["insert-card", "waiting-for-host"]);
     assert_eq!(played.finished.contact, Contact::Kept);
-    let told_of = |what: &Told| played.told.iter().position(|told| told == what).unwrap();
-    assert!(told_of(&Told::EffectBegun) < told_of(&Told::PastCancelling));
-    let receipt = Told::Progress(ProgressEvent::Receipt {
+    let told_of = |what: &CallUpdate| played.told.iter().position(|told| told == what).unwrap();
+    assert!(told_of(&CallUpdate::EffectBegun) < told_of(&CallUpdate::PastCancelling));
+    let receipt = CallUpdate::Progress(ProgressEvent::Receipt {
         receipt: paid.receipts[0].clone(),
     });
-    assert!(told_of(&Told::PastCancelling) < told_of(&receipt));
+    assert!(told_of(&CallUpdate::PastCancelling) < told_of(&receipt));
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,7 +17,7 @@ use tokio::{
 use super::script::{
     BOOKED, PAY, READY, REGISTER, Recorder, Stage, TAKEN, hex, kept, pay, perform_and_leave, script,
 };
-use crate::{Stop, Told};
+use crate::{CallUpdate, Stop};
 
 /// Schedules that are played.
 const SEEDS: u64 = 5_000;
@@ -272,7 +272,7 @@ async fn play(seed: u64) -> (Status, Effect, bool) {
     terminal.await.unwrap();
     let truth = *truth.lock().unwrap();
     let (status, effect) = played.ended();
-    let told_too_late = played.told.contains(&Told::PastCancelling);
+    let told_too_late = played.told.contains(&CallUpdate::PastCancelling);
     let story = format!(
         "{story}\n{truth:?}\n{:?}\n{:?}",
         played.finished, played.told

@@ -23,7 +23,7 @@ use super::super::{
     link::{Broken, Dial, Link},
 };
 use crate::{
-    Call, CallControl, Driver, Effects, Evidence, Finished, NotStored, Steering, Told, call,
+    Call, CallControl, CallUpdate, Driver, Effects, Evidence, Finished, NotStored, Steering, call,
 };
 
 /// Hexadecimal digits, spaces ignored.
@@ -252,7 +252,7 @@ pub(super) fn a_call(journal: Recorder) -> (Call, CallControl) {
     )
 }
 
-async fn listen(mut control: CallControl) -> Vec<Told> {
+async fn listen(mut control: CallControl) -> Vec<CallUpdate> {
     let mut told = Vec::new();
     while let Some(one) = control.told.recv().await {
         told.push(one);
@@ -271,7 +271,7 @@ pub(super) fn pay() -> Request {
 /// How a call went.
 pub(super) struct Played {
     pub(super) finished: Finished,
-    pub(super) told: Vec<Told>,
+    pub(super) told: Vec<CallUpdate>,
     pub(super) journal: Recorder,
     pub(super) took: Duration,
 }
@@ -310,7 +310,9 @@ impl Played {
         self.told
             .iter()
             .filter_map(|told| match told {
-                Told::Progress(ProgressEvent::TerminalText { code, .. }) => Some(code.as_str()),
+                CallUpdate::Progress(ProgressEvent::TerminalText { code, .. }) => {
+                    Some(code.as_str())
+                }
                 _ => None,
             })
             .collect()

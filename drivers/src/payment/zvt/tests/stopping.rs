@@ -8,7 +8,7 @@ use super::script::{
     ACK, BOOKED, DONE, Hear, PAY, PAYMENT, Played, READY, REGISTER, Recorder, Say, Silent, Stage,
     Step, TAKEN, kept, pay, script,
 };
-use crate::{Contact, Stop, Told};
+use crate::{CallUpdate, Contact, Stop};
 
 const UNKNOWN: (Status, Effect) = (Status::OutcomeUnknown, Effect::Unknown);
 
@@ -29,7 +29,7 @@ async fn stopped_after(seconds: u64, stop: Stop, steps: &[Step]) -> Played {
 }
 
 fn too_late(played: &Played) -> bool {
-    played.told.contains(&Told::PastCancelling)
+    played.told.contains(&CallUpdate::PastCancelling)
 }
 
 #[tokio::test(start_paused = true)]
@@ -157,7 +157,7 @@ async fn stopped_before_anything_was_sent_nothing_is_sent() {
         })
         .await;
     assert_eq!(played.ended(), (Status::Cancelled, Effect::None));
-    assert!(!played.told.contains(&Told::EffectBegun));
+    assert!(!played.told.contains(&CallUpdate::EffectBegun));
     stage.all_said().await;
 }
 

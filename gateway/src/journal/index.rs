@@ -10,9 +10,9 @@ use super::CallNo;
 
 /// A call's name, client and call id, as a digest cut to what still never meets by chance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Name([u8; 16]);
+pub struct CallName([u8; 16]);
 
-impl Name {
+impl CallName {
     /// The name of a call: unique per client.
     pub fn of(client: &ClientId, call: &CallId) -> Self {
         let mut name = client.as_str().as_bytes().to_vec();
@@ -27,15 +27,15 @@ impl Name {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deleted {
     /// Its name.
-    pub name: Name,
+    pub name: CallName,
     /// Its number.
     pub no: CallNo,
 }
 
 /// The calls that the journal has and that have ended.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Kept {
-    calls: HashMap<Name, Found>,
+pub struct JournalIndex {
+    calls: HashMap<CallName, Found>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,9 +45,9 @@ struct Found {
     digest: [u8; 8],
 }
 
-impl Kept {
+impl JournalIndex {
     /// The journal has a call.
-    pub fn add(&mut self, name: Name, digest: &Sha256, no: CallNo) {
+    pub fn add(&mut self, name: CallName, digest: &Sha256, no: CallNo) {
         let digest = first_bytes(digest);
         self.calls.insert(name, Found { no, digest });
     }
@@ -64,12 +64,12 @@ impl Kept {
     }
 
     /// The number of a call, and whether it had this content.
-    pub(crate) fn find(&self, name: Name, digest: &Sha256) -> Option<(CallNo, bool)> {
+    pub(crate) fn find(&self, name: CallName, digest: &Sha256) -> Option<(CallNo, bool)> {
         let found = self.calls.get(&name)?;
         Some((found.no, found.digest == first_bytes(digest)))
     }
 
-    pub(crate) fn has(&self, name: Name) -> bool {
+    pub(crate) fn has(&self, name: CallName) -> bool {
         self.calls.contains_key(&name)
     }
 
@@ -111,19 +111,19 @@ fn first_bytes<const N: usize>(digest: &Sha256) -> [u8; N] {
 mod tests {
     use super::*;
 
-    fn name(call: &str) -> Name {
-        Name::of(&"ws-1".parse().unwrap(), &call.parse().unwrap())
+    fn name(call: &str) -> CallName {
+        CallName::of(&"ws-1".parse().unwrap(), &call.parse().unwrap())
     }
 
     #[test]
     fn a_call_weighs_32_bytes() {
-        assert_eq!(size_of::<(Name, Found)>(), 32);
+        assert_eq!(size_of::<(CallName, Found)>(), 32);
     }
 
     #[test]
     fn only_the_call_that_was_deleted_goes_not_a_later_one_of_its_name() {
         let (one, other) = (Sha256::of(b"1"), Sha256::of(b"2"));
-        let mut kept = Kept::default();
+        let mut kept = JournalIndex::default();
         kept.add(name("a"), &one, CallNo(5));
         // The first one was answered busy, so its id was used again.
         kept.add(name("a"), &one, CallNo(9));

@@ -16,13 +16,13 @@ use koffer_proto::{
 };
 
 use super::{
-    book::Key,
-    desk::{Acceptance, Action, Asked, CallNo, Desk, Moment, Open, Resolved},
+    dispatcher::{Acceptance, Action, ActiveCall, Dispatcher, Moment, Replay, Resolved},
+    idempotency::Key,
     incoming::Listener,
-    running::storable,
+    lifecycle::storable,
     texts,
 };
-use crate::journal::{Left, Memory, NotRead, Resolution, Standing};
+use crate::journal::{CallNo, NotRead, Pending, RecoveryState, Resolution, Snapshot};
 
 /// How long a caller waits, beyond the deadline, for a device that is away to come back and tell
 /// what it did: a terminal restarts within a minute.
@@ -30,7 +30,7 @@ const SETTLING: Duration = Duration::from_mins(1);
 
 /// A call whose outcome is unknown.
 #[derive(Debug)]
-pub(super) struct Doubt {
+pub(super) struct InDoubt {
     key: Key,
     device: DeviceId,
     spec: &'static OperationSpec,
@@ -62,7 +62,7 @@ pub(super) struct Resolving {
     completion: Arc<Completion<Response>>,
 }
 
-impl Doubt {
+impl InDoubt {
     /// The device is asked as soon as it can be; the answer is which.
     fn ask_anew(&mut self) -> DeviceId {
         self.stage = Stage::Unasked;
@@ -70,18 +70,18 @@ impl Doubt {
     }
 }
 
-impl Desk {
+impl Dispatcher {
     /// A driver does not know what became of a call: the device is asked once it is back.
-    pub(super) fn doubt(&mut self, now: Moment, no: CallNo, failure: Failure) {
+    pub(super) fn in_doubt_now(&mut self, now: Moment, no: CallNo, failure: Failure) {
         let Some(open) = self.open.get_mut(&no) else {
             return;
         };
         if open.spec.effect != EffectKind::Once {
             return self.end(now, no, Outcome::Failed(failure));
         }
-        self.doubts.insert(
+        self.in_doubt.insert(
             no,
-            Doubt {
+            InDoubt {
                 key: open.key.clone(),
                 device: open.device.clone(),
                 spec: open.spec,
@@ -103,7 +103,7 @@ impl Desk {
 
     /// Asks an idle device for the first of its calls that it has yet to be asked for.
     pub(super) fn ask_device(&mut self, now: Moment, device: &DeviceId) {
-        let Some(station) = self.stations.get_mut(device) else {
+        let Some(queue) = self.queues.get_mut(device) else {
             return;
         };
         // What is being stored is not asked for: one word at a time reaches the journal, the
@@ -112,31 +112,31 @@ impl Desk {
             self.open.get(no).is_some_and(|open| open.ended.is_some())
                 || self.resolving.values().any(|word| word.target == *no)
         };
-        let unasked = self.doubts.iter_mut().find(|(no, doubt)| {
-            doubt.device == *device && matches!(doubt.stage, Stage::Unasked) && !ending(no)
+        let unasked = self.in_doubt.iter_mut().find(|(no, in_doubt)| {
+            in_doubt.device == *device && matches!(in_doubt.stage, Stage::Unasked) && !ending(no)
         });
-        if let Some((no, doubt)) = unasked
-            && station.is_idle()
+        if let Some((no, in_doubt)) = unasked
+            && queue.is_idle()
         {
-            doubt.stage = Stage::Asking;
-            station.settling = Some(*no);
-            let known_for = now.instant.saturating_duration_since(doubt.since);
+            in_doubt.stage = Stage::Asking;
+            queue.settling = Some(*no);
+            let known_for = now.instant.saturating_duration_since(in_doubt.since);
             self.actions
-                .push(Action::Settle(device.clone(), *no, known_for));
+                .push(Action::Reconcile(device.clone(), *no, known_for));
         }
     }
 
     /// The device's own records were read.
     pub(super) fn settled(&mut self, now: Moment, no: CallNo, reconciled: Reconciled) {
-        let Some(doubt) = self.doubts.get_mut(&no) else {
+        let Some(in_doubt) = self.in_doubt.get_mut(&no) else {
             return;
         };
-        let device = doubt.device.clone();
+        let device = in_doubt.device.clone();
         match reconciled {
-            Reconciled::Lost(_) => doubt.stage = Stage::Unasked,
+            Reconciled::Lost(_) => in_doubt.stage = Stage::Unasked,
             Reconciled::Undecided(reason) => self.leave_to_a_person(now, no, reason),
             Reconciled::NotYet(not_yet) => {
-                doubt.stage = Stage::Later(now.instant + not_yet.again);
+                in_doubt.stage = Stage::Later(now.instant + not_yet.again);
                 self.wait_for_records(now, no, &device, not_yet);
             }
             Reconciled::Settled(Outcome::Failed(failure))
@@ -147,7 +147,7 @@ impl Desk {
             }
             Reconciled::Settled(outcome) => {
                 tracing::info!(call = no.0, %device, "the device's records tell what became of it");
-                let Some(doubt) = self.doubts.remove(&no) else {
+                let Some(in_doubt) = self.in_doubt.remove(&no) else {
                     return;
                 };
                 match self.open.get_mut(&no) {
@@ -155,7 +155,7 @@ impl Desk {
                         open.unknown = None;
                         self.end(now, no, outcome);
                     }
-                    _ => self.correct(no, doubt, outcome),
+                    _ => self.correct(no, in_doubt, outcome),
                 }
             }
         }
@@ -163,20 +163,20 @@ impl Desk {
     }
 
     /// The device tells what became of a call that has ended as unknown, or is being stored so.
-    fn correct(&mut self, no: CallNo, doubt: Doubt, outcome: Outcome<Response>) {
-        let Doubt {
+    fn correct(&mut self, no: CallNo, in_doubt: InDoubt, outcome: Outcome<Response>) {
+        let InDoubt {
             key, device, spec, ..
-        } = doubt;
+        } = in_doubt;
         let completion = Arc::new(Completion {
             device: Some(device.clone()),
             outcome,
             ignored: Vec::new(),
         });
-        let lang = self.open.get(&no).map(Open::lang).unwrap_or_default();
+        let lang = self.open.get(&no).map(ActiveCall::lang).unwrap_or_default();
         if let Some(open) = self.open.get_mut(&no) {
             open.ended = Some(completion.clone());
         }
-        self.book.correct(&key, completion.clone());
+        self.idempotency.correct(&key, completion.clone());
         let stored = storable(&completion, spec, lang);
         self.store_end(no, &device, stored);
     }
@@ -184,11 +184,11 @@ impl Desk {
     /// The call stays open until the device's records can tell, and its caller hears why.
     fn wait_for_records(&mut self, now: Moment, no: CallNo, device: &DeviceId, not_yet: NotYet) {
         let NotYet { reason, within, .. } = not_yet;
-        let Some(station) = self.stations.get_mut(device) else {
+        let Some(queue) = self.queues.get_mut(device) else {
             return;
         };
-        let heard = station.waits_for.replace(reason.clone()).as_ref() == Some(&reason);
-        station.settling = Some(no);
+        let heard = queue.waits_for.replace(reason.clone()).as_ref() == Some(&reason);
+        queue.settling = Some(no);
         if let Some(open) = self.open.get_mut(&no) {
             open.deadline = open.deadline.max(now.instant + within + SETTLING);
             if !heard {
@@ -201,12 +201,13 @@ impl Desk {
 
     /// Asks the devices whose records may tell more by now.
     pub(super) fn ask_again(&mut self, now: Moment) {
-        let due = self.doubts.values_mut();
-        let due = due.filter(|doubt| matches!(doubt.stage, Stage::Later(at) if at <= now.instant));
-        let devices: Vec<_> = due.map(Doubt::ask_anew).collect();
+        let due = self.in_doubt.values_mut();
+        let due =
+            due.filter(|in_doubt| matches!(in_doubt.stage, Stage::Later(at) if at <= now.instant));
+        let devices: Vec<_> = due.map(InDoubt::ask_anew).collect();
         for device in devices {
-            if let Some(station) = self.stations.get_mut(&device) {
-                station.settling = None;
+            if let Some(queue) = self.queues.get_mut(&device) {
+                queue.settling = None;
             }
             self.dispatch(now, &device);
         }
@@ -214,20 +215,23 @@ impl Desk {
 
     /// When the next device is to be asked again.
     pub(super) fn next_question(&self) -> Option<Instant> {
-        let later = self.doubts.values().filter_map(|doubt| match doubt.stage {
-            Stage::Later(at) | Stage::NotThere(at) => Some(at),
-            _ => None,
-        });
+        let later = self
+            .in_doubt
+            .values()
+            .filter_map(|in_doubt| match in_doubt.stage {
+                Stage::Later(at) | Stage::NotThere(at) => Some(at),
+                _ => None,
+            });
         later.min()
     }
 
     /// Leaves calls to a person whose device did not appear in time.
     pub(super) fn give_up_waiting_for_devices(&mut self, now: Moment) {
-        let missing = self.doubts.iter().filter(
-            |(_, doubt)| matches!(doubt.stage, Stage::NotThere(until) if until <= now.instant),
+        let missing = self.in_doubt.iter().filter(
+            |(_, in_doubt)| matches!(in_doubt.stage, Stage::NotThere(until) if until <= now.instant),
         );
         let missing: Vec<_> = missing
-            .map(|(no, doubt)| (*no, doubt.device.clone()))
+            .map(|(no, in_doubt)| (*no, in_doubt.device.clone()))
             .collect();
         for (no, device) in missing {
             self.leave_to_a_person(now, no, texts::device_gone(&device));
@@ -236,27 +240,28 @@ impl Desk {
 
     /// Contact with a device was lost: it is asked anew when it is back.
     pub(super) fn stop_waiting(&mut self, device: &DeviceId) {
-        let later = self.doubts.values_mut();
-        let later =
-            later.filter(|doubt| doubt.device == *device && matches!(doubt.stage, Stage::Later(_)));
-        if later.map(Doubt::ask_anew).count() > 0
-            && let Some(station) = self.stations.get_mut(device)
+        let later = self.in_doubt.values_mut();
+        let later = later.filter(|in_doubt| {
+            in_doubt.device == *device && matches!(in_doubt.stage, Stage::Later(_))
+        });
+        if later.map(InDoubt::ask_anew).count() > 0
+            && let Some(queue) = self.queues.get_mut(device)
         {
-            station.settling = None;
-            station.waits_for = None;
+            queue.settling = None;
+            queue.waits_for = None;
         }
     }
 
     fn leave_to_a_person(&mut self, now: Moment, no: CallNo, reason: Reason) {
-        let Some(doubt) = self.doubts.get_mut(&no) else {
+        let Some(in_doubt) = self.in_doubt.get_mut(&no) else {
             return;
         };
         tracing::warn!(
-            call = no.0, device = %doubt.device, operation = doubt.spec.name,
+            call = no.0, device = %in_doubt.device, operation = in_doubt.spec.name,
             reason = %reason.keyword, "a person must say what became of it"
         );
-        doubt.stage = Stage::Person(reason.clone());
-        let device = doubt.device.clone();
+        in_doubt.stage = Stage::Person(reason.clone());
+        let device = in_doubt.device.clone();
         if let Some(open) = self.open.get_mut(&no)
             && let Some(mut failure) = open.unknown.take()
         {
@@ -270,7 +275,7 @@ impl Desk {
     }
 
     /// Answers calls that waited long enough for the device's records.
-    pub(super) fn give_up_settling(&mut self, now: Moment, enough: impl Fn(&Open) -> bool) {
+    pub(super) fn give_up_settling(&mut self, now: Moment, enough: impl Fn(&ActiveCall) -> bool) {
         let waiting = self.open.iter_mut().filter(|(_, open)| enough(open));
         let given_up: Vec<_> = waiting
             .filter_map(|(no, open)| Some((*no, open.unknown.take()?)))
@@ -282,45 +287,48 @@ impl Desk {
 
     /// A device has appeared that was not there when the journal was read: it can be asked.
     pub(super) fn ask_after_all(&mut self, device: &DeviceId) {
-        let here = self.doubts.values_mut();
-        for doubt in here.filter(|doubt| doubt.device == *device) {
-            doubt.stage = Stage::Unasked;
+        let here = self.in_doubt.values_mut();
+        for in_doubt in here.filter(|in_doubt| in_doubt.device == *device) {
+            in_doubt.stage = Stage::Unasked;
         }
     }
 
     fn show_unresolved(&mut self, device: &DeviceId) {
-        let Some(station) = self.stations.get_mut(device) else {
+        let Some(queue) = self.queues.get_mut(device) else {
             return;
         };
-        let here = self.doubts.values().filter(|doubt| doubt.device == *device);
-        station.unresolved = here
-            .filter(|doubt| matches!(doubt.stage, Stage::Person(_)))
-            .map(|doubt| texts::unresolved(doubt.spec))
+        let here = self
+            .in_doubt
+            .values()
+            .filter(|in_doubt| in_doubt.device == *device);
+        queue.unresolved = here
+            .filter(|in_doubt| matches!(in_doubt.stage, Stage::Person(_)))
+            .map(|in_doubt| texts::unresolved(in_doubt.spec))
             .collect();
         // Several of one operation read the same: whose they are is nobody else's business.
-        station.unresolved.dedup();
+        queue.unresolved.dedup();
     }
 
     /// What the journal kept from before this daemon's time.
-    pub(super) fn remember(&mut self, now: Moment, memory: Memory) {
+    pub(super) fn remember(&mut self, now: Moment, memory: Snapshot) {
         self.remembers_everything = true;
         self.last_no = self.last_no.max(memory.last.0);
-        self.book.all_journalled(memory.ended);
+        self.idempotency.all_journalled(memory.ended);
         for call in memory.unsettled {
             let key = (call.client, call.call);
-            let left = call.left;
-            match call.standing {
-                Standing::Unknown(device) => {
-                    self.book.journalled(&key, &call.digest, call.no);
+            let left = call.pending;
+            match call.state {
+                RecoveryState::Unknown(device) => {
+                    self.idempotency.journalled(&key, &call.digest, call.no);
                     let (spec, at) = (left.operation, call.accepted_at);
-                    self.doubt_of_before(now, call.no, key, &device, spec, at);
+                    self.in_doubt_of_before(now, call.no, key, &device, spec, at);
                 }
-                Standing::Waiting => {
-                    self.book.open(&key, call.digest, call.no, true);
+                RecoveryState::Waiting => {
+                    self.idempotency.open(&key, call.digest, call.no, true);
                     self.take_up(now, call.no, key, left, call.accepted_at, None);
                 }
-                Standing::Interrupted(device) => {
-                    self.book.open(&key, call.digest, call.no, true);
+                RecoveryState::Interrupted(device) => {
+                    self.idempotency.open(&key, call.digest, call.no, true);
                     self.take_up(now, call.no, key, left, call.accepted_at, Some(device));
                 }
             }
@@ -333,11 +341,11 @@ impl Desk {
         now: Moment,
         no: CallNo,
         key: Key,
-        left: Left,
+        left: Pending,
         accepted_at: Timestamp,
         begun_on: Option<DeviceId>,
     ) {
-        let Left {
+        let Pending {
             operation,
             target,
             answer_to,
@@ -351,7 +359,7 @@ impl Desk {
             encoding: answer_to.encoding,
             lang,
         });
-        let open = Open {
+        let open = ActiveCall {
             key: key.clone(),
             spec: operation,
             ignored: Vec::new(),
@@ -369,7 +377,7 @@ impl Desk {
             listeners: listener.into_iter().collect(),
             held: Vec::new(),
             request: None,
-            ticket: None,
+            ack: None,
             acceptance: Acceptance::Stored,
             seq: 0,
             untold: None,
@@ -387,10 +395,10 @@ impl Desk {
             let text = texts::restarted_after_it_began();
             open.unknown = Some(Failure::outcome_unknown(text.get(lang)));
         }
-        self.doubt_of_before(now, no, key, &device, operation, accepted_at);
+        self.in_doubt_of_before(now, no, key, &device, operation, accepted_at);
     }
 
-    fn doubt_of_before(
+    fn in_doubt_of_before(
         &mut self,
         now: Moment,
         no: CallNo,
@@ -400,14 +408,14 @@ impl Desk {
         accepted_at: Timestamp,
     ) {
         // A rule may name it by its port or serial number: then it appears when it is found.
-        let stage = if self.stations.contains_key(device) {
+        let stage = if self.queues.contains_key(device) {
             Stage::Unasked
         } else {
             Stage::NotThere(now.instant + SETTLING)
         };
-        self.doubts.insert(
+        self.in_doubt.insert(
             no,
-            Doubt {
+            InDoubt {
                 key,
                 device: device.clone(),
                 spec,
@@ -421,14 +429,14 @@ impl Desk {
     /// The journal was read for who asked again.
     pub(super) fn replay(
         &mut self,
-        asked: Asked,
+        asked: Replay,
         read: Result<Option<Completion<Response>>, NotRead>,
     ) {
-        let Asked {
+        let Replay {
             no,
             spec,
             listener,
-            ticket,
+            ack,
         } = asked;
         let completion = match read {
             Ok(Some(completion)) => completion,
@@ -443,7 +451,7 @@ impl Desk {
             }
         };
         self.answer(listener, completion.into(), Some(spec));
-        self.actions.push(Action::Acknowledge(ticket));
+        self.actions.push(Action::Acknowledge(ack));
     }
 
     /// A person says what became of a call; `None`: when it is stored.
@@ -465,19 +473,23 @@ impl Desk {
             ))
         };
         let key = (params.client, params.call);
-        let Some((&target, doubt)) = self.doubts.iter().find(|(_, doubt)| doubt.key == key) else {
+        let Some((&target, in_doubt)) = self
+            .in_doubt
+            .iter()
+            .find(|(_, in_doubt)| in_doubt.key == key)
+        else {
             return refuse(
                 Status::BadRequest,
                 texts::nothing_to_resolve(&key),
                 Some("call"),
             );
         };
-        if !self.policy.resolves(client, doubt.spec.class) {
+        if !self.policy.resolves(client, in_doubt.spec.class) {
             return refuse(Status::Denied, texts::may_not_resolve(client), None);
         }
         let being_resolved = self.resolving.values().any(|other| other.target == target);
         let settling = self.open.contains_key(&target)
-            || matches!(doubt.stage, Stage::Asking | Stage::Later(_));
+            || matches!(in_doubt.stage, Stage::Asking | Stage::Later(_));
         if being_resolved || settling {
             return refuse(Status::Busy, texts::still_settling(), None);
         }
@@ -494,7 +506,7 @@ impl Desk {
         };
         let text = texts::resolved(&resolution);
         let failure = Failure::unfinished(Status::DeviceFault, effect, text.get(lang));
-        let completion = Arc::new(Completion::failed(doubt.device.clone(), failure));
+        let completion = Arc::new(Completion::failed(in_doubt.device.clone(), failure));
         self.resolving.insert(
             no,
             Resolving {
@@ -525,18 +537,18 @@ impl Desk {
         else {
             return;
         };
-        let lang = self.open.get(&no).map(Open::lang).unwrap_or_default();
+        let lang = self.open.get(&no).map(ActiveCall::lang).unwrap_or_default();
         if let Err(error) = result {
             let text = texts::not_stored(&error.0);
             let failure = Failure::without_effect(Status::Unavailable, text.get(lang));
             return self.end(now, no, Outcome::Failed(failure));
         }
-        let Some(doubt) = self.doubts.remove(&target) else {
+        let Some(in_doubt) = self.in_doubt.remove(&target) else {
             return;
         };
-        let device = doubt.device;
+        let device = in_doubt.device;
         tracing::warn!(call = target.0, %device, effect = %completion.effect(), "resolved by a person");
-        self.book.correct(&doubt.key, completion);
+        self.idempotency.correct(&in_doubt.key, completion);
         self.show_unresolved(&device);
         let answer = gateway::Response::Resolve(gateway::Resolved {
             at,
@@ -548,27 +560,27 @@ impl Desk {
 
     /// How many calls have ended without their outcome being known still.
     pub(super) fn unresolved_count(&self) -> u64 {
-        let told = |(no, doubt): &(&CallNo, &Doubt)| {
-            matches!(doubt.stage, Stage::Person(_)) || !self.open.contains_key(no)
+        let told = |(no, in_doubt): &(&CallNo, &InDoubt)| {
+            matches!(in_doubt.stage, Stage::Person(_)) || !self.open.contains_key(no)
         };
-        self.doubts.iter().filter(told).count() as u64
+        self.in_doubt.iter().filter(told).count() as u64
     }
 
     /// The calls that wait for a person's word, as `client` may see them.
     pub(super) fn unresolved_calls(&self, client: &ClientId) -> Vec<Unresolved> {
-        let seen = self.doubts.values().filter(|doubt| {
-            doubt.key.0 == *client || self.policy.resolves(client, doubt.spec.class)
+        let seen = self.in_doubt.values().filter(|in_doubt| {
+            in_doubt.key.0 == *client || self.policy.resolves(client, in_doubt.spec.class)
         });
-        seen.filter_map(|doubt| {
-            let Stage::Person(reason) = &doubt.stage else {
+        seen.filter_map(|in_doubt| {
+            let Stage::Person(reason) = &in_doubt.stage else {
                 return None;
             };
             Some(Unresolved {
-                client: doubt.key.0.clone(),
-                call: doubt.key.1.clone(),
-                device: doubt.device.clone(),
-                operation: doubt.spec.name.parse().ok()?,
-                accepted_at: doubt.accepted_at,
+                client: in_doubt.key.0.clone(),
+                call: in_doubt.key.1.clone(),
+                device: in_doubt.device.clone(),
+                operation: in_doubt.spec.name.parse().ok()?,
+                accepted_at: in_doubt.accepted_at,
                 reason: reason.clone(),
             })
         })

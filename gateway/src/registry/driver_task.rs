@@ -14,56 +14,56 @@ use tokio::{
 };
 
 /// What a driver says while it is neither opened nor asked; it is told promptly.
-const SAID: usize = 16;
+const EVENTS: usize = 16;
 
-/// What is asked of a life.
-pub(super) enum Order {
+/// What is asked of a driver.
+pub(super) enum DriverCommand {
     Run {
         request: Request,
         call: Call,
         finished: oneshot::Sender<Finished>,
     },
-    Settle {
+    Reconcile {
         interrupted: Interrupted,
         settled: oneshot::Sender<Reconciled>,
     },
 }
 
 /// What a life says by itself.
-pub(super) enum Said {
+pub(super) enum DriverEvent {
     Opened(Opened),
     Report(Report),
     Lost(Fault),
 }
 
 /// The task of one life; ends with its owner.
-pub(super) struct Life {
-    pub(super) orders: mpsc::Sender<Order>,
-    pub(super) said: mpsc::Receiver<Said>,
+pub(super) struct DriverTask {
+    pub(super) commands: mpsc::Sender<DriverCommand>,
+    pub(super) events: mpsc::Receiver<DriverEvent>,
     pub(super) task: JoinHandle<()>,
 }
 
-impl Drop for Life {
+impl Drop for DriverTask {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-impl Life {
+impl DriverTask {
     pub(super) fn begin(driver: Box<dyn Driver>) -> Self {
-        let (orders, queue) = mpsc::channel(1);
-        let (said, hears) = mpsc::channel(SAID);
+        let (commands, queue) = mpsc::channel(1);
+        let (events, hears) = mpsc::channel(EVENTS);
         Self {
-            orders,
-            said: hears,
-            task: tokio::spawn(life(driver, queue, said)),
+            commands,
+            events: hears,
+            task: tokio::spawn(life(driver, queue, events)),
         }
     }
 
     /// Closes the device in an orderly way, within bounds.
     pub(super) async fn let_go(mut self, device: &DeviceId, patience: Duration) {
         let (gone, _) = mpsc::channel(1);
-        drop(std::mem::replace(&mut self.orders, gone));
+        drop(std::mem::replace(&mut self.commands, gone));
         if timeout(patience, &mut self.task).await.is_err() {
             tracing::warn!(%device, "the driver did not let go of the device");
         }
@@ -72,30 +72,30 @@ impl Life {
 
 async fn life(
     mut driver: Box<dyn Driver>,
-    mut orders: mpsc::Receiver<Order>,
-    said: mpsc::Sender<Said>,
+    mut commands: mpsc::Receiver<DriverCommand>,
+    events: mpsc::Sender<DriverEvent>,
 ) {
     match driver.open().await {
         Ok(opened) => {
-            if said.send(Said::Opened(opened)).await.is_err() {
+            if events.send(DriverEvent::Opened(opened)).await.is_err() {
                 return driver.close().await;
             }
         }
         Err(fault) => {
             driver.close().await;
-            let _ = said.send(Said::Lost(fault)).await;
+            let _ = events.send(DriverEvent::Lost(fault)).await;
             return;
         }
     }
-    let (reports, mut reported) = mpsc::channel(SAID);
+    let (reports, mut reported) = mpsc::channel(EVENTS);
     loop {
         tokio::select! {
             biased;
-            order = orders.recv() => {
-                let (request, mut call, finished) = match order {
+            command = commands.recv() => {
+                let (request, mut call, finished) = match command {
                     None => return driver.close().await,
-                    Some(Order::Run { request, call, finished }) => (request, call, finished),
-                    Some(Order::Settle { interrupted, settled }) => {
+                    Some(DriverCommand::Run { request, call, finished }) => (request, call, finished),
+                    Some(DriverCommand::Reconcile { interrupted, settled }) => {
                         let reconciled = driver.reconcile(&interrupted).await;
                         let lost = matches!(reconciled, Reconciled::Lost(_));
                         let _ = settled.send(reconciled);
@@ -115,11 +115,11 @@ async fn life(
                 }
             }
             Some(report) = reported.recv() => {
-                let _ = said.send(Said::Report(report)).await;
+                let _ = events.send(DriverEvent::Report(report)).await;
             }
             fault = driver.watch(&reports) => {
                 driver.close().await;
-                let _ = said.send(Said::Lost(fault)).await;
+                let _ = events.send(DriverEvent::Lost(fault)).await;
                 return;
             }
         }

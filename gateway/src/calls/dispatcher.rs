@@ -10,41 +10,37 @@ use std::{
 use bytes::Bytes;
 use jiff::Timestamp;
 use koffer_drivers::{
-    Call, CallControl, Effects, Interrupted, NotStored, Reconciled, Report, Steering, Stop, Told,
+    Call, CallControl, CallUpdate, Effects, Interrupted, NotStored, Reconciled, Report, Steering,
+    Stop,
 };
 use koffer_proto::{
-    CallId, ClaimToken, Class, ClientId, Completion, ContentType, Description, DeviceEvent,
-    DeviceHealth, DeviceId, EffectKind, Failure, Lang, OperationSpec, Outcome, ProgressEvent,
-    Request, Response, RoleDescription, Root, Segment, Sha256, StateDocument, Status, Text,
+    ClaimToken, Class, ClientId, Completion, Description, DeviceEvent, DeviceHealth, DeviceId,
+    EffectKind, Failure, Lang, OperationSpec, Outcome, ProgressEvent, Request, Response,
+    RoleDescription, Root, Segment, StateDocument, Status, Text,
     class::gateway::{AttachedThing, CallPhase},
 };
 use tokio::sync::mpsc;
 
 use super::{
-    answers::{Letter, Travel},
-    book::{Book, Key},
-    doubt::{Doubt, Resolving},
+    admission::{Decoded, Undecoded, Vetted},
+    device_queue::{Condition, DeviceQueue},
     gateway_device::Vitals,
-    incoming::{Listener, Ticket},
-    kept::Deleted,
+    idempotency::{IdempotencyStore, Key},
+    in_doubt::{InDoubt, Resolving},
+    incoming::{AckToken, Listener},
     policy::Policy,
-    station::{Condition, Station},
-    taking::{Decoded, Undecoded, Vetted},
+    replies::{DeliveryPolicy, Reply},
     texts,
 };
 use crate::{
     bus::Message,
-    journal::{Memory, NotRead, Resolution},
+    journal::{AcceptedCall, CallNo, Deleted, NotRead, Resolution, Snapshot},
     room::{Budget, Held},
 };
 
 /// What is over sooner is told by its completion alone: nobody could look at `started` or `busy`
 /// in between, and each is one more message in the way of the answer that is waited for.
 pub(super) const BRIEF: Duration = Duration::from_millis(50);
-
-/// One accepted call, counted on over restarts as far as the journal knows them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CallNo(pub u64);
 
 /// Now, on both clocks: one for deadlines, one for documents.
 #[derive(Debug, Clone, Copy)]
@@ -55,7 +51,7 @@ pub struct Moment {
     pub wall: Timestamp,
 }
 
-/// Bounds of the desk.
+/// Bounds of the dispatcher.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// The largest payload of a call or an answer, in bytes.
@@ -80,7 +76,7 @@ pub enum Input {
         /// The broker delivers it again.
         redelivered: bool,
         /// Its acknowledgement.
-        ticket: Ticket,
+        ack: AckToken,
     },
     /// A large call is decoded; `None`: that failed in a way that it should not.
     Decoded(Box<Undecoded>, Option<Decoded>),
@@ -97,13 +93,13 @@ pub enum Input {
     Recorded(CallNo),
     /// What the journal kept from before this daemon's time: the first input, unless the journal
     /// cannot be read.
-    Remembered(Memory),
+    Snapshot(Snapshot),
     /// The journal has deleted these calls: nothing is known of them any more.
     Deleted(Vec<Deleted>),
     /// How a call of before ended, read for who asked again.
-    Read(Asked, Result<Option<Completion<Response>>, NotRead>),
-    /// A device has news.
-    Device(DeviceId, News),
+    Read(Replay, Result<Option<Completion<Response>>, NotRead>),
+    /// A device has event.
+    Device(DeviceId, SupervisorEvent),
     /// Time has passed.
     Tick,
     /// The gateway goes down: no new calls, what waits is answered, what runs may finish.
@@ -125,18 +121,18 @@ pub enum StoredStep {
 
 /// Somebody who asked again for a call that is only in the journal.
 #[derive(Debug)]
-pub struct Asked {
+pub struct Replay {
     /// Which call.
     pub no: CallNo,
     pub(super) spec: &'static OperationSpec,
     pub(super) listener: Listener,
-    pub(super) ticket: Ticket,
+    pub(super) ack: AckToken,
 }
 
 /// What a device's supervisor tells.
-pub enum News {
+pub enum SupervisorEvent {
     /// There is a device that was not there before, of this class; its calls go there. Comes
-    /// before any other news of it.
+    /// before any other event of it.
     Appeared(Class, mpsc::Sender<Job>),
     /// The driver's finding changed.
     Condition(Condition),
@@ -147,11 +143,11 @@ pub enum News {
     /// What the driver saw while watching.
     Report(Report),
     /// The running call's driver says something.
-    Told(CallNo, Told),
+    CallUpdate(CallNo, CallUpdate),
     /// The running call ended.
     Finished(CallNo, Outcome<Response>),
     /// What the device's own records say of a call whose outcome was unknown.
-    Settled(CallNo, Reconciled),
+    Reconciled(CallNo, Reconciled),
 }
 
 /// What to do.
@@ -160,7 +156,7 @@ pub enum Action {
     /// Send this.
     Publish(Message),
     /// Encode and send this.
-    Answer(Letter),
+    Answer(Reply),
     /// Publish a device's retained state.
     State(DeviceId, StateDocument),
     /// Publish a device's retained description.
@@ -170,11 +166,11 @@ pub enum Action {
     /// Publish a device's event.
     Event(DeviceId, DeviceEvent),
     /// Give the acknowledgement.
-    Acknowledge(Ticket),
+    Acknowledge(AckToken),
     /// Decode a large call where that holds up nobody; answer with [`Input::Decoded`].
     Decode(Box<Undecoded>, Bytes),
     /// Store that a call was accepted; answer with [`Input::Stored`].
-    StoreAccepted(Journalled),
+    StoreAccepted(AcceptedCall),
     /// Store how a call ended; answer with [`Input::Stored`].
     StoreFinished(CallNo, Arc<Completion<Response>>),
     /// Say when the end of a call is on record that could not be stored, with [`Input::Recorded`].
@@ -182,12 +178,12 @@ pub enum Action {
     /// Store what a person says became of a call; answer with [`Input::Stored`].
     StoreResolved(Resolved),
     /// Read how a call ended; answer with [`Input::Read`].
-    Read(Asked),
+    Read(Replay),
     /// Run a call on its device.
     Start(Start),
     /// Ask a device what became of a call that this process has known for so long to be
-    /// interrupted; answer with [`News::Settled`].
-    Settle(DeviceId, CallNo, Duration),
+    /// interrupted; answer with [`SupervisorEvent::Reconciled`].
+    Reconcile(DeviceId, CallNo, Duration),
 }
 
 /// What a person says became of a call.
@@ -203,43 +199,9 @@ pub struct Resolved {
     pub completion: Arc<Completion<Response>>,
 }
 
-/// A call as the journal keeps it: names and digests, no content.
-#[derive(Debug, Clone)]
-pub struct Journalled {
-    /// Its number.
-    pub no: CallNo,
-    /// Who called.
-    pub client: ClientId,
-    /// The call id.
-    pub call: CallId,
-    /// The device or role that was called.
-    pub target: Segment,
-    /// The operation.
-    pub operation: &'static OperationSpec,
-    /// The digest of the canonical content.
-    pub digest: Sha256,
-    /// Where its completion goes.
-    pub answer_to: AnswerTo,
-    /// When it was accepted.
-    pub accepted_at: Timestamp,
-    /// When it should be over.
-    pub deadline: Timestamp,
-}
-
-/// Where a completion goes, and in which form.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AnswerTo {
-    /// The response topic.
-    pub topic: String,
-    /// The form.
-    pub encoding: ContentType,
-    /// The language of its texts.
-    pub lang: Lang,
-}
-
 /// A call whose outcome the device is asked for.
 #[derive(Debug)]
-pub struct Settle {
+pub struct Reconcile {
     /// Its number.
     pub no: CallNo,
     /// What the journal kept of it.
@@ -252,7 +214,7 @@ pub enum Job {
     /// Run a call.
     Run(Start),
     /// Find out what became of one.
-    Settle(Settle),
+    Reconcile(Reconcile),
 }
 
 /// A call that is to run.
@@ -273,7 +235,7 @@ pub struct Start {
 /// Makes the record of effects of a call.
 pub type Recorded = Arc<dyn Fn(CallNo, &DeviceId) -> Box<dyn Effects> + Send + Sync>;
 
-/// What a desk is made of.
+/// What a dispatcher is made of.
 pub struct Setup {
     /// The gateway's topics.
     pub root: Root,
@@ -289,14 +251,14 @@ pub struct Setup {
     pub last_no: CallNo,
     /// Makes the record of effects of a call.
     pub effects: Recorded,
-    /// What the desk cannot know of the daemon around it.
+    /// What the dispatcher cannot know of the daemon around it.
     pub vitals: Box<dyn Fn() -> Vitals + Send>,
     /// What is attached.
     pub attached: Box<dyn Fn() -> Vec<AttachedThing> + Send>,
 }
 
 /// A call that was accepted and has not ended.
-pub(super) struct Open {
+pub(super) struct ActiveCall {
     pub(super) key: Key,
     pub(super) spec: &'static OperationSpec,
     /// Fields of its payload that nobody reads.
@@ -317,10 +279,10 @@ pub(super) struct Open {
     /// The driver said that it can no longer be stopped.
     pub(super) past_cancelling: bool,
     pub(super) listeners: Vec<Listener>,
-    /// Memory for its content and its listeners.
+    /// Snapshot for its content and its listeners.
     pub(super) held: Vec<Held>,
     pub(super) request: Option<Request>,
-    pub(super) ticket: Option<Ticket>,
+    pub(super) ack: Option<AckToken>,
     pub(super) acceptance: Acceptance,
     pub(super) seq: u32,
     /// How far the gateway itself has brought it, while the call may still be a brief one.
@@ -332,7 +294,7 @@ pub(super) struct Open {
     pub(super) ended: Option<Arc<Completion<Response>>>,
 }
 
-impl Open {
+impl ActiveCall {
     /// The language of who called first.
     pub(super) fn lang(&self) -> Lang {
         self.listeners
@@ -363,17 +325,17 @@ impl Acceptance {
 }
 
 /// The state machine.
-pub struct Desk {
+pub struct Dispatcher {
     pub(super) root: Root,
     pub(super) policy: Policy,
-    pub(super) open: BTreeMap<CallNo, Open>,
-    pub(super) stations: BTreeMap<DeviceId, Station>,
-    pub(super) book: Book,
+    pub(super) open: BTreeMap<CallNo, ActiveCall>,
+    pub(super) queues: BTreeMap<DeviceId, DeviceQueue>,
+    pub(super) idempotency: IdempotencyStore,
     pub(super) budget: Arc<Budget>,
     /// Clients of which a large call is being decoded, and their calls that came after it.
-    pub(super) decoding: BTreeMap<ClientId, VecDeque<(Vetted, Ticket)>>,
+    pub(super) decoding: BTreeMap<ClientId, VecDeque<(Vetted, AckToken)>>,
     /// Calls whose outcome is unknown.
-    pub(super) doubts: BTreeMap<CallNo, Doubt>,
+    pub(super) in_doubt: BTreeMap<CallNo, InDoubt>,
     pub(super) resolving: BTreeMap<CallNo, Resolving>,
     pub(super) vitals: Box<dyn Fn() -> Vitals + Send>,
     pub(super) attached: Box<dyn Fn() -> Vec<AttachedThing> + Send>,
@@ -388,8 +350,8 @@ pub struct Desk {
     pub(super) actions: Vec<Action>,
 }
 
-impl Desk {
-    /// A desk on which nothing lies.
+impl Dispatcher {
+    /// A dispatcher on which nothing lies.
     pub fn new(setup: Setup, now: Moment) -> Self {
         let Setup {
             root,
@@ -402,12 +364,12 @@ impl Desk {
             vitals,
             attached,
         } = setup;
-        let stations = devices
+        let queues = devices
             .into_iter()
             .map(|(device, class)| {
                 (
                     device,
-                    Station::new(class, limits.queue_per_device, now.wall),
+                    DeviceQueue::new(class, limits.queue_per_device, now.wall),
                 )
             })
             .collect();
@@ -419,9 +381,9 @@ impl Desk {
             root,
             policy,
             open: BTreeMap::new(),
-            stations,
-            book: Book::new(limits.confidential_kept),
-            doubts: BTreeMap::new(),
+            queues,
+            idempotency: IdempotencyStore::new(limits.confidential_kept),
+            in_doubt: BTreeMap::new(),
             resolving: BTreeMap::new(),
             vitals,
             attached,
@@ -453,9 +415,9 @@ impl Desk {
             Input::Call {
                 message,
                 redelivered,
-                ticket,
+                ack,
             } => {
-                self.call(now, message, redelivered, ticket);
+                self.call(now, message, redelivered, ack);
             }
             Input::Decoded(undecoded, decoded) => self.decoded(now, *undecoded, decoded),
             Input::Stored {
@@ -480,14 +442,14 @@ impl Desk {
                 self.resolved(now, no, result);
             }
             Input::Recorded(no) => self.recorded(now, no, Ok(())),
-            Input::Remembered(memory) => self.remember(now, memory),
+            Input::Snapshot(memory) => self.remember(now, memory),
             Input::Deleted(calls) => {
                 for call in calls {
-                    self.book.deleted(call);
+                    self.idempotency.deleted(call);
                 }
             }
             Input::Read(asked, result) => self.replay(asked, result),
-            Input::Device(device, news) => self.news(now, &device, news),
+            Input::Device(device, event) => self.event(now, &device, event),
             Input::Tick => {}
             Input::Shutdown => self.shut_down(now),
             Input::StopRunning => {
@@ -506,7 +468,7 @@ impl Desk {
 
     /// Whether there is such a device.
     pub fn has(&self, device: &DeviceId) -> bool {
-        self.stations.contains_key(device)
+        self.queues.contains_key(device)
     }
 
     /// When [`Input::Tick`] is due.
@@ -517,17 +479,17 @@ impl Desk {
             .filter(|open| open.phase == CallPhase::Queued || open.unknown.is_some())
             .filter(|open| open.ended.is_none());
         let claims = self
-            .stations
+            .queues
             .values()
             .filter_map(|s| s.claim.as_ref().map(|c| c.until));
         let untold = self.open.values().filter(|open| open.untold.is_some());
-        let busy = self.stations.values().filter_map(Station::busy_from);
+        let busy = self.queues.values().filter_map(DeviceQueue::busy_from);
         waiting
             .map(|open| open.deadline)
             .chain(untold.map(|open| open.told_from))
             .chain(busy)
             .chain(claims)
-            .chain(self.book.next_sweep())
+            .chain(self.idempotency.next_sweep())
             .chain(self.next_question())
             .min()
     }
@@ -539,15 +501,15 @@ impl Desk {
 
     /// Each device's counters.
     pub fn device_health(&self, now: Instant) -> BTreeMap<DeviceId, DeviceHealth> {
-        self.stations
+        self.queues
             .iter()
-            .map(|(id, station)| (id.clone(), station.health(now)))
+            .map(|(id, queue)| (id.clone(), queue.health(now)))
             .collect()
     }
 
     /// Calls open, and completions kept.
     pub fn counts(&self) -> (u64, u64) {
-        (self.open.len() as u64, self.book.kept() as u64)
+        (self.open.len() as u64, self.idempotency.kept() as u64)
     }
 
     /// Tells `listener` how the call ended.
@@ -558,8 +520,8 @@ impl Desk {
         spec: Option<&OperationSpec>,
     ) {
         let largest = self.largest_answer;
-        let letter = Letter::completion(listener, completion, Travel::of(spec), largest);
-        self.actions.push(Action::Answer(letter));
+        let reply = Reply::completion(listener, completion, DeliveryPolicy::of(spec), largest);
+        self.actions.push(Action::Answer(reply));
     }
 
     /// Takes a call out of its queue: it never reached the device.
@@ -581,8 +543,9 @@ impl Desk {
     }
 
     fn waiting(&self) -> Vec<CallNo> {
-        let queued =
-            |open: &Open| open.phase == CallPhase::Queued && open.spec.class != Class::Gateway;
+        let queued = |open: &ActiveCall| {
+            open.phase == CallPhase::Queued && open.spec.class != Class::Gateway
+        };
         self.open
             .iter()
             .filter(|(_, open)| queued(open))
@@ -612,19 +575,19 @@ impl Desk {
         self.give_up_settling(now, |open| open.deadline <= now.instant);
         self.ask_again(now);
         self.tell_of_long_calls(now);
-        for station in self.stations.values_mut() {
-            if station.claim(now.instant).is_none() {
-                station.claim = None;
+        for queue in self.queues.values_mut() {
+            if queue.claim(now.instant).is_none() {
+                queue.claim = None;
             }
         }
-        self.book.sweep(now.instant);
+        self.idempotency.sweep(now.instant);
     }
 
     /// Shows who serves each role, where that has changed.
     fn show_roles(&mut self) {
         let serves = |device: &&DeviceId| {
-            let station = self.stations.get(*device);
-            station.is_some_and(Station::serves_roles)
+            let queue = self.queues.get(*device);
+            queue.is_some_and(DeviceQueue::serves_roles)
         };
         let described = |devices: &Vec<DeviceId>| RoleDescription {
             serves: devices.iter().find(serves).cloned(),
@@ -641,8 +604,8 @@ impl Desk {
 
     fn show_states(&mut self, now: Moment) {
         let shown = self.actions.len();
-        for (device, station) in &mut self.stations {
-            if let Some(state) = station.changed_state(now.instant, now.wall) {
+        for (device, queue) in &mut self.queues {
+            if let Some(state) = queue.changed_state(now.instant, now.wall) {
                 self.actions.push(Action::State(device.clone(), state));
             }
         }

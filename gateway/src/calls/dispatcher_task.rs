@@ -1,4 +1,4 @@
-//! Does what the desk decides: one task between the bus, the devices and the journal. It waits
+//! Does what the dispatcher decides: one task between the bus, the devices and the journal. It waits
 //! for none of them.
 
 use std::{
@@ -19,20 +19,19 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    answers::Letter,
-    aside::Aside,
-    desk::{Action, CallNo, Desk, Input, Job, Moment, News, Settle, StoredStep},
-    incoming::Ticket,
-    kept::Deleted,
+    admission::Undecoded,
+    bulk::BulkSession,
+    dispatcher::{Action, Dispatcher, Input, Job, Moment, Reconcile, StoredStep, SupervisorEvent},
+    incoming::AckToken,
     own_state::OwnState,
-    taking::Undecoded,
+    replies::Reply,
     texts,
 };
 use crate::{
     bus::{Ack, Bus, Incoming, Message, Refused},
     clock,
     documents::Documents,
-    journal::{Journal, Memory},
+    journal::{CallNo, Deleted, Journal, Snapshot},
     room::{Budget, Held},
 };
 
@@ -45,24 +44,24 @@ const EVENTS: usize = 1024;
 /// Vital signs follow a change no faster than this.
 const HEALTH_FOLLOWS: Duration = Duration::from_secs(1);
 
-/// What a clerk works with.
+/// What a dispatcher task works with.
 pub struct Startup {
     /// Decides.
-    pub desk: Desk,
+    pub dispatcher: Dispatcher,
     /// Sends.
     pub bus: Bus,
     /// Sends what is large.
-    pub aside: Aside,
+    pub bulk: BulkSession,
     /// What the bus receives.
     pub incoming: mpsc::Receiver<Incoming>,
     /// What the devices' supervisors tell.
-    pub news: mpsc::Receiver<(DeviceId, News)>,
+    pub events: mpsc::Receiver<(DeviceId, SupervisorEvent)>,
     /// Devices of which the broker still holds documents of an earlier life of the gateway.
     pub left_behind: mpsc::Receiver<DeviceId>,
     /// Where the devices' calls go.
     pub devices: BTreeMap<DeviceId, mpsc::Sender<Job>>,
     /// What it kept from before; `None` where it could not be read.
-    pub memory: Option<Memory>,
+    pub memory: Option<Snapshot>,
     /// Keeps.
     pub journal: Arc<dyn Journal>,
     /// What it deletes.
@@ -78,10 +77,10 @@ pub struct Startup {
 }
 
 /// The one task that serves calls.
-pub struct Clerk {
+pub struct DispatcherTask {
     with: Startup,
-    tickets: BTreeMap<Ticket, Ack>,
-    last_ticket: u64,
+    acks: BTreeMap<AckToken, Ack>,
+    last_ack: u64,
     storing: FuturesUnordered<BoxFuture<'static, Input>>,
     /// What a shutdown does not wait for: devices that are about to be asked, and the journal.
     asking: FuturesUnordered<BoxFuture<'static, Option<Input>>>,
@@ -99,15 +98,15 @@ pub struct Clerk {
     clock: Option<Reason>,
 }
 
-impl Clerk {
-    /// A clerk that has not begun.
+impl DispatcherTask {
+    /// A dispatcher task that has not begun.
     pub fn new(with: Startup) -> Self {
         Self {
-            budget: with.desk.budget(),
+            budget: with.dispatcher.budget(),
             left_out: BTreeMap::new(),
             with,
-            tickets: BTreeMap::new(),
-            last_ticket: 0,
+            acks: BTreeMap::new(),
+            last_ack: 0,
             storing: FuturesUnordered::new(),
             asking: FuturesUnordered::new(),
             unsent: VecDeque::new(),
@@ -121,7 +120,7 @@ impl Clerk {
     /// Serves until `stop` is cancelled and every accepted call is answered.
     pub async fn serve(mut self, stop: CancellationToken, tell: impl FnMut(Served)) {
         self.work(stop, tell).await;
-        self.with.aside.close().await;
+        self.with.bulk.close().await;
     }
 
     async fn work(&mut self, stop: CancellationToken, mut tell: impl FnMut(Served)) {
@@ -129,7 +128,7 @@ impl Clerk {
         health.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut stopping = None;
         if let Some(memory) = self.with.memory.take() {
-            self.take(Input::Remembered(memory));
+            self.take(Input::Snapshot(memory));
         } else {
             let journal = self.with.journal.clone();
             self.asking.push(remember(journal).boxed());
@@ -137,7 +136,7 @@ impl Clerk {
         let alarm = sleep_until(self.next_wakeup(None));
         tokio::pin!(alarm);
         loop {
-            if stopping.is_some() && self.with.desk.is_idle() && self.storing.is_empty() {
+            if stopping.is_some() && self.with.dispatcher.is_idle() && self.storing.is_empty() {
                 return;
             }
             // Never set later before it went off: setting it to an earlier time wakes the runtime
@@ -152,11 +151,11 @@ impl Clerk {
                     tell(Served::Stopping);
                     self.take(Input::Shutdown);
                 }
-                Some((device, news)) = self.with.news.recv() => {
-                    if let News::Appeared(_, jobs) = &news {
+                Some((device, event)) = self.with.events.recv() => {
+                    if let SupervisorEvent::Appeared(_, jobs) = &event {
                         self.with.devices.insert(device.clone(), jobs.clone());
                     }
-                    self.take(Input::Device(device, news));
+                    self.take(Input::Device(device, event));
                 }
                 Some(device) = self.with.left_behind.recv() => self.clear(&device),
                 Some(calls) = self.with.deleted.recv() => self.take(Input::Deleted(calls)),
@@ -172,7 +171,7 @@ impl Clerk {
                         const FRAME: usize = 4096;
                         if let Some(packet) = limits.max_packet_size {
                             let packet = usize::try_from(packet).unwrap_or(usize::MAX);
-                            self.with.desk.limit_answers(packet.saturating_sub(FRAME));
+                            self.with.dispatcher.limit_answers(packet.saturating_sub(FRAME));
                         }
                         self.connected(session_present);
                         tell(Served::Connected);
@@ -181,13 +180,13 @@ impl Clerk {
                         tracing::warn!(%reason, "the broker is out of reach");
                     }
                     Some(Incoming::Message(received)) => {
-                        self.last_ticket += 1;
-                        let ticket = Ticket(self.last_ticket);
-                        self.tickets.insert(ticket, received.ack);
+                        self.last_ack += 1;
+                        let ack = AckToken(self.last_ack);
+                        self.acks.insert(ack, received.ack);
                         self.take(Input::Call {
                             message: received.message,
                             redelivered: received.duplicate,
-                            ticket,
+                            ack,
                         });
                     }
                     None => return,
@@ -199,10 +198,10 @@ impl Clerk {
                     }
                     match stopping {
                         Some(Stopping::Finishing(until)) if until <= Instant::now() => {
-                            stopping = Some(Stopping::Asked(Instant::now() + self.with.grace));
+                            stopping = Some(Stopping::Replay(Instant::now() + self.with.grace));
                             self.take(Input::StopRunning);
                         }
-                        Some(Stopping::Asked(until)) if until <= Instant::now() => {
+                        Some(Stopping::Replay(until)) if until <= Instant::now() => {
                             tracing::error!("calls are open at the end of the shutdown's grace");
                             return;
                         }
@@ -220,9 +219,9 @@ impl Clerk {
         const IDLE: Duration = Duration::from_mins(1);
         let now = Instant::now();
         let unsent = (!self.unsent.is_empty()).then(|| now + RETRY_UNSENT);
-        let until = stopping.map(|(Stopping::Finishing(until) | Stopping::Asked(until))| until);
-        let desk = self.with.desk.next_tick().map(Instant::from_std);
-        let due = [unsent, until, desk, self.health_due];
+        let until = stopping.map(|(Stopping::Finishing(until) | Stopping::Replay(until))| until);
+        let dispatcher = self.with.dispatcher.next_tick().map(Instant::from_std);
+        let due = [unsent, until, dispatcher, self.health_due];
         due.into_iter().flatten().min().unwrap_or(now + IDLE)
     }
 
@@ -242,7 +241,7 @@ impl Clerk {
             wall: Timestamp::now(),
         };
         self.send_unsent();
-        for action in self.with.desk.handle(now, input) {
+        for action in self.with.dispatcher.handle(now, input) {
             self.act(action);
         }
         self.show_own_state();
@@ -263,7 +262,7 @@ impl Clerk {
     fn act(&mut self, action: Action) {
         match action {
             Action::Publish(message) => self.publish(message),
-            Action::Answer(letter) => self.answer(letter),
+            Action::Answer(reply) => self.answer(reply),
             Action::Describe(device, description) => {
                 let message = self.with.documents.description(&device, &description);
                 self.publish(message);
@@ -282,8 +281,8 @@ impl Clerk {
                 let message = self.with.documents.event(&device, &event);
                 self.publish(message);
             }
-            Action::Acknowledge(ticket) => {
-                if let Some(ack) = self.tickets.remove(&ticket) {
+            Action::Acknowledge(ack) => {
+                if let Some(ack) = self.acks.remove(&ack) {
                     ack.send();
                 }
             }
@@ -291,7 +290,7 @@ impl Clerk {
                 self.storing.push(decode(undecoded, payload).boxed());
             }
             Action::StoreAccepted(call) => {
-                // Asked now, before its driver can be given the call and ask for more.
+                // Replay now, before its driver can be given the call and ask for more.
                 let stored = self.with.journal.accepted(&call);
                 self.store(call.no, StoredStep::Accepted, stored);
             }
@@ -329,14 +328,14 @@ impl Clerk {
                     .boxed(),
                 );
             }
-            Action::Settle(device, no, known_for) => {
+            Action::Reconcile(device, no, known_for) => {
                 let jobs = self.with.devices.get(&device).cloned();
                 let journal = self.with.journal.clone();
                 self.asking
                     .push(ask(journal, jobs, device, no, known_for).boxed());
             }
             Action::Start(start) => {
-                // A device has one place for a call, and the desk starts one at a time: where
+                // A device has one place for a call, and the dispatcher starts one at a time: where
                 // that is taken, the supervisor is gone, and so is the device.
                 let (device, no, lang) = (start.device.clone(), start.no, start.call.lang);
                 let jobs = self.with.devices.get(&device);
@@ -346,7 +345,7 @@ impl Clerk {
                     let failure = Failure::without_effect(Status::Unavailable, text.get(lang));
                     self.take(Input::Device(
                         device,
-                        News::Finished(no, Outcome::Failed(failure)),
+                        SupervisorEvent::Finished(no, Outcome::Failed(failure)),
                     ));
                 }
             }
@@ -366,7 +365,7 @@ impl Clerk {
 
     /// Takes a device's documents away, where there is no such device any more.
     fn clear(&mut self, device: &DeviceId) {
-        if self.with.desk.has(device) || device.is_gateway() {
+        if self.with.dispatcher.has(device) || device.is_gateway() {
             return;
         }
         tracing::info!(%device, "documents of a device that is no more are taken away");
@@ -375,16 +374,16 @@ impl Clerk {
         }
     }
 
-    fn answer(&mut self, letter: Letter) {
-        if self.with.aside.has_to_take(&letter) {
-            match self.budget.take(letter.client(), letter.content_bytes()) {
-                Some(held) => self.with.aside.send(letter, held),
-                None => self.leave_out(letter.client()),
+    fn answer(&mut self, reply: Reply) {
+        if self.with.bulk.takes(&reply) {
+            match self.budget.take(reply.client(), reply.content_bytes()) {
+                Some(held) => self.with.bulk.send(reply, held),
+                None => self.leave_out(reply.client()),
             }
-        } else if let Some(message) = letter.seal() {
-            match self.budget.take(letter.client(), message.payload.len()) {
+        } else if let Some(message) = reply.encode() {
+            match self.budget.take(reply.client(), message.payload.len()) {
                 Some(held) => self.publish_holding(message, Some(held)),
-                None => self.leave_out(letter.client()),
+                None => self.leave_out(reply.client()),
             }
         }
     }
@@ -445,7 +444,7 @@ impl Clerk {
             instant: std::time::Instant::now(),
             wall: Timestamp::now(),
         };
-        let health = self.with.desk.health(now);
+        let health = self.with.dispatcher.health(now);
         let message = self.with.documents.health(&health);
         self.publish(message);
         self.clock = clock::trouble(now.wall);
@@ -457,8 +456,8 @@ impl Clerk {
 async fn remember(journal: Arc<dyn Journal>) -> Option<Input> {
     loop {
         sleep(REMEMBER_AGAIN).await;
-        if let Ok(memory) = journal.remembered().await {
-            return Some(Input::Remembered(memory));
+        if let Ok(memory) = journal.snapshot().await {
+            return Some(Input::Snapshot(memory));
         }
     }
 }
@@ -484,8 +483,8 @@ async fn ask(
                 known_for,
                 ..interrupted
             };
-            let settle = Job::Settle(Settle { no, interrupted });
-            // A device has one place for a job, and the desk gives it one at a time.
+            let settle = Job::Reconcile(Reconcile { no, interrupted });
+            // A device has one place for a job, and the dispatcher gives it one at a time.
             match jobs {
                 Some(jobs) if jobs.try_send(settle).is_ok() => return None,
                 _ => Reconciled::Undecided(texts::device_gone(&device)),
@@ -497,10 +496,13 @@ async fn ask(
             Reconciled::Undecided(texts::not_journalled())
         }
     };
-    Some(Input::Device(device, News::Settled(no, reconciled)))
+    Some(Input::Device(
+        device,
+        SupervisorEvent::Reconciled(no, reconciled),
+    ))
 }
 
-/// What a serving clerk tells.
+/// What a serving dispatcher task tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Served {
     /// A session with the broker is up.
@@ -515,5 +517,5 @@ enum Stopping {
     /// Running calls may finish until then.
     Finishing(Instant),
     /// They were asked to stop, and have until then.
-    Asked(Instant),
+    Replay(Instant),
 }

@@ -1,7 +1,7 @@
-//! Large answers go aside: encoded on a thread of their own, and by a session of their own, so that
+//! Large answers go bulk: encoded on a thread of their own, and by a session of their own, so that
 //! nobody's status waits behind somebody else's scan.
 //!
-//! What belongs to one call keeps its order: once something of it went aside, all that follows
+//! What belongs to one call keeps its order: once something of it went bulk, all that follows
 //! does. The session begins with the first large answer; a gateway that has none never makes it.
 
 use std::{
@@ -12,13 +12,13 @@ use std::{
 
 use tokio::{runtime::Handle, sync::mpsc, task::JoinHandle, time::timeout};
 
-use super::answers::{Addressee, Letter};
+use super::replies::{Addressee, Reply};
 use crate::{
     bus::{Bus, Refused, Settings},
     room::Held,
 };
 
-/// Content of this size and more goes aside: it takes longer to encode and to write than a small
+/// Content of this size and more goes bulk: it takes longer to encode and to write than a small
 /// answer should wait.
 const LARGE: usize = 1024 * 1024;
 
@@ -28,42 +28,42 @@ const SEND_BUFFER: u32 = 128 * 1024;
 /// An answer that found the outbox full is tried again this often.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// How long what is still aside has to reach the broker when the gateway ends.
+/// How long what is still bulk has to reach the broker when the gateway ends.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// The way for large answers.
-pub struct Aside {
+pub struct BulkSession {
     settings: Settings,
     runtime: Handle,
     bus: Arc<OnceLock<Bus>>,
     sending: Option<Sending>,
-    /// Calls of which something went aside, and that have not ended.
+    /// Calls of which something went bulk, and that have not ended.
     calls: BTreeSet<Addressee>,
 }
 
 struct Sending {
-    /// Unbounded in type only: every letter holds memory of the budget.
-    letters: mpsc::UnboundedSender<(Letter, Held)>,
+    /// Unbounded in type only: every reply holds memory of the budget.
+    replies: mpsc::UnboundedSender<(Reply, Held)>,
     task: JoinHandle<()>,
 }
 
-/// Looks how much waits to be sent aside.
+/// Looks how much waits to be sent bulk.
 #[derive(Clone)]
-pub struct AsideDepth(Arc<OnceLock<Bus>>);
+pub struct BulkDepth(Arc<OnceLock<Bus>>);
 
-impl AsideDepth {
+impl BulkDepth {
     /// Messages.
     pub fn messages(&self) -> usize {
         self.0.get().map_or(0, |bus| bus.depth().outbox_messages)
     }
 }
 
-impl Aside {
+impl BulkSession {
     /// A way beside the session with these settings, to the same broker as the same user, on a
     /// runtime that may be another one.
-    pub fn beside(main: &Settings, runtime: &Handle) -> Self {
+    pub fn of(main: &Settings, runtime: &Handle) -> Self {
         let settings = Settings {
-            client_id: format!("{}-aside", main.client_id),
+            client_id: format!("{}-bulk", main.client_id),
             send_buffer: Some(SEND_BUFFER),
             will: None,
             subscriptions: Vec::new(),
@@ -79,32 +79,32 @@ impl Aside {
     }
 
     /// For the vital signs.
-    pub fn depth(&self) -> AsideDepth {
-        AsideDepth(self.bus.clone())
+    pub fn depth(&self) -> BulkDepth {
+        BulkDepth(self.bus.clone())
     }
 
-    /// Sends a letter that has to go aside.
-    pub(super) fn send(&mut self, letter: Letter, held: Held) {
+    /// Sends a reply that has to go bulk.
+    pub(super) fn send(&mut self, reply: Reply, held: Held) {
         let sending = self.sending.get_or_insert_with(|| {
             let _there = self.runtime.enter();
             let bus = self.bus.get_or_init(|| Bus::start(self.settings.clone()).0);
-            let (letters, waiting) = mpsc::unbounded_channel();
+            let (replies, waiting) = mpsc::unbounded_channel();
             let task = tokio::spawn(send(waiting, bus.clone()));
-            Sending { letters, task }
+            Sending { replies, task }
         });
-        if sending.letters.send((letter, held)).is_err() {
+        if sending.replies.send((reply, held)).is_err() {
             tracing::error!("a large answer cannot be sent");
         }
     }
 
-    /// Whether a letter has to go aside, with what else there is of its call.
-    pub(super) fn has_to_take(&mut self, letter: &Letter) -> bool {
-        let large = letter.content_bytes() >= LARGE;
+    /// Whether a reply has to go bulk, with what else there is of its call.
+    pub(super) fn takes(&mut self, reply: &Reply) -> bool {
+        let large = reply.content_bytes() >= LARGE;
         if !large && self.calls.is_empty() {
             return false;
         }
-        let addressee = letter.addressee();
-        if letter.is_last() {
+        let addressee = reply.addressee();
+        if reply.is_last() {
             self.calls.remove(&addressee) || large
         } else {
             let known = self.calls.contains(&addressee);
@@ -117,10 +117,10 @@ impl Aside {
 
     /// Sends what is left, within bounds.
     pub(super) async fn close(self) {
-        let Some(Sending { letters, task }) = self.sending else {
+        let Some(Sending { replies, task }) = self.sending else {
             return;
         };
-        drop(letters);
+        drop(replies);
         let sent = timeout(FAREWELL, task).await.is_ok();
         if let Some(bus) = self.bus.get() {
             let closed = bus.close(FAREWELL).await;
@@ -134,12 +134,12 @@ impl Aside {
     }
 }
 
-/// Encodes and sends one letter after the other, until there are no more.
-async fn send(mut letters: mpsc::UnboundedReceiver<(Letter, Held)>, bus: Bus) {
-    while let Some((letter, held)) = letters.recv().await {
+/// Encodes and sends one reply after the other, until there are no more.
+async fn send(mut replies: mpsc::UnboundedReceiver<(Reply, Held)>, bus: Bus) {
+    while let Some((reply, held)) = replies.recv().await {
         let mut held = Some(held);
-        let sealed = tokio::task::spawn_blocking(move || letter.seal()).await;
-        let Ok(Some(message)) = sealed else {
+        let encoded = tokio::task::spawn_blocking(move || reply.encode()).await;
+        let Ok(Some(message)) = encoded else {
             tracing::error!("a large answer could not be encoded");
             continue;
         };
@@ -165,7 +165,7 @@ mod tests {
     };
 
     use super::{
-        super::{answers::Travel, incoming::Listener},
+        super::{incoming::Listener, replies::DeliveryPolicy},
         *,
     };
     use crate::bus::Address;
@@ -181,17 +181,22 @@ mod tests {
         }
     }
 
-    fn page(call: &'static str, bytes: usize) -> Letter {
+    fn page(call: &'static str, bytes: usize) -> Reply {
         let event = ProgressEvent::Page {
             number: 1,
             format: PageFormat::Jpeg,
             content: vec![7; bytes].into(),
         };
         let progress = Arc::new(Progress { seq: 1, event });
-        Letter::progress(listener(call), progress, Travel::of(None), usize::MAX)
+        Reply::progress(
+            listener(call),
+            progress,
+            DeliveryPolicy::of(None),
+            usize::MAX,
+        )
     }
 
-    fn end(call: &'static str, bytes: Option<usize>) -> Letter {
+    fn end(call: &'static str, bytes: Option<usize>) -> Reply {
         let outcome = match bytes {
             None => Outcome::Failed(Failure::without_effect(Status::Busy, "")),
             Some(bytes) => {
@@ -207,21 +212,26 @@ mod tests {
             outcome,
             ignored: Vec::new(),
         });
-        Letter::completion(listener(call), completion, Travel::of(None), usize::MAX)
+        Reply::completion(
+            listener(call),
+            completion,
+            DeliveryPolicy::of(None),
+            usize::MAX,
+        )
     }
 
     #[tokio::test]
     async fn only_what_is_large_goes_aside_and_takes_the_rest_of_its_call_along() {
         let address = Address::Unix("/nowhere".into());
-        let mut aside = Aside::beside(&Settings::new(address, "kofferd"), &Handle::current());
-        assert!(!aside.has_to_take(&page("scan", LARGE - 1)));
-        assert!(aside.has_to_take(&page("scan", LARGE)));
-        assert!(aside.has_to_take(&page("scan", 1)), "in order");
-        assert!(!aside.has_to_take(&page("other", 1)));
-        assert!(!aside.has_to_take(&end("other", Some(1))));
-        assert!(aside.has_to_take(&end("scan", None)));
-        assert!(!aside.has_to_take(&end("scan", None)), "another of that id");
-        assert!(aside.has_to_take(&end("read", Some(LARGE))));
-        assert!(aside.calls.is_empty());
+        let mut bulk = BulkSession::of(&Settings::new(address, "kofferd"), &Handle::current());
+        assert!(!bulk.takes(&page("scan", LARGE - 1)));
+        assert!(bulk.takes(&page("scan", LARGE)));
+        assert!(bulk.takes(&page("scan", 1)), "in order");
+        assert!(!bulk.takes(&page("other", 1)));
+        assert!(!bulk.takes(&end("other", Some(1))));
+        assert!(bulk.takes(&end("scan", None)));
+        assert!(!bulk.takes(&end("scan", None)), "another of that id");
+        assert!(bulk.takes(&end("read", Some(LARGE))));
+        assert!(bulk.calls.is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! One device as the desk sees it: who waits, what runs, who holds it, how it is.
+//! One device as the dispatcher sees it: who waits, what runs, who holds it, how it is.
 
 use std::{collections::BTreeMap, time::Instant};
 
@@ -9,7 +9,8 @@ use koffer_proto::{
     OperationSpec, Reason, StateDocument, Status,
 };
 
-use super::{CallNo, claims::Claim, desk::BRIEF, queue::FairQueue, texts};
+use super::{claims::Claim, dispatcher::BRIEF, fair_queue::FairQueue, texts};
+use crate::journal::CallNo;
 
 /// How the driver finds the device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,11 +44,11 @@ struct Unrecorded {
 
 /// One device.
 #[derive(Debug)]
-pub(crate) struct Station {
+pub(crate) struct DeviceQueue {
     pub(crate) class: Class,
     pub(crate) condition: Condition,
     pub(crate) generation: u64,
-    pub(crate) queue: FairQueue<CallNo>,
+    pub(crate) waiting: FairQueue<CallNo>,
     pub(crate) running: Option<CallNo>,
     /// A call of before, whose outcome the device is asked for.
     pub(crate) settling: Option<CallNo>,
@@ -67,13 +68,13 @@ pub(crate) struct Station {
     pub(crate) self_test: Option<LastSelfTest>,
 }
 
-impl Station {
+impl DeviceQueue {
     pub(crate) fn new(class: Class, queue_bound: usize, now: Timestamp) -> Self {
         Self {
             class,
             condition: Condition::Starting,
             generation: 1,
-            queue: FairQueue::new(queue_bound),
+            waiting: FairQueue::new(queue_bound),
             running: None,
             settling: None,
             claim: None,
@@ -100,7 +101,7 @@ impl Station {
 
     /// What a call gets that would make an unknown outcome worse: money must not move again on a
     /// terminal of which nobody knows whether it has. A page or a chip is another one next time.
-    pub(crate) fn doubted(
+    pub(crate) fn locked_for(
         &self,
         device: &DeviceId,
         spec: &OperationSpec,
@@ -153,7 +154,7 @@ impl Station {
 
     /// Whether a call runs, or the next one begins as soon as the last one's end is on record.
     fn is_at_work(&self) -> bool {
-        let next = self.awaits_record() && self.not_recorded().is_none() && self.queue.len() > 0;
+        let next = self.awaits_record() && self.not_recorded().is_none() && self.waiting.len() > 0;
         self.running.is_some() || next
     }
 
@@ -251,7 +252,7 @@ impl Station {
     pub(crate) fn health(&self, now: Instant) -> DeviceHealth {
         DeviceHealth {
             state: self.state(now).0,
-            queued: self.queue.len() as u64,
+            queued: self.waiting.len() as u64,
             completed: self
                 .completed
                 .iter()

@@ -12,10 +12,7 @@ use std::{
 
 use koffer_proto::{CallId, ClientId, Completion, Response, Sha256};
 
-use super::{
-    CallNo,
-    kept::{Deleted, Kept, Name},
-};
+use crate::journal::{CallName, CallNo, Deleted, JournalIndex};
 
 /// A call's name: unique per client.
 pub(crate) type Key = (ClientId, CallId);
@@ -33,10 +30,10 @@ const CONFIDENTIAL_BOUND: usize = 8;
 /// The last completions of what must not happen twice are answered without reading the journal.
 const RECENT_BOUND: usize = 256;
 
-/// Where a completion is kept: each shelf has its own age and bound, so that a flood of status
+/// Where a completion is kept: each class has its own age and bound, so that a flood of status
 /// calls never pushes out a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shelf {
+pub(crate) enum RetentionClass {
     /// What must not happen twice.
     Once,
     /// Answers with biometric or document content: these go first.
@@ -70,23 +67,23 @@ struct Entry {
 
 /// The memory of calls.
 #[derive(Debug)]
-pub(crate) struct Book {
-    entries: HashMap<Name, Entry>,
-    recent: Row,
-    confidential: Row,
-    others: Row,
-    journalled: Kept,
+pub(crate) struct IdempotencyStore {
+    entries: HashMap<CallName, Entry>,
+    recent: RetentionQueue,
+    confidential: RetentionQueue,
+    others: RetentionQueue,
+    journalled: JournalIndex,
 }
 
-impl Book {
-    /// A book that keeps confidential completions for `confidential_kept`.
+impl IdempotencyStore {
+    /// A store that keeps confidential completions for `confidential_kept`.
     pub(crate) fn new(confidential_kept: Duration) -> Self {
         Self {
             entries: HashMap::new(),
-            recent: Row::new(RECENT_BOUND, None),
-            confidential: Row::new(CONFIDENTIAL_BOUND, Some(confidential_kept)),
-            others: Row::new(OTHERS_BOUND, Some(KEPT_OTHERS)),
-            journalled: Kept::default(),
+            recent: RetentionQueue::new(RECENT_BOUND, None),
+            confidential: RetentionQueue::new(CONFIDENTIAL_BOUND, Some(confidential_kept)),
+            others: RetentionQueue::new(OTHERS_BOUND, Some(KEPT_OTHERS)),
+            journalled: JournalIndex::default(),
         }
     }
 
@@ -128,7 +125,7 @@ impl Book {
     }
 
     /// The calls that ended before this daemon's time.
-    pub(crate) fn all_journalled(&mut self, kept: Kept) {
+    pub(crate) fn all_journalled(&mut self, kept: JournalIndex) {
         self.journalled.merge(kept);
     }
 
@@ -144,7 +141,7 @@ impl Book {
     pub(crate) fn end(
         &mut self,
         key: &Key,
-        kept_on: Shelf,
+        class: RetentionClass,
         completion: Arc<Completion<Response>>,
         now: Instant,
     ) {
@@ -154,12 +151,12 @@ impl Book {
         };
         entry.ended = Some(completion);
         let no = entry.no;
-        let row = match kept_on {
-            Shelf::Once => &mut self.recent,
-            Shelf::Confidential => &mut self.confidential,
-            Shelf::Others => &mut self.others,
+        let queue = match class {
+            RetentionClass::Once => &mut self.recent,
+            RetentionClass::Confidential => &mut self.confidential,
+            RetentionClass::Others => &mut self.others,
         };
-        if let Some(oldest) = row.push(&key.0, name, no, now) {
+        if let Some(oldest) = queue.push(&key.0, name, no, now) {
             self.let_go(&oldest);
         }
     }
@@ -171,7 +168,7 @@ impl Book {
         }
     }
 
-    fn let_go(&mut self, kept: &Standing) {
+    fn let_go(&mut self, kept: &Retained) {
         let entry = self.entries.get(&kept.name);
         if entry.is_none_or(|entry| entry.no != kept.no) {
             return;
@@ -200,41 +197,44 @@ impl Book {
     }
 
     pub(crate) fn next_sweep(&self) -> Option<Instant> {
-        let rows = [&self.confidential, &self.others];
-        rows.into_iter().filter_map(Row::next_due).min()
+        let queues = [&self.confidential, &self.others];
+        queues
+            .into_iter()
+            .filter_map(RetentionQueue::next_due)
+            .min()
     }
 
     /// How many completions are kept.
     pub(crate) fn kept(&self) -> usize {
-        let rows = [&self.recent, &self.confidential, &self.others];
-        let in_rows: usize = rows.iter().map(|row| row.standing.len()).sum();
-        in_rows + self.journalled.len()
+        let queues = [&self.recent, &self.confidential, &self.others];
+        let in_queues: usize = queues.iter().map(|queue| queue.retained.len()).sum();
+        in_queues + self.journalled.len()
     }
 }
 
 /// Completions in the order in which they came. Over its bound, whoever has the most in it loses
 /// the oldest of its own.
 #[derive(Debug)]
-struct Row {
-    standing: VecDeque<Standing>,
+struct RetentionQueue {
+    retained: VecDeque<Retained>,
     of_client: HashMap<ClientId, usize>,
     bound: usize,
     kept: Option<Duration>,
 }
 
-/// A completion in its row.
+/// A completion in its queue.
 #[derive(Debug)]
-struct Standing {
+struct Retained {
     client: ClientId,
-    name: Name,
+    name: CallName,
     no: CallNo,
     until: Option<Instant>,
 }
 
-impl Row {
+impl RetentionQueue {
     fn new(bound: usize, kept: Option<Duration>) -> Self {
         Self {
-            standing: VecDeque::new(),
+            retained: VecDeque::new(),
             of_client: HashMap::new(),
             bound,
             kept,
@@ -245,18 +245,18 @@ impl Row {
     fn push(
         &mut self,
         client: &ClientId,
-        name: Name,
+        name: CallName,
         no: CallNo,
         now: Instant,
-    ) -> Option<Standing> {
-        self.standing.push_back(Standing {
+    ) -> Option<Retained> {
+        self.retained.push_back(Retained {
             client: client.clone(),
             name,
             no,
             until: self.kept.map(|kept| now + kept),
         });
         *self.of_client.entry(client.clone()).or_default() += 1;
-        if self.standing.len() <= self.bound {
+        if self.retained.len() <= self.bound {
             return None;
         }
         let most = self
@@ -264,15 +264,15 @@ impl Row {
             .iter()
             .max_by_key(|(name, count)| (**count, *name == client))?
             .0;
-        let oldest = self.standing.iter().position(|one| one.client == *most)?;
-        let gone = self.standing.remove(oldest)?;
+        let oldest = self.retained.iter().position(|one| one.client == *most)?;
+        let gone = self.retained.remove(oldest)?;
         self.count_out(&gone.client);
         Some(gone)
     }
 
-    fn pop_due(&mut self, now: Instant) -> Option<Standing> {
-        let due = |one: &mut Standing| one.until.is_some_and(|until| until <= now);
-        let gone = self.standing.pop_front_if(due)?;
+    fn pop_due(&mut self, now: Instant) -> Option<Retained> {
+        let due = |one: &mut Retained| one.until.is_some_and(|until| until <= now);
+        let gone = self.retained.pop_front_if(due)?;
         self.count_out(&gone.client);
         Some(gone)
     }
@@ -287,12 +287,12 @@ impl Row {
     }
 
     fn next_due(&self) -> Option<Instant> {
-        self.standing.front().and_then(|one| one.until)
+        self.retained.front().and_then(|one| one.until)
     }
 }
 
-fn name((client, call): &Key) -> Name {
-    Name::of(client, call)
+fn name((client, call): &Key) -> CallName {
+    CallName::of(client, call)
 }
 
 #[cfg(test)]
@@ -300,7 +300,6 @@ mod tests {
     use koffer_proto::{Failure, Status};
 
     use super::*;
-
     fn key(n: usize) -> Key {
         key_of("ws-1", n)
     }
@@ -316,112 +315,112 @@ mod tests {
         )))
     }
 
-    impl Book {
-        fn has_ended(&mut self, key: &Key, no: usize, on: Shelf, now: Instant) {
-            let once = on != Shelf::Others;
+    impl IdempotencyStore {
+        fn has_ended(&mut self, key: &Key, no: usize, class: RetentionClass, now: Instant) {
+            let once = class != RetentionClass::Others;
             self.open(key, Sha256::of(b""), CallNo(no as u64), once);
-            self.end(key, on, ended(), now);
+            self.end(key, class, ended(), now);
         }
     }
 
     #[test]
     fn a_call_id_joins_replays_or_conflicts() {
-        let mut book = Book::new(KEPT_OTHERS);
+        let mut store = IdempotencyStore::new(KEPT_OTHERS);
         let (now, one, other) = (Instant::now(), Sha256::of(b"1"), Sha256::of(b"2"));
-        assert!(matches!(book.look_up(&key(1), &one), Known::Nothing));
-        book.open(&key(1), one, CallNo(7), true);
+        assert!(matches!(store.look_up(&key(1), &one), Known::Nothing));
+        store.open(&key(1), one, CallNo(7), true);
         assert!(matches!(
-            book.look_up(&key(1), &one),
+            store.look_up(&key(1), &one),
             Known::Open(CallNo(7))
         ));
-        assert!(matches!(book.look_up(&key(1), &other), Known::Conflict));
-        book.end(&key(1), Shelf::Once, ended(), now);
-        assert!(matches!(book.look_up(&key(1), &one), Known::Ended(_)));
-        assert!(matches!(book.look_up(&key(1), &other), Known::Conflict));
+        assert!(matches!(store.look_up(&key(1), &other), Known::Conflict));
+        store.end(&key(1), RetentionClass::Once, ended(), now);
+        assert!(matches!(store.look_up(&key(1), &one), Known::Ended(_)));
+        assert!(matches!(store.look_up(&key(1), &other), Known::Conflict));
     }
 
     #[test]
     fn a_call_of_before_the_restart_is_found_in_the_journal() {
-        let mut book = Book::new(KEPT_OTHERS);
+        let mut store = IdempotencyStore::new(KEPT_OTHERS);
         let (one, other) = (Sha256::of(b"1"), Sha256::of(b"2"));
-        book.journalled(&key(1), &one, CallNo(7));
-        assert!(book.has(&key(1)));
+        store.journalled(&key(1), &one, CallNo(7));
+        assert!(store.has(&key(1)));
         assert!(matches!(
-            book.look_up(&key(1), &one),
+            store.look_up(&key(1), &one),
             Known::Journalled(CallNo(7))
         ));
-        assert!(matches!(book.look_up(&key(1), &other), Known::Conflict));
+        assert!(matches!(store.look_up(&key(1), &other), Known::Conflict));
     }
 
     #[test]
     fn a_confidential_answer_goes_and_what_it_did_stays_known() {
-        let mut book = Book::new(KEPT_OTHERS);
+        let mut store = IdempotencyStore::new(KEPT_OTHERS);
         let (now, digest) = (Instant::now(), Sha256::of(b""));
-        book.has_ended(&key(0), 5, Shelf::Confidential, now);
-        assert!(matches!(book.look_up(&key(0), &digest), Known::Ended(_)));
-        book.sweep(now + KEPT_OTHERS);
+        store.has_ended(&key(0), 5, RetentionClass::Confidential, now);
+        assert!(matches!(store.look_up(&key(0), &digest), Known::Ended(_)));
+        store.sweep(now + KEPT_OTHERS);
         assert!(matches!(
-            book.look_up(&key(0), &digest),
+            store.look_up(&key(0), &digest),
             Known::Journalled(CallNo(5))
         ));
     }
 
     #[test]
     fn status_calls_never_push_out_a_payment() {
-        let mut book = Book::new(KEPT_OTHERS);
+        let mut store = IdempotencyStore::new(KEPT_OTHERS);
         let (now, digest) = (Instant::now(), Sha256::of(b""));
-        book.has_ended(&key(0), 0, Shelf::Once, now);
+        store.has_ended(&key(0), 0, RetentionClass::Once, now);
         for n in 1..=2 * OTHERS_BOUND {
-            book.has_ended(&key(n), n, Shelf::Others, now);
+            store.has_ended(&key(n), n, RetentionClass::Others, now);
         }
-        assert!(matches!(book.look_up(&key(0), &digest), Known::Ended(_)));
-        assert!(matches!(book.look_up(&key(50), &digest), Known::Nothing));
-        assert_eq!(book.kept(), OTHERS_BOUND + 1);
-        book.sweep(now + KEPT_OTHERS);
-        assert_eq!(book.kept(), 1);
+        assert!(matches!(store.look_up(&key(0), &digest), Known::Ended(_)));
+        assert!(matches!(store.look_up(&key(50), &digest), Known::Nothing));
+        assert_eq!(store.kept(), OTHERS_BOUND + 1);
+        store.sweep(now + KEPT_OTHERS);
+        assert_eq!(store.kept(), 1);
     }
 
     #[test]
     fn whoever_floods_pushes_out_only_its_own_answers() {
-        let mut book = Book::new(KEPT_OTHERS);
+        let mut store = IdempotencyStore::new(KEPT_OTHERS);
         let (now, digest) = (Instant::now(), Sha256::of(b""));
-        let shelves = [Shelf::Confidential, Shelf::Others];
-        for (n, shelf) in shelves.into_iter().enumerate() {
-            book.has_ended(&key_of("ws-2", n), n, shelf, now);
+        let classes = [RetentionClass::Confidential, RetentionClass::Others];
+        for (n, class) in classes.into_iter().enumerate() {
+            store.has_ended(&key_of("ws-2", n), n, class, now);
             for n in 10..2 * OTHERS_BOUND {
-                book.has_ended(&key(n), n, shelf, now);
+                store.has_ended(&key(n), n, class, now);
             }
-            let others = book.look_up(&key_of("ws-2", n), &digest);
-            assert!(matches!(others, Known::Ended(_)), "{shelf:?}");
+            let others = store.look_up(&key_of("ws-2", n), &digest);
+            assert!(matches!(others, Known::Ended(_)), "{class:?}");
         }
-        book.sweep(now + KEPT_OTHERS);
-        assert!(book.others.of_client.is_empty() && book.confidential.of_client.is_empty());
+        store.sweep(now + KEPT_OTHERS);
+        assert!(store.others.of_client.is_empty() && store.confidential.of_client.is_empty());
     }
 
     #[test]
     fn of_a_hundred_thousand_payments_none_is_forgotten_before_the_journal_deletes_it() {
         const MANY: usize = 100_000 + RECENT_BOUND;
-        let mut book = Book::new(KEPT_OTHERS);
+        let mut store = IdempotencyStore::new(KEPT_OTHERS);
         let (now, digest) = (Instant::now(), Sha256::of(b""));
         for n in 0..MANY {
-            book.has_ended(&key(n), n, Shelf::Once, now);
+            store.has_ended(&key(n), n, RetentionClass::Once, now);
         }
-        assert_eq!(book.entries.len(), RECENT_BOUND, "full completions");
+        assert_eq!(store.entries.len(), RECENT_BOUND, "full completions");
         for n in [0, 1, 50_000, MANY - 1] {
             let deleted = Deleted {
                 name: name(&key(n)),
                 no: CallNo(n as u64),
             };
-            assert!(book.has(&key(n)));
-            book.deleted(deleted);
-            assert!(matches!(book.look_up(&key(n), &digest), Known::Nothing));
+            assert!(store.has(&key(n)));
+            store.deleted(deleted);
+            assert!(matches!(store.look_up(&key(n), &digest), Known::Nothing));
             // The journal deleted it, so the id may be used again, and that call is another one.
-            book.open(&key(n), digest, CallNo((MANY + n) as u64), true);
-            book.deleted(deleted);
-            assert!(matches!(book.look_up(&key(n), &digest), Known::Open(_)));
+            store.open(&key(n), digest, CallNo((MANY + n) as u64), true);
+            store.deleted(deleted);
+            assert!(matches!(store.look_up(&key(n), &digest), Known::Open(_)));
         }
         for n in 2..50_000 {
-            let found = book.look_up(&key(n), &digest);
+            let found = store.look_up(&key(n), &digest);
             assert!(matches!(found, Known::Journalled(CallNo(no)) if no == n as u64));
         }
     }

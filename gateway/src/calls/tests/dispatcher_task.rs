@@ -1,4 +1,4 @@
-//! The task around the desk: it waits for nobody.
+//! The task around the dispatcher: it waits for nobody.
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
@@ -11,7 +11,7 @@ use super::*;
 use crate::{
     bus::{Address, Bus, Settings},
     documents::Documents,
-    journal::{Journal, Memory, NotRead, Resolution, Volatile},
+    journal::{Journal, NotRead, Resolution, Snapshot, Volatile},
 };
 
 /// A journal on a disk that does not answer.
@@ -19,7 +19,7 @@ struct Stuck(Volatile);
 
 #[async_trait]
 impl Journal for Stuck {
-    fn accepted(&self, call: &Journalled) -> BoxFuture<'static, Result<(), NotStored>> {
+    fn accepted(&self, call: &AcceptedCall) -> BoxFuture<'static, Result<(), NotStored>> {
         self.0.accepted(call)
     }
 
@@ -52,7 +52,7 @@ impl Journal for Stuck {
         self.0.completion(no).await
     }
 
-    async fn remembered(&self) -> Result<Memory, NotRead> {
+    async fn snapshot(&self) -> Result<Snapshot, NotRead> {
         std::future::pending().await
     }
 
@@ -69,15 +69,15 @@ impl Journal for Stuck {
 async fn a_disk_that_does_not_answer_holds_up_no_call() {
     let settings = Settings::new(Address::Unix("/nowhere".into()), "kofferd");
     let (_messages, incoming) = mpsc::channel(1);
-    let (_news, news) = mpsc::channel(1);
+    let (_sender, events) = mpsc::channel(1);
     let (_found, left_behind) = mpsc::channel(1);
     let (_gone, deleted) = mpsc::channel(1);
-    let clerk = Clerk::new(Startup {
-        desk: Office::new().desk,
-        aside: Aside::beside(&settings, &Handle::current()),
+    let dispatcher_task = DispatcherTask::new(Startup {
+        dispatcher: Fixture::new().dispatcher,
+        bulk: BulkSession::of(&settings, &Handle::current()),
         bus: Bus::start(settings).0,
         incoming,
-        news,
+        events,
         left_behind,
         devices: std::collections::BTreeMap::new(),
         memory: None,
@@ -96,7 +96,7 @@ async fn a_disk_that_does_not_answer_holds_up_no_call() {
         stop.cancel();
     };
     let mut served = Vec::new();
-    let serve = clerk.serve(stops, |milestone| served.push(milestone));
+    let serve = dispatcher_task.serve(stops, |milestone| served.push(milestone));
     let both = async { tokio::join!(serve, later) };
     timeout(Duration::from_mins(1), both).await.unwrap();
     assert_eq!(served, [Served::Stopping]);

@@ -1,4 +1,4 @@
-//! The desk as its tests see it: the clock is theirs, and what it does is kept for them.
+//! The dispatcher as its tests see it: the clock is theirs, and what it does is kept for them.
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
@@ -7,23 +7,23 @@ use jiff::Timestamp;
 use koffer_drivers::NotStored;
 use koffer_proto::{Class, Completion, ContentType, Response, Root, class::payment};
 
-use super::{super::taking::Decoded, *};
+use super::{super::admission::Decoded, *};
 use crate::{
     bus::{Message, Properties},
-    journal::{Journal as _, Memory, Volatile},
+    journal::{Journal as _, Snapshot, Volatile},
 };
 
-/// A desk, a clock, and everything it did.
-pub(super) struct Office {
-    pub(super) desk: Desk,
+/// A dispatcher, a clock, and everything it did.
+pub(super) struct Fixture {
+    pub(super) dispatcher: Dispatcher,
     pub(super) now: Moment,
-    pub(super) tickets: u64,
+    pub(super) acks: u64,
     pub(super) published: Vec<Message>,
-    pub(super) acknowledged: Vec<Ticket>,
+    pub(super) acknowledged: Vec<AckToken>,
     pub(super) starts: Vec<Start>,
     pub(super) asked: Vec<(DeviceId, CallNo)>,
     pub(super) asked_after: Vec<Duration>,
-    pub(super) reads: Vec<Asked>,
+    pub(super) reads: Vec<Replay>,
     pub(super) resolved: Vec<Resolved>,
     pub(super) kept: BTreeMap<CallNo, Arc<Completion<Response>>>,
     pub(super) roles: BTreeMap<koffer_proto::Segment, koffer_proto::RoleDescription>,
@@ -38,7 +38,7 @@ pub(super) struct Office {
     pub(super) journal_answers: bool,
 }
 
-impl Office {
+impl Fixture {
     pub(super) fn new() -> Self {
         let class = |name: &str| (name.parse().unwrap(), Class::Payment);
         let rights = |role, classes: &[Class]| Rights {
@@ -88,10 +88,10 @@ impl Office {
             }),
             attached: Box::new(Vec::new),
         };
-        let mut office = Self {
-            desk: Desk::new(setup, now),
+        let mut fixture = Self {
+            dispatcher: Dispatcher::new(setup, now),
             now,
-            tickets: 0,
+            acks: 0,
             published: Vec::new(),
             acknowledged: Vec::new(),
             starts: Vec::new(),
@@ -109,23 +109,23 @@ impl Office {
             journal_works: true,
             journal_answers: true,
         };
-        office.handle(Input::Remembered(Memory::default()));
+        fixture.handle(Input::Snapshot(Snapshot::default()));
         for device in ["till-1", "till-2"] {
-            office.condition(device, Condition::Usable(Vec::new()));
+            fixture.condition(device, Condition::Usable(Vec::new()));
         }
-        office
+        fixture
     }
 
     pub(super) fn handle(&mut self, input: Input) {
-        for action in self.desk.handle(self.now, input) {
+        for action in self.dispatcher.handle(self.now, input) {
             match action {
                 Action::Publish(message) => self.published.push(message),
                 Action::Decode(undecoded, payload) => {
                     let decoded = undecoded.form().decode(&payload);
                     self.to_decode.push((undecoded, decoded));
                 }
-                Action::Answer(letter) => self.published.extend(letter.seal()),
-                Action::Acknowledge(ticket) => self.acknowledged.push(ticket),
+                Action::Answer(reply) => self.published.extend(reply.encode()),
+                Action::Acknowledge(ack) => self.acknowledged.push(ack),
                 Action::Start(start) => self.starts.push(start),
                 Action::Roles(roles) => self.roles = roles,
                 Action::State(device, document) => {
@@ -148,7 +148,7 @@ impl Office {
                 }
                 Action::AwaitRecord(no) => self.unrecorded.push(no),
                 Action::Read(asked) => self.reads.push(asked),
-                Action::Settle(device, no, known_for) => {
+                Action::Reconcile(device, no, known_for) => {
                     self.asked.push((device, no));
                     self.asked_after.push(known_for);
                 }
@@ -174,7 +174,7 @@ impl Office {
     pub(super) fn condition(&mut self, device: &str, condition: Condition) {
         self.handle(Input::Device(
             device.parse().unwrap(),
-            News::Condition(condition),
+            SupervisorEvent::Condition(condition),
         ));
     }
 
@@ -195,11 +195,11 @@ impl Office {
     }
 
     pub(super) fn send(&mut self, message: Message, redelivered: bool) {
-        self.tickets += 1;
+        self.acks += 1;
         self.handle(Input::Call {
             message,
             redelivered,
-            ticket: Ticket(self.tickets),
+            ack: AckToken(self.acks),
         });
     }
 
@@ -213,7 +213,10 @@ impl Office {
 
     pub(super) fn finish(&mut self, start: usize, outcome: Outcome<Response>) {
         let (device, no) = (self.starts[start].device.clone(), self.starts[start].no);
-        self.handle(Input::Device(device, News::Finished(no, outcome)));
+        self.handle(Input::Device(
+            device,
+            SupervisorEvent::Finished(no, outcome),
+        ));
     }
 
     pub(super) fn later(&mut self, after: Duration) {

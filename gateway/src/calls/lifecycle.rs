@@ -2,22 +2,23 @@
 
 use std::{mem, sync::Arc};
 
-use koffer_drivers::{NotStored, Reconciled, Report, Steering, Stop, Told, Unrecorded};
+use koffer_drivers::{CallUpdate, NotStored, Reconciled, Report, Steering, Stop, Unrecorded};
 use koffer_proto::{
     Class, Completion, Detail, DeviceEvent, DeviceId, Effect, EffectKind, Failure, Lang,
     OperationSpec, Outcome, Progress, ProgressEvent, Response, Status, class::gateway::CallPhase,
 };
 
 use super::{
-    answers::{Letter, Travel},
-    book::Shelf,
-    desk::{Acceptance, Action, CallNo, Desk, Moment, News, Open, Start},
-    station::{Condition, Station},
-    taking::{busy, claimed},
+    admission::{busy, claimed},
+    device_queue::{Condition, DeviceQueue},
+    dispatcher::{Acceptance, Action, ActiveCall, Dispatcher, Moment, Start, SupervisorEvent},
+    idempotency::RetentionClass,
+    replies::{DeliveryPolicy, Reply},
     texts,
 };
+use crate::journal::CallNo;
 
-impl Desk {
+impl Dispatcher {
     /// The journal has that the call was accepted, or could not store it.
     pub(super) fn accepted(&mut self, now: Moment, no: CallNo, result: Result<(), NotStored>) {
         self.acknowledge(no);
@@ -59,10 +60,10 @@ impl Desk {
         };
         let device = open.device.clone();
         let reset = open.spec.class == Class::AnyDevice && open.spec.name == "reset";
-        let Some(station) = self.stations.get_mut(&device) else {
+        let Some(queue) = self.queues.get_mut(&device) else {
             return;
         };
-        if reset && !station.is_usable() && station.running.is_none() {
+        if reset && !queue.is_usable() && queue.running.is_none() {
             return self.start(now, no);
         }
         self.enqueue(now, no);
@@ -79,10 +80,10 @@ impl Desk {
             call = no.0, client = %open.key.0, id = %open.key.1, device = %open.device,
             operation = open.spec.name, status = %failure.status(), "not taken"
         );
-        if let Some(station) = self.stations.get_mut(&open.device) {
-            station.count(failure.status());
+        if let Some(queue) = self.queues.get_mut(&open.device) {
+            queue.count(failure.status());
         }
-        self.book.forget(&open.key);
+        self.idempotency.forget(&open.key);
         let completion = Arc::new(Completion::refused(failure));
         for listener in open.listeners {
             self.answer(listener, completion.clone(), Some(open.spec));
@@ -96,11 +97,11 @@ impl Desk {
             return;
         };
         let (device, client, lang) = (open.device.clone(), open.key.0.clone(), open.lang());
-        let Some(station) = self.stations.get_mut(&device) else {
+        let Some(queue) = self.queues.get_mut(&device) else {
             return;
         };
-        let idle = station.is_idle();
-        match station.queue.push(&client, no) {
+        let idle = queue.is_idle();
+        match queue.waiting.push(&client, no) {
             Ok(0) if idle => {}
             Ok(ahead) => {
                 let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
@@ -117,53 +118,53 @@ impl Desk {
     /// The call does not wait for its turn any more.
     pub(super) fn leave_queue(&mut self, no: CallNo) {
         let device = self.open.get(&no).map(|open| &open.device);
-        if let Some(station) = device.and_then(|device| self.stations.get_mut(device)) {
-            station.queue.extract(|waiting| *waiting == no);
+        if let Some(queue) = device.and_then(|device| self.queues.get_mut(device)) {
+            queue.waiting.extract(|waiting| *waiting == no);
         }
     }
 
     pub(super) fn acknowledge(&mut self, no: CallNo) {
-        let ticket = self.open.get_mut(&no).and_then(|open| open.ticket.take());
-        self.actions.extend(ticket.map(Action::Acknowledge));
+        let ack = self.open.get_mut(&no).and_then(|open| open.ack.take());
+        self.actions.extend(ack.map(Action::Acknowledge));
     }
 
     /// Starts the next call of an idle device.
     pub(super) fn dispatch(&mut self, now: Moment, device: &DeviceId) {
         self.ask_device(now, device);
-        while let Some(station) = self.stations.get_mut(device)
-            && station.is_idle()
-            && let Some(&no) = station.queue.first()
+        while let Some(queue) = self.queues.get_mut(device)
+            && queue.is_idle()
+            && let Some(&no) = queue.waiting.first()
         {
             let Some(open) = self.open.get(&no) else {
-                station.queue.pop();
+                queue.waiting.pop();
                 continue;
             };
             let lang = open.lang();
-            if let Some(claim) = station.claim(now.instant)
+            if let Some(claim) = queue.claim(now.instant)
                 && claim.holder != open.key.0
             {
                 let failure = claimed(device, claim, now, lang);
-                station.queue.pop();
+                queue.waiting.pop();
                 match self.another_device(now, no) {
                     Some(other) => self.give_to(now, no, other),
                     None => self.end(now, no, Outcome::Failed(failure)),
                 }
                 continue;
             }
-            let waits = open.spec.effect == EffectKind::Once && station.awaits_record();
-            let not_recorded = station.not_recorded().filter(|_| waits).cloned();
+            let waits = open.spec.effect == EffectKind::Once && queue.awaits_record();
+            let not_recorded = queue.not_recorded().filter(|_| waits).cloned();
             let accepted = matches!(open.acceptance, Acceptance::Stored);
             if waits && !(accepted && not_recorded.is_some()) {
                 return;
             }
-            station.queue.pop();
+            queue.waiting.pop();
             if let Some(error) = not_recorded {
                 let text = texts::not_stored(&error.0);
                 let failure = Failure::without_effect(Status::Unavailable, text.get(lang));
                 self.end(now, no, Outcome::Failed(failure));
             } else if open.deadline <= now.instant {
                 self.expire(now, no);
-            } else if let Some(failure) = station.doubted(device, open.spec, lang) {
+            } else if let Some(failure) = queue.locked_for(device, open.spec, lang) {
                 self.end(now, no, Outcome::Failed(failure));
             } else {
                 self.start(now, no);
@@ -174,20 +175,20 @@ impl Desk {
     /// Gives calls that wait here in the name of a role to another of its devices, if one can
     /// take them now.
     fn pass_on_waiting(&mut self, now: Moment, device: &DeviceId) {
-        let Some(station) = self.stations.get(device) else {
+        let Some(queue) = self.queues.get(device) else {
             return;
         };
-        if station.is_usable() && !matches!(station.condition, Condition::Blocked(_)) {
+        if queue.is_usable() && !matches!(queue.condition, Condition::Blocked(_)) {
             return;
         }
-        let others: Vec<_> = station
-            .queue
+        let others: Vec<_> = queue
+            .waiting
             .iter()
             .filter_map(|no| Some((*no, self.another_device(now, *no)?)))
             .collect();
         for (no, other) in others {
-            if let Some(station) = self.stations.get_mut(device) {
-                station.queue.extract(|waiting| *waiting == no);
+            if let Some(queue) = self.queues.get_mut(device) {
+                queue.waiting.extract(|waiting| *waiting == no);
             }
             self.give_to(now, no, other);
         }
@@ -257,8 +258,8 @@ impl Desk {
         open.phase = CallPhase::Running;
         open.steering = Some(control.steering());
         let device = open.device.clone();
-        if let Some(station) = self.stations.get_mut(&device) {
-            station.run(no, now.instant);
+        if let Some(queue) = self.queues.get_mut(&device) {
+            queue.run(no, now.instant);
         }
         self.reached(now, no, ProgressEvent::Started);
         self.actions.push(Action::Start(Start {
@@ -270,52 +271,57 @@ impl Desk {
         }));
     }
 
-    pub(super) fn news(&mut self, now: Moment, device: &DeviceId, news: News) {
-        if let News::Appeared(class, _) = news {
-            let station = Station::new(class, self.limits.queue_per_device, now.wall);
-            self.stations.entry(device.clone()).or_insert(station);
+    pub(super) fn event(&mut self, now: Moment, device: &DeviceId, event: SupervisorEvent) {
+        if let SupervisorEvent::Appeared(class, _) = event {
+            let queue = DeviceQueue::new(class, self.limits.queue_per_device, now.wall);
+            self.queues.entry(device.clone()).or_insert(queue);
             self.ask_after_all(device);
             return;
         }
-        let Some(station) = self.stations.get_mut(device) else {
+        let Some(queue) = self.queues.get_mut(device) else {
             return;
         };
-        match news {
-            News::Appeared(..) => {}
-            News::Attached => station.generation += 1,
-            News::Described(description) => {
+        match event {
+            SupervisorEvent::Appeared(..) => {}
+            SupervisorEvent::Attached => queue.generation += 1,
+            SupervisorEvent::Described(description) => {
                 self.actions
                     .push(Action::Describe(device.clone(), description));
             }
-            News::Condition(condition) => {
-                station.set_condition(condition);
-                if !station.is_usable() {
+            SupervisorEvent::Condition(condition) => {
+                queue.set_condition(condition);
+                if !queue.is_usable() {
                     self.stop_waiting(device);
                 }
                 self.pass_on_waiting(now, device);
                 self.dispatch(now, device);
             }
-            News::Report(report) | News::Told(_, Told::Report(report)) => {
+            SupervisorEvent::Report(report)
+            | SupervisorEvent::CallUpdate(_, CallUpdate::Report(report)) => {
                 self.report(now, device, report);
             }
-            News::Told(no, Told::Progress(event)) => self.progress(no, event),
-            News::Told(no, Told::EffectBegun) => {
+            SupervisorEvent::CallUpdate(no, CallUpdate::Progress(event)) => {
+                self.progress(no, event);
+            }
+            SupervisorEvent::CallUpdate(no, CallUpdate::EffectBegun) => {
                 if let Some(open) = self.open.get_mut(&no) {
                     open.phase = CallPhase::EffectBegun;
                 }
             }
-            News::Told(no, Told::PastCancelling) => self.past_cancelling(now, no),
-            News::Finished(no, outcome) => {
-                if station.running == Some(no) {
-                    station.running = None;
+            SupervisorEvent::CallUpdate(no, CallUpdate::PastCancelling) => {
+                self.past_cancelling(now, no);
+            }
+            SupervisorEvent::Finished(no, outcome) => {
+                if queue.running == Some(no) {
+                    queue.running = None;
                 }
                 self.ran(now, no, outcome);
                 self.dispatch(now, device);
             }
-            News::Settled(no, reconciled) => {
-                station.settling = None;
+            SupervisorEvent::Reconciled(no, reconciled) => {
+                queue.settling = None;
                 if !matches!(reconciled, Reconciled::NotYet(_)) {
-                    station.waits_for = None;
+                    queue.waits_for = None;
                 }
                 self.settled(now, no, reconciled);
                 self.dispatch(now, device);
@@ -325,20 +331,20 @@ impl Desk {
 
     /// What a device says of itself, watched or at work.
     fn report(&mut self, now: Moment, device: &DeviceId, report: Report) {
-        let Some(station) = self.stations.get_mut(device) else {
+        let Some(queue) = self.queues.get_mut(device) else {
             return;
         };
         match report {
-            Report::Reasons(reasons) if station.is_usable() => {
-                station.set_condition(Condition::Usable(reasons));
+            Report::Reasons(reasons) if queue.is_usable() => {
+                queue.set_condition(Condition::Usable(reasons));
             }
-            Report::Blocked(reasons) if station.is_usable() => {
-                station.set_condition(Condition::Blocked(reasons));
+            Report::Blocked(reasons) if queue.is_usable() => {
+                queue.set_condition(Condition::Blocked(reasons));
                 self.pass_on_waiting(now, device);
             }
             Report::Reasons(_) | Report::Blocked(_) => {}
             Report::Event(event) => {
-                let generation = station.generation;
+                let generation = queue.generation;
                 let event = DeviceEvent {
                     at: now.wall,
                     generation,
@@ -374,7 +380,7 @@ impl Desk {
     fn finished(&mut self, now: Moment, no: CallNo, outcome: Outcome<Response>) {
         match outcome {
             Outcome::Failed(failure) if failure.status() == Status::OutcomeUnknown => {
-                self.doubt(now, no, failure);
+                self.in_doubt_now(now, no, failure);
             }
             outcome => self.end(now, no, outcome),
         }
@@ -425,8 +431,8 @@ impl Desk {
         device: &DeviceId,
         completion: Arc<Completion<Response>>,
     ) {
-        if let Some(station) = self.stations.get_mut(device) {
-            station.storing(no);
+        if let Some(queue) = self.queues.get_mut(device) {
+            queue.storing(no);
         }
         self.actions.push(Action::StoreFinished(no, completion));
     }
@@ -443,10 +449,10 @@ impl Desk {
 
     /// A device whose last end is on record may do the next call.
     pub(super) fn recorded(&mut self, now: Moment, no: CallNo, result: Result<(), NotStored>) {
-        let mut stations = self.stations.iter_mut();
-        let of_call = stations.find(|(_, station)| station.is_recording(no));
-        if let Some((device, station)) = of_call {
-            station.stored(no, result);
+        let mut queues = self.queues.iter_mut();
+        let of_call = queues.find(|(_, queue)| queue.is_recording(no));
+        if let Some((device, queue)) = of_call {
+            queue.stored(no, result);
             let device = device.clone();
             self.dispatch(now, &device);
         }
@@ -465,8 +471,8 @@ impl Desk {
             call = no.0, client = %open.key.0, id = %open.key.1, device = %open.device,
             operation = open.spec.name, %status, effect = %completion.effect(), "ended"
         );
-        if let Some(station) = self.stations.get_mut(&open.device) {
-            station.count(status);
+        if let Some(queue) = self.queues.get_mut(&open.device) {
+            queue.count(status);
         }
         for listener in open.listeners {
             self.answer(listener, completion.clone(), Some(open.spec));
@@ -474,16 +480,17 @@ impl Desk {
         // What the gateway lists is listed anew, and never kept: a schema takes 40 KiB.
         let asked = open.spec.class == Class::Gateway && open.spec.effect == EffectKind::None;
         if status == Status::Busy || asked {
-            self.book.forget(&open.key);
+            self.idempotency.forget(&open.key);
         } else {
-            let kept_on = if open.spec.confidential {
-                Shelf::Confidential
+            let class = if open.spec.confidential {
+                RetentionClass::Confidential
             } else if open.spec.effect == EffectKind::Once {
-                Shelf::Once
+                RetentionClass::Once
             } else {
-                Shelf::Others
+                RetentionClass::Others
             };
-            self.book.end(&open.key, kept_on, completion, now.instant);
+            self.idempotency
+                .end(&open.key, class, completion, now.instant);
         }
         let cancelled = status == Status::Cancelled;
         self.conclude_cancels(now, open.cancelled_by, cancelled);
@@ -513,7 +520,7 @@ impl Desk {
 
     /// Tells what was kept back of calls that go on.
     pub(super) fn tell_of_long_calls(&mut self, now: Moment) {
-        let long = |open: &Open| open.untold.is_some() && open.told_from <= now.instant;
+        let long = |open: &ActiveCall| open.untold.is_some() && open.told_from <= now.instant;
         let due = self.open.iter().filter(|(_, open)| long(open));
         let due: Vec<_> = due.map(|(no, _)| *no).collect();
         for no in due {
@@ -543,11 +550,11 @@ impl Desk {
             seq: open.seq,
             event,
         };
-        let travel = Travel::of(Some(open.spec));
+        let delivery = DeliveryPolicy::of(Some(open.spec));
         let progress = Arc::new(progress);
         for listener in open.listeners.clone() {
-            let letter = Letter::progress(listener, progress.clone(), travel, self.largest_answer);
-            self.actions.push(Action::Answer(letter));
+            let reply = Reply::progress(listener, progress.clone(), delivery, self.largest_answer);
+            self.actions.push(Action::Answer(reply));
         }
     }
 }

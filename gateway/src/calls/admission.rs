@@ -10,13 +10,14 @@ use koffer_proto::{
 };
 
 use super::{
-    book::Known,
     claims::Claim,
-    desk::{Acceptance, Action, Asked, BRIEF, CallNo, Desk, Journalled, Moment, Open, millis},
-    incoming::{self, Admitted, Listener, Refusal, Ticket},
-    station::{Condition, Station},
+    device_queue::{Condition, DeviceQueue},
+    dispatcher::{Acceptance, Action, ActiveCall, BRIEF, Dispatcher, Moment, Replay, millis},
+    idempotency::Known,
+    incoming::{self, AckToken, Admitted, Listener, Refusal},
     texts,
 };
+use crate::journal::{AcceptedCall, CallNo};
 use crate::{bus::Message, room::Held};
 
 /// A payload of more bytes than this is decoded elsewhere: 32 MiB take a second.
@@ -32,14 +33,8 @@ const LEAST_OPEN: usize = 16;
 /// Places at which one call is told: an app that asks again from somewhere else, and some more.
 const LISTENERS: usize = 8;
 
-impl Desk {
-    pub(super) fn call(
-        &mut self,
-        now: Moment,
-        message: Message,
-        redelivered: bool,
-        ticket: Ticket,
-    ) {
+impl Dispatcher {
+    pub(super) fn call(&mut self, now: Moment, message: Message, redelivered: bool, ack: AckToken) {
         if message.retain {
             // Nobody shall find it in the broker again.
             let cleared = Message::new(message.topic.clone(), Vec::new()).retained();
@@ -51,7 +46,7 @@ impl Desk {
             Ok(admitted) => admitted,
             Err(Refusal::Unanswerable(why)) => {
                 tracing::warn!(%topic, %why, "a message on a call topic that cannot be answered");
-                return self.actions.push(Action::Acknowledge(ticket));
+                return self.actions.push(Action::Acknowledge(ack));
             }
             Err(Refusal::Misdirected { to, failure, why }) => {
                 let call = to.first().and_then(|listener| {
@@ -65,37 +60,37 @@ impl Desk {
                 for listener in &to {
                     self.refuse(listener, (*failure).clone());
                 }
-                return self.actions.push(Action::Acknowledge(ticket));
+                return self.actions.push(Action::Acknowledge(ack));
             }
             Err(Refusal::Answered(told)) => {
                 let (listener, failure) = *told;
                 self.refuse(&listener, failure);
-                return self.actions.push(Action::Acknowledge(ticket));
+                return self.actions.push(Action::Acknowledge(ack));
             }
         };
         let listener = admitted.listener.clone();
         match self.vet(admitted) {
-            Ok(vetted) => self.in_turn(now, vetted, ticket),
-            Err(failure) => self.turn_away(&listener, failure, ticket),
+            Ok(vetted) => self.in_turn(now, vetted, ack),
+            Err(failure) => self.turn_away(&listener, failure, ack),
         }
     }
 
-    fn turn_away(&mut self, listener: &Listener, failure: Failure, ticket: Ticket) {
+    fn turn_away(&mut self, listener: &Listener, failure: Failure, ack: AckToken) {
         self.refuse(listener, failure);
-        self.actions.push(Action::Acknowledge(ticket));
+        self.actions.push(Action::Acknowledge(ack));
     }
 
     /// Decodes a call, a large one elsewhere; a client's calls keep their order.
-    fn in_turn(&mut self, now: Moment, vetted: Vetted, ticket: Ticket) {
+    fn in_turn(&mut self, now: Moment, vetted: Vetted, ack: AckToken) {
         let client = &vetted.call.client;
         if let Some(after) = self.decoding.get_mut(client) {
-            return after.push_back((vetted, ticket));
+            return after.push_back((vetted, ack));
         }
         let large = vetted.call.payload.len() > DECODED_AT_ONCE;
         if large {
             self.decoding.insert(client.clone(), VecDeque::new());
         }
-        let mut undecoded = Undecoded { vetted, ticket };
+        let mut undecoded = Undecoded { vetted, ack };
         let payload = std::mem::take(&mut undecoded.vetted.call.payload);
         if large {
             let decode = Action::Decode(Box::new(undecoded), payload);
@@ -114,17 +109,17 @@ impl Desk {
             Err(Failure::without_effect(Status::BadRequest, text))
         });
         self.take_or_refuse(now, call, decoded);
-        for (vetted, ticket) in after.unwrap_or_default() {
-            self.in_turn(now, vetted, ticket);
+        for (vetted, ack) in after.unwrap_or_default() {
+            self.in_turn(now, vetted, ack);
         }
     }
 
     fn take_or_refuse(&mut self, now: Moment, call: Undecoded, decoded: Decoded) {
         let listener = call.vetted.call.listener.clone();
-        let ticket = call.ticket;
+        let ack = call.ack;
         let taken = decoded.and_then(|content| self.take(now, call, content));
         if let Err(failure) = taken {
-            self.turn_away(&listener, failure, ticket);
+            self.turn_away(&listener, failure, ack);
         }
     }
 
@@ -158,32 +153,32 @@ impl Desk {
 
     /// Takes a call whose form is right: joins, replays, or opens it.
     fn take(&mut self, now: Moment, undecoded: Undecoded, content: Content) -> Result<(), Failure> {
-        let Undecoded { vetted, ticket } = undecoded;
+        let Undecoded { vetted, ack } = undecoded;
         let Vetted { call, held, .. } = vetted;
         let lang = call.listener.lang;
         let refuse = |status, text: Text| Failure::without_effect(status, text.get(lang));
         let key = (call.client.clone(), call.call.clone());
         let spec = content.request.spec();
-        match self.book.look_up(&key, &content.digest) {
+        match self.idempotency.look_up(&key, &content.digest) {
             Known::Nothing => {}
             Known::Conflict => return Err(refuse(Status::Conflict, texts::conflict())),
             Known::Open(no) => {
                 self.join(no, call.listener, held)?;
-                self.actions.push(Action::Acknowledge(ticket));
+                self.actions.push(Action::Acknowledge(ack));
                 return Ok(());
             }
             Known::Journalled(no) => {
-                self.actions.push(Action::Read(Asked {
+                self.actions.push(Action::Read(Replay {
                     no,
                     spec,
                     listener: call.listener,
-                    ticket,
+                    ack,
                 }));
                 return Ok(());
             }
             Known::Ended(completion) => {
                 self.answer(call.listener, completion, Some(spec));
-                self.actions.push(Action::Acknowledge(ticket));
+                self.actions.push(Action::Acknowledge(ack));
                 return Ok(());
             }
         }
@@ -202,7 +197,7 @@ impl Desk {
         if self.is_crowded_for(&call.client) {
             return Err(refuse(Status::Busy, texts::overloaded()));
         }
-        self.open(now, call, held, content, ticket)
+        self.open(now, call, held, content, ack)
     }
 
     fn open(
@@ -211,7 +206,7 @@ impl Desk {
         call: Admitted,
         held: Held,
         content: Content,
-        ticket: Ticket,
+        ack: AckToken,
     ) -> Result<(), Failure> {
         let Content {
             request,
@@ -233,10 +228,10 @@ impl Desk {
         let deadline_wall = now.wall.checked_add(left).unwrap_or(Timestamp::MAX);
         let key = (call.client.clone(), call.call.clone());
         let once = spec.effect == EffectKind::Once;
-        self.book.open(&key, digest, no, once);
+        self.idempotency.open(&key, digest, no, once);
         self.open.insert(
             no,
-            Open {
+            ActiveCall {
                 key,
                 spec,
                 ignored,
@@ -254,7 +249,7 @@ impl Desk {
                 listeners: vec![call.listener.clone()],
                 held: vec![held],
                 request: None,
-                ticket: Some(ticket),
+                ack: Some(ack),
                 seq: 0,
                 acceptance: Acceptance::of(spec),
                 untold: None,
@@ -288,7 +283,7 @@ impl Desk {
                     open.request = Some(request);
                 }
                 if spec.effect == EffectKind::Once {
-                    self.actions.push(Action::StoreAccepted(Journalled {
+                    self.actions.push(Action::StoreAccepted(AcceptedCall {
                         no,
                         client: call.client,
                         call: call.call,
@@ -317,7 +312,7 @@ impl Desk {
         let candidates = self.candidates(target);
         candidates
             .iter()
-            .find_map(|device| self.stations.get(device))
+            .find_map(|device| self.queues.get(device))
             .map(|s| s.class)
     }
 
@@ -345,27 +340,27 @@ impl Desk {
         let candidates = self.candidates(target);
         // Who claimed one of them means that one.
         let is_claimed = |device: &&DeviceId| {
-            let claim = self.stations.get(*device)?.claim(now.instant)?;
+            let claim = self.queues.get(*device)?.claim(now.instant)?;
             Some(claim.is_proven_by(asker.client, asker.claim))
         };
         if let Some(device) = candidates.iter().find(|d| is_claimed(d) == Some(true))
-            && let Some(station) = self.stations.get(device)
+            && let Some(queue) = self.queues.get(device)
             && !tried.contains(device)
-            && usable_for(device, station, now, asker, spec).is_ok()
+            && usable_for(device, queue, now, asker, spec).is_ok()
         {
             return Ok(device.clone());
         }
         let mut first_failure = None;
         let mut with_room = None;
         for device in candidates {
-            let Some(station) = self.stations.get(&device) else {
+            let Some(queue) = self.queues.get(&device) else {
                 continue;
             };
             if tried.contains(&device) {
                 continue;
             }
-            match usable_for(&device, station, now, asker, spec) {
-                Ok(()) if station.is_idle() && station.queue.len() == 0 => return Ok(device),
+            match usable_for(&device, queue, now, asker, spec) {
+                Ok(()) if queue.is_idle() && queue.waiting.len() == 0 => return Ok(device),
                 Ok(()) => with_room = with_room.or(Some(device)),
                 Err(failure) => first_failure = first_failure.or(Some(failure)),
             }
@@ -444,7 +439,7 @@ pub(super) struct Vetted {
 /// A call without its content.
 pub struct Undecoded {
     vetted: Vetted,
-    ticket: Ticket,
+    ack: AckToken,
 }
 
 /// What a call's payload says.
@@ -501,7 +496,7 @@ impl Form {
 
 impl std::fmt::Debug for Undecoded {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Undecoded").field(&self.ticket).finish()
+        f.debug_tuple("Undecoded").field(&self.ack).finish()
     }
 }
 
@@ -513,10 +508,10 @@ struct Asker<'a> {
     lang: Lang,
 }
 
-/// Whether `station` takes a call of `asker` now.
+/// Whether `queue` takes a call of `asker` now.
 fn usable_for(
     device: &DeviceId,
-    station: &Station,
+    queue: &DeviceQueue,
     now: Moment,
     asker: Asker<'_>,
     spec: &OperationSpec,
@@ -527,7 +522,7 @@ fn usable_for(
     if claim_operation {
         return Ok(());
     }
-    if let Some(claim) = station.claim(now.instant)
+    if let Some(claim) = queue.claim(now.instant)
         && !claim.is_proven_by(asker.client, asker.claim)
     {
         return Err(claimed(device, claim, now, lang));
@@ -541,7 +536,7 @@ fn usable_for(
             ..Detail::default()
         })
     };
-    match &station.condition {
+    match &queue.condition {
         Condition::Blocked(reasons) if spec.effect == EffectKind::Once => {
             let keywords = reasons.iter().map(|reason| reason.keyword.clone());
             return Err(unavailable(keywords.collect(), &texts::all(reasons)));
@@ -556,10 +551,10 @@ fn usable_for(
             return Err(unavailable(vec![reason.keyword.clone()], &reason.text));
         }
     }
-    if let Some(failure) = station.doubted(device, spec, lang) {
+    if let Some(failure) = queue.locked_for(device, spec, lang) {
         return Err(failure);
     }
-    if station.queue.is_full_for(asker.client) {
+    if queue.waiting.is_full_for(asker.client) {
         return Err(busy(device, lang));
     }
     Ok(())
@@ -577,7 +572,7 @@ pub(super) fn claimed(device: &DeviceId, claim: &Claim, now: Moment, lang: Lang)
 }
 
 pub(super) fn busy(device: &DeviceId, lang: Lang) -> Failure {
-    /// Long enough for a status call to finish, short enough for a clerk.
+    /// Long enough for a status call to finish, short enough for a person at a counter.
     const RETRY_AFTER: Duration = Duration::from_secs(2);
     Failure::without_effect(Status::Busy, texts::busy(device).get(lang)).with(Detail {
         retry_after_ms: Some(millis(RETRY_AFTER)),

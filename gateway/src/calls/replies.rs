@@ -14,14 +14,14 @@ use crate::bus::{Message, Properties, Qos};
 /// How long the broker may hold an answer to what can simply be asked again, in seconds.
 const REPEATABLE_ANSWER_EXPIRY: u32 = 120;
 
-/// What decides how answers travel.
+/// What decides how answers delivery.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Travel {
+pub(crate) struct DeliveryPolicy {
     qos: Qos,
     expiry: Option<u32>,
 }
 
-impl Travel {
+impl DeliveryPolicy {
     /// Answers of `spec`; of a call that was refused before its operation was known, `None`.
     ///
     /// Confidential ones go with QoS 0, so that no broker queues them; what must not happen
@@ -46,10 +46,10 @@ impl Travel {
 
 /// An answer that is still to be encoded, so that whoever sends it decides where that is done.
 #[derive(Debug, Clone)]
-pub struct Letter {
+pub struct Reply {
     listener: Listener,
     content: Content,
-    travel: Travel,
+    delivery: DeliveryPolicy,
     /// The largest payload that reaches the caller.
     largest: usize,
 }
@@ -63,18 +63,18 @@ enum Content {
 /// Whose answer it is: where it goes, and the call id.
 pub(crate) type Addressee = (String, Option<Bytes>);
 
-impl Letter {
+impl Reply {
     /// How a call ended.
     pub(crate) fn completion(
         listener: Listener,
         completion: Arc<Completion<Response>>,
-        travel: Travel,
+        delivery: DeliveryPolicy,
         largest: usize,
     ) -> Self {
         Self {
             listener,
             content: Content::Completion(completion),
-            travel,
+            delivery,
             largest,
         }
     }
@@ -83,24 +83,27 @@ impl Letter {
     pub(crate) fn progress(
         listener: Listener,
         progress: Arc<Progress>,
-        travel: Travel,
+        delivery: DeliveryPolicy,
         largest: usize,
     ) -> Self {
         Self {
             listener,
             content: Content::Progress(progress),
-            travel,
+            delivery,
             largest,
         }
     }
 
     /// The message. Takes its time where there is much in it.
-    pub fn seal(&self) -> Option<Message> {
+    pub fn encode(&self) -> Option<Message> {
         match &self.content {
-            Content::Completion(told) => {
-                Some(completion(&self.listener, told, self.travel, self.largest))
-            }
-            Content::Progress(told) => progress(&self.listener, told, self.travel),
+            Content::Completion(told) => Some(completion(
+                &self.listener,
+                told,
+                self.delivery,
+                self.largest,
+            )),
+            Content::Progress(told) => progress(&self.listener, told, self.delivery),
         }
     }
 
@@ -135,7 +138,7 @@ impl Letter {
 fn completion(
     listener: &Listener,
     completion: &Completion<Response>,
-    travel: Travel,
+    delivery: DeliveryPolicy,
     largest: usize,
 ) -> Message {
     let payload = match listener.encoding.encode(completion) {
@@ -161,38 +164,43 @@ fn completion(
         listener,
         listener.topic.as_str().to_owned(),
         payload.unwrap_or_default(),
-        travel,
+        delivery,
     )
 }
 
 /// The message of an interim event.
-fn progress(listener: &Listener, progress: &Progress, travel: Travel) -> Option<Message> {
-    let travel = if progress.event.is_confidential() {
-        Travel {
+fn progress(listener: &Listener, progress: &Progress, delivery: DeliveryPolicy) -> Option<Message> {
+    let delivery = if progress.event.is_confidential() {
+        DeliveryPolicy {
             qos: Qos::AtMostOnce,
-            ..travel
+            ..delivery
         }
     } else {
-        travel
+        delivery
     };
     let payload = listener.encoding.encode(progress).ok()?;
     Some(message(
         listener,
         listener.topic.progress(),
         payload,
-        travel,
+        delivery,
     ))
 }
 
-fn message(listener: &Listener, topic: String, payload: Vec<u8>, travel: Travel) -> Message {
+fn message(
+    listener: &Listener,
+    topic: String,
+    payload: Vec<u8>,
+    delivery: DeliveryPolicy,
+) -> Message {
     Message {
         topic,
         payload: Bytes::from(payload),
-        qos: travel.qos,
+        qos: delivery.qos,
         retain: false,
         properties: Properties {
             correlation_data: listener.correlation.clone(),
-            message_expiry: travel.expiry,
+            message_expiry: delivery.expiry,
             content_type: Some(listener.encoding.as_str().to_owned()),
             payload_is_utf8: (listener.encoding == ContentType::Json).then_some(true),
             ..Properties::default()
