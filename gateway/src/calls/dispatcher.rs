@@ -10,24 +10,23 @@ use std::{
 use bytes::Bytes;
 use jiff::Timestamp;
 use koffer_drivers::{
-    Call, CallControl, CallUpdate, Effects, Interrupted, NotStored, Reconciled, Report, Steering,
-    Stop,
+    Call, CallControl, CallUpdate, Effects, Interrupted, NotStored, Reconciled, Report, Stop,
 };
 use koffer_proto::{
-    ClaimToken, Class, ClientId, Completion, Description, DeviceEvent, DeviceHealth, DeviceId,
-    EffectKind, Failure, Lang, OperationSpec, Outcome, ProgressEvent, Request, Response,
-    RoleDescription, Root, Segment, StateDocument, Status, Text,
-    class::gateway::{AttachedThing, CallPhase},
+    Class, ClientId, Completion, Description, DeviceEvent, DeviceHealth, DeviceId, Failure,
+    OperationSpec, Outcome, Request, Response, RoleDescription, Root, Segment, StateDocument,
+    Status, Text,
+    class::gateway::{AttachedThing, CancelVerdict},
 };
 use tokio::sync::mpsc;
 
 use super::{
-    admission::{Decoded, Undecoded, Vetted},
+    cancellation::Cancellations,
+    decoding::{Decoded, Undecoded, Vetted},
     device_queue::{Condition, DeviceQueue},
-    gateway_device::Vitals,
-    idempotency::{IdempotencyStore, Key},
-    in_doubt::{InDoubt, Resolving},
+    idempotency::IdempotencyStore,
     incoming::{AckToken, Listener},
+    lifecycle::ActiveCall,
     policy::Policy,
     replies::{DeliveryPolicy, Reply},
     texts,
@@ -35,8 +34,17 @@ use super::{
 use crate::{
     bus::Message,
     journal::{AcceptedCall, CallNo, Deleted, NotRead, Resolution, Snapshot},
-    room::{Budget, Held},
+    room::Budget,
 };
+
+mod admit;
+mod gateway;
+mod reconcile;
+mod run;
+
+pub use gateway::Vitals;
+use gateway::cancel_verdict;
+use reconcile::{InDoubt, Resolving};
 
 /// What is over sooner is told by its completion alone: nobody could look at `started` or `busy`
 /// in between, and each is one more message in the way of the answer that is waited for.
@@ -257,97 +265,31 @@ pub struct Setup {
     pub attached: Box<dyn Fn() -> Vec<AttachedThing> + Send>,
 }
 
-/// A call that was accepted and has not ended.
-pub(super) struct ActiveCall {
-    pub(super) key: Key,
-    pub(super) spec: &'static OperationSpec,
-    /// Fields of its payload that nobody reads.
-    pub(super) ignored: Vec<String>,
-    /// The device or role that was called.
-    pub(super) target: Segment,
-    pub(super) claim: Option<ClaimToken>,
-    /// Devices of the role that turned out to be unable.
-    pub(super) tried: Vec<DeviceId>,
-    pub(super) device: DeviceId,
-    pub(super) accepted_at: Timestamp,
-    pub(super) deadline: Instant,
-    pub(super) deadline_wall: Timestamp,
-    pub(super) phase: CallPhase,
-    pub(super) steering: Option<Steering>,
-    /// Cancel calls that wait to learn what becomes of this one.
-    pub(super) cancelled_by: Vec<CallNo>,
-    /// The driver said that it can no longer be stopped.
-    pub(super) past_cancelling: bool,
-    pub(super) listeners: Vec<Listener>,
-    /// Snapshot for its content and its listeners.
-    pub(super) held: Vec<Held>,
-    pub(super) request: Option<Request>,
-    pub(super) ack: Option<AckToken>,
-    pub(super) acceptance: Acceptance,
-    pub(super) seq: u32,
-    /// How far the gateway itself has brought it, while the call may still be a brief one.
-    pub(super) untold: Option<ProgressEvent>,
-    /// From when on that is told at once.
-    pub(super) told_from: Instant,
-    /// What is answered if the device's own records do not tell in time what became of it.
-    pub(super) unknown: Option<Failure>,
-    pub(super) ended: Option<Arc<Completion<Response>>>,
-}
-
-impl ActiveCall {
-    /// The language of who called first.
-    pub(super) fn lang(&self) -> Lang {
-        self.listeners
-            .first()
-            .map(|listener| listener.lang)
-            .unwrap_or_default()
-    }
-}
-
-/// Whether the journal has that a call was accepted. Meanwhile the call waits for its turn and may
-/// get it: what its driver writes comes after, so the device is touched by what is on record alone.
-pub(super) enum Acceptance {
-    /// The journal has not answered; this is how the call ended meanwhile, without effect.
-    Awaited(Option<Box<Outcome<Response>>>),
-    /// It could not be stored, and this is what is answered once the call has ended.
-    Failed(Failure),
-    /// It is on record, or needs not be.
-    Stored,
-}
-
-impl Acceptance {
-    pub(super) fn of(spec: &OperationSpec) -> Self {
-        match spec.effect {
-            EffectKind::Once => Self::Awaited(None),
-            _ => Self::Stored,
-        }
-    }
-}
-
 /// The state machine.
 pub struct Dispatcher {
-    pub(super) root: Root,
-    pub(super) policy: Policy,
-    pub(super) open: BTreeMap<CallNo, ActiveCall>,
-    pub(super) queues: BTreeMap<DeviceId, DeviceQueue>,
-    pub(super) idempotency: IdempotencyStore,
-    pub(super) budget: Arc<Budget>,
+    root: Root,
+    policy: Policy,
+    open: BTreeMap<CallNo, ActiveCall>,
+    queues: BTreeMap<DeviceId, DeviceQueue>,
+    idempotency: IdempotencyStore,
+    budget: Arc<Budget>,
     /// Clients of which a large call is being decoded, and their calls that came after it.
-    pub(super) decoding: BTreeMap<ClientId, VecDeque<(Vetted, AckToken)>>,
+    decoding: BTreeMap<ClientId, VecDeque<(Vetted, AckToken)>>,
+    cancellations: Cancellations,
     /// Calls whose outcome is unknown.
-    pub(super) in_doubt: BTreeMap<CallNo, InDoubt>,
-    pub(super) resolving: BTreeMap<CallNo, Resolving>,
+    in_doubt: BTreeMap<CallNo, InDoubt>,
+    resolving: BTreeMap<CallNo, Resolving>,
     pub(super) vitals: Box<dyn Fn() -> Vitals + Send>,
-    pub(super) attached: Box<dyn Fn() -> Vec<AttachedThing> + Send>,
-    pub(super) limits: Limits,
-    pub(super) largest_answer: usize,
-    pub(super) roles: BTreeMap<Segment, Vec<DeviceId>>,
+    attached: Box<dyn Fn() -> Vec<AttachedThing> + Send>,
+    limits: Limits,
+    largest_answer: usize,
+    roles: BTreeMap<Segment, Vec<DeviceId>>,
     roles_shown: Option<BTreeMap<Segment, RoleDescription>>,
-    pub(super) effects: Recorded,
-    pub(super) last_no: u64,
-    pub(super) going_down: bool,
+    effects: Recorded,
+    last_no: u64,
+    going_down: bool,
     pub(super) remembers_everything: bool,
-    pub(super) actions: Vec<Action>,
+    actions: Vec<Action>,
 }
 
 impl Dispatcher {
@@ -384,6 +326,7 @@ impl Dispatcher {
             queues,
             idempotency: IdempotencyStore::new(limits.confidential_kept),
             in_doubt: BTreeMap::new(),
+            cancellations: Cancellations::default(),
             resolving: BTreeMap::new(),
             vitals,
             attached,
@@ -454,7 +397,7 @@ impl Dispatcher {
             Input::Shutdown => self.shut_down(now),
             Input::StopRunning => {
                 for open in self.open.values() {
-                    if let Some(steering) = &open.steering {
+                    if let Some(steering) = open.state.steering() {
                         steering.stop(Stop::Shutdown);
                     }
                 }
@@ -476,17 +419,17 @@ impl Dispatcher {
         let waiting = self
             .open
             .values()
-            .filter(|open| open.phase == CallPhase::Queued || open.unknown.is_some())
-            .filter(|open| open.ended.is_none());
+            .filter(|open| open.state.ends_by_deadline());
         let claims = self
             .queues
             .values()
             .filter_map(|s| s.claim.as_ref().map(|c| c.until));
-        let untold = self.open.values().filter(|open| open.untold.is_some());
+        let progress = self.open.values();
+        let progress = progress.filter_map(|open| open.progress.next_due());
         let busy = self.queues.values().filter_map(DeviceQueue::busy_from);
         waiting
             .map(|open| open.deadline)
-            .chain(untold.map(|open| open.told_from))
+            .chain(progress)
             .chain(busy)
             .chain(claims)
             .chain(self.idempotency.next_sweep())
@@ -543,12 +486,9 @@ impl Dispatcher {
     }
 
     fn waiting(&self) -> Vec<CallNo> {
-        let queued = |open: &ActiveCall| {
-            open.phase == CallPhase::Queued && open.spec.class != Class::Gateway
-        };
         self.open
             .iter()
-            .filter(|(_, open)| queued(open))
+            .filter(|(_, open)| open.state.is_queued())
             .map(|(no, _)| *no)
             .collect()
     }
@@ -558,15 +498,14 @@ impl Dispatcher {
             .open
             .iter()
             .filter(|(_, open)| {
-                open.phase == CallPhase::Queued
-                    && open.ended.is_none()
+                (open.state.is_queued() || open.state.awaits_another_call())
                     && open.deadline <= now.instant
             })
-            .map(|(no, open)| (*no, open.spec.class == Class::Gateway))
+            .map(|(no, open)| (*no, open.state.awaits_another_call()))
             .collect();
         for (no, gateway) in due {
             if gateway {
-                self.conclude_cancels(now, vec![no], false);
+                self.end(now, no, cancel_verdict(CancelVerdict::TooLate));
             } else {
                 self.withdraw(now, no, Status::Expired, &texts::expired());
             }

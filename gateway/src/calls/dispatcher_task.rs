@@ -19,8 +19,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    admission::Undecoded,
     bulk::BulkSession,
+    decoding::Undecoded,
     dispatcher::{Action, Dispatcher, Input, Job, Moment, Reconcile, StoredStep, SupervisorEvent},
     incoming::AckToken,
     own_state::OwnState,

@@ -1,648 +1,354 @@
-//! How a call goes on once it is taken: waiting, running, ending.
+//! One accepted call and how far it is.
 
-use std::{mem, sync::Arc};
+use std::{mem, sync::Arc, time::Instant};
 
-use koffer_drivers::{CallUpdate, NotStored, Reconciled, Report, Steering, Stop, Unrecorded};
+use jiff::Timestamp;
+use koffer_drivers::{Steering, Stop};
 use koffer_proto::{
-    Class, Completion, Detail, DeviceEvent, DeviceId, Effect, EffectKind, Failure, Lang,
-    OperationSpec, Outcome, Progress, ProgressEvent, Response, Status, class::gateway::CallPhase,
+    ClaimToken, Completion, DeviceId, EffectKind, Failure, Lang, OperationSpec, Outcome, Request,
+    Response, Segment, class::gateway::CallPhase,
 };
 
 use super::{
-    admission::{busy, claimed},
-    device_queue::{Condition, DeviceQueue},
-    dispatcher::{Acceptance, Action, ActiveCall, Dispatcher, Moment, Start, SupervisorEvent},
-    idempotency::RetentionClass,
-    replies::{DeliveryPolicy, Reply},
-    texts,
+    idempotency::Key,
+    incoming::{AckToken, Listener},
+    replies::ProgressLog,
 };
-use crate::journal::CallNo;
+use crate::room::Held;
 
-impl Dispatcher {
-    /// The journal has that the call was accepted, or could not store it.
-    pub(super) fn accepted(&mut self, now: Moment, no: CallNo, result: Result<(), NotStored>) {
-        self.acknowledge(no);
-        let Some(open) = self.open.get_mut(&no) else {
-            return;
-        };
-        if open.ended.is_some() {
-            return;
-        }
-        let before = mem::replace(&mut open.acceptance, Acceptance::Stored);
-        let ended = match before {
-            Acceptance::Awaited(ended) => ended,
-            Acceptance::Failed(_) | Acceptance::Stored => None,
-        };
-        if let Err(error) = result {
-            let text = texts::not_stored(&error.0);
-            let failure = Failure::without_effect(Status::Unavailable, text.get(open.lang()));
-            if open.phase == CallPhase::Queued || ended.is_some() {
-                self.leave_queue(no);
-                self.not_taken(now, no, failure);
-            } else {
-                open.acceptance = Acceptance::Failed(failure);
-                if let Some(steering) = &open.steering {
-                    steering.stop(Stop::Cancelled);
-                }
-            }
-        } else if let Some(outcome) = ended {
-            self.ran(now, no, *outcome);
-        } else {
-            let device = open.device.clone();
-            self.dispatch(now, &device);
-        }
-    }
+/// A call that was accepted and whose end is not told yet.
+pub(super) struct ActiveCall {
+    pub(super) key: Key,
+    pub(super) spec: &'static OperationSpec,
+    /// Fields of its payload that nobody reads.
+    pub(super) ignored: Vec<String>,
+    /// The device or role that was called.
+    pub(super) target: Segment,
+    pub(super) claim: Option<ClaimToken>,
+    /// Devices of the role that turned out to be unable.
+    pub(super) tried: Vec<DeviceId>,
+    pub(super) device: DeviceId,
+    pub(super) accepted_at: Timestamp,
+    pub(super) deadline: Instant,
+    pub(super) deadline_wall: Timestamp,
+    pub(super) listeners: Vec<Listener>,
+    /// Memory for its content and its listeners.
+    pub(super) held: Vec<Held>,
+    pub(super) ack: Option<AckToken>,
+    pub(super) progress: ProgressLog,
+    pub(super) state: State,
+}
 
-    /// The call waits for its turn, and gets it at once if it is.
-    pub(super) fn take_turn(&mut self, now: Moment, no: CallNo) {
-        let Some(open) = self.open.get(&no) else {
-            return;
-        };
-        let device = open.device.clone();
-        let reset = open.spec.class == Class::AnyDevice && open.spec.name == "reset";
-        let Some(queue) = self.queues.get_mut(&device) else {
-            return;
-        };
-        if reset && !queue.is_usable() && queue.running.is_none() {
-            return self.start(now, no);
-        }
-        self.enqueue(now, no);
-    }
+/// How far a call is.
+pub(super) struct State(Stage);
 
-    /// A call that could not be put on record was taken by nobody: no device is named, nothing is
-    /// kept, and the same call id may be used again, as after every other refusal.
-    fn not_taken(&mut self, now: Moment, no: CallNo, failure: Failure) {
-        let Some(open) = self.open.remove(&no) else {
-            return;
-        };
-        note!(
-            open.spec,
-            call = no.0, client = %open.key.0, id = %open.key.1, device = %open.device,
-            operation = open.spec.name, status = %failure.status(), "not taken"
-        );
-        if let Some(queue) = self.queues.get_mut(&open.device) {
-            queue.count(failure.status());
-        }
-        self.idempotency.forget(&open.key);
-        let completion = Arc::new(Completion::refused(failure));
-        for listener in open.listeners {
-            self.answer(listener, completion.clone(), Some(open.spec));
-        }
-        self.conclude_cancels(now, open.cancelled_by, false);
-    }
-
-    /// Puts a call into its device's queue, and starts it if it is its turn.
-    fn enqueue(&mut self, now: Moment, no: CallNo) {
-        let Some(open) = self.open.get(&no) else {
-            return;
-        };
-        let (device, client, lang) = (open.device.clone(), open.key.0.clone(), open.lang());
-        let Some(queue) = self.queues.get_mut(&device) else {
-            return;
-        };
-        let idle = queue.is_idle();
-        match queue.waiting.push(&client, no) {
-            Ok(0) if idle => {}
-            Ok(ahead) => {
-                let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
-                self.reached(now, no, ProgressEvent::Queued { ahead });
-            }
-            Err(_) => {
-                let failure = busy(&device, lang);
-                return self.end(now, no, Outcome::Failed(failure));
-            }
-        }
-        self.dispatch(now, &device);
-    }
-
-    /// The call does not wait for its turn any more.
-    pub(super) fn leave_queue(&mut self, no: CallNo) {
-        let device = self.open.get(&no).map(|open| &open.device);
-        if let Some(queue) = device.and_then(|device| self.queues.get_mut(device)) {
-            queue.waiting.extract(|waiting| *waiting == no);
-        }
-    }
-
-    pub(super) fn acknowledge(&mut self, no: CallNo) {
-        let ack = self.open.get_mut(&no).and_then(|open| open.ack.take());
-        self.actions.extend(ack.map(Action::Acknowledge));
-    }
-
-    /// Starts the next call of an idle device.
-    pub(super) fn dispatch(&mut self, now: Moment, device: &DeviceId) {
-        self.ask_device(now, device);
-        while let Some(queue) = self.queues.get_mut(device)
-            && queue.is_idle()
-            && let Some(&no) = queue.waiting.first()
-        {
-            let Some(open) = self.open.get(&no) else {
-                queue.waiting.pop();
-                continue;
-            };
-            let lang = open.lang();
-            if let Some(claim) = queue.claim(now.instant)
-                && claim.holder != open.key.0
-            {
-                let failure = claimed(device, claim, now, lang);
-                queue.waiting.pop();
-                match self.another_device(now, no) {
-                    Some(other) => self.give_to(now, no, other),
-                    None => self.end(now, no, Outcome::Failed(failure)),
-                }
-                continue;
-            }
-            let waits = open.spec.effect == EffectKind::Once && queue.awaits_record();
-            let not_recorded = queue.not_recorded().filter(|_| waits).cloned();
-            let accepted = matches!(open.acceptance, Acceptance::Stored);
-            if waits && !(accepted && not_recorded.is_some()) {
-                return;
-            }
-            queue.waiting.pop();
-            if let Some(error) = not_recorded {
-                let text = texts::not_stored(&error.0);
-                let failure = Failure::without_effect(Status::Unavailable, text.get(lang));
-                self.end(now, no, Outcome::Failed(failure));
-            } else if open.deadline <= now.instant {
-                self.expire(now, no);
-            } else if let Some(failure) = queue.locked_for(device, open.spec, lang) {
-                self.end(now, no, Outcome::Failed(failure));
-            } else {
-                self.start(now, no);
-            }
-        }
-    }
-
-    /// Gives calls that wait here in the name of a role to another of its devices, if one can
-    /// take them now.
-    fn pass_on_waiting(&mut self, now: Moment, device: &DeviceId) {
-        let Some(queue) = self.queues.get(device) else {
-            return;
-        };
-        if queue.is_usable() && !matches!(queue.condition, Condition::Blocked(_)) {
-            return;
-        }
-        let others: Vec<_> = queue
-            .waiting
-            .iter()
-            .filter_map(|no| Some((*no, self.another_device(now, *no)?)))
-            .collect();
-        for (no, other) in others {
-            if let Some(queue) = self.queues.get_mut(device) {
-                queue.waiting.extract(|waiting| *waiting == no);
-            }
-            self.give_to(now, no, other);
-        }
-    }
-
-    /// A call that a device turned out to be unable to do goes on to the next device of the
-    /// role, if its effect could not have begun.
-    fn moves_on(&mut self, now: Moment, no: CallNo, outcome: &Outcome<Response>) -> bool {
-        let Some(open) = self.open.get_mut(&no) else {
-            return false;
-        };
-        let unable = matches!(outcome, Outcome::Failed(failure)
-            if matches!(
-                failure.status(),
-                Status::Unavailable | Status::DeviceFault | Status::Unsupported
-            ) && failure.effect() == Effect::None);
-        let begun = open.steering.as_ref().is_none_or(Steering::effect_begun);
-        let unwanted = !open.cancelled_by.is_empty() || open.deadline <= now.instant;
-        if !unable
-            || begun
-            || unwanted
-            || self.going_down
-            || open.spec.effect == EffectKind::None
-            || open.request.is_none()
-        {
-            return false;
-        }
-        open.tried.push(open.device.clone());
-        let Some(other) = self.another_device(now, no) else {
-            return false;
-        };
-        self.give_to(now, no, other);
-        true
-    }
-
-    fn give_to(&mut self, now: Moment, no: CallNo, device: DeviceId) {
-        let Some(open) = self.open.get_mut(&no) else {
-            return;
-        };
-        tracing::info!(call = no.0, from = %open.device, to = %device, "moves on");
-        open.device = device;
-        open.phase = CallPhase::Queued;
-        open.steering = None;
-        self.enqueue(now, no);
-    }
-
-    fn start(&mut self, now: Moment, no: CallNo) {
-        let Some(open) = self.open.get_mut(&no) else {
-            return;
-        };
-        // A role's call may have to be done by another device.
-        let request = if self.roles.contains_key(&open.target) {
-            open.request.clone()
-        } else {
-            open.request.take()
-        };
-        let Some(request) = request else {
-            return;
-        };
-        let lang = open.lang();
-        let (client, id) = open.key.clone();
-        let effects = match open.spec.effect {
-            EffectKind::Once => (self.effects)(no, &open.device),
-            _ => Box::new(Unrecorded),
-        };
-        let (call, control) = koffer_drivers::call(id, client, lang, open.deadline.into(), effects);
-        open.phase = CallPhase::Running;
-        open.steering = Some(control.steering());
-        let device = open.device.clone();
-        if let Some(queue) = self.queues.get_mut(&device) {
-            queue.run(no, now.instant);
-        }
-        self.reached(now, no, ProgressEvent::Started);
-        self.actions.push(Action::Start(Start {
-            no,
-            device,
-            request,
-            call,
-            control,
-        }));
-    }
-
-    pub(super) fn event(&mut self, now: Moment, device: &DeviceId, event: SupervisorEvent) {
-        if let SupervisorEvent::Appeared(class, _) = event {
-            let queue = DeviceQueue::new(class, self.limits.queue_per_device, now.wall);
-            self.queues.entry(device.clone()).or_insert(queue);
-            self.ask_after_all(device);
-            return;
-        }
-        let Some(queue) = self.queues.get_mut(device) else {
-            return;
-        };
-        match event {
-            SupervisorEvent::Appeared(..) => {}
-            SupervisorEvent::Attached => queue.generation += 1,
-            SupervisorEvent::Described(description) => {
-                self.actions
-                    .push(Action::Describe(device.clone(), description));
-            }
-            SupervisorEvent::Condition(condition) => {
-                queue.set_condition(condition);
-                if !queue.is_usable() {
-                    self.stop_waiting(device);
-                }
-                self.pass_on_waiting(now, device);
-                self.dispatch(now, device);
-            }
-            SupervisorEvent::Report(report)
-            | SupervisorEvent::CallUpdate(_, CallUpdate::Report(report)) => {
-                self.report(now, device, report);
-            }
-            SupervisorEvent::CallUpdate(no, CallUpdate::Progress(event)) => {
-                self.progress(no, event);
-            }
-            SupervisorEvent::CallUpdate(no, CallUpdate::EffectBegun) => {
-                if let Some(open) = self.open.get_mut(&no) {
-                    open.phase = CallPhase::EffectBegun;
-                }
-            }
-            SupervisorEvent::CallUpdate(no, CallUpdate::PastCancelling) => {
-                self.past_cancelling(now, no);
-            }
-            SupervisorEvent::Finished(no, outcome) => {
-                if queue.running == Some(no) {
-                    queue.running = None;
-                }
-                self.ran(now, no, outcome);
-                self.dispatch(now, device);
-            }
-            SupervisorEvent::Reconciled(no, reconciled) => {
-                queue.settling = None;
-                if !matches!(reconciled, Reconciled::NotYet(_)) {
-                    queue.waits_for = None;
-                }
-                self.settled(now, no, reconciled);
-                self.dispatch(now, device);
-            }
-        }
-    }
-
-    /// What a device says of itself, watched or at work.
-    fn report(&mut self, now: Moment, device: &DeviceId, report: Report) {
-        let Some(queue) = self.queues.get_mut(device) else {
-            return;
-        };
-        match report {
-            Report::Reasons(reasons) if queue.is_usable() => {
-                queue.set_condition(Condition::Usable(reasons));
-            }
-            Report::Blocked(reasons) if queue.is_usable() => {
-                queue.set_condition(Condition::Blocked(reasons));
-                self.pass_on_waiting(now, device);
-            }
-            Report::Reasons(_) | Report::Blocked(_) => {}
-            Report::Event(event) => {
-                let generation = queue.generation;
-                let event = DeviceEvent {
-                    at: now.wall,
-                    generation,
-                    event,
-                };
-                self.actions.push(Action::Event(device.clone(), event));
-            }
-        }
-    }
-
-    /// A driver has let go of a call.
-    fn ran(&mut self, now: Moment, no: CallNo, outcome: Outcome<Response>) {
-        let Some(open) = self.open.get_mut(&no) else {
-            return;
-        };
-        match &mut open.acceptance {
-            Acceptance::Awaited(ended) => *ended = Some(Box::new(outcome)),
-            // Its driver was told the same when it asked for the record of its start.
-            Acceptance::Failed(failure) => {
-                let failure = failure.clone();
-                self.not_taken(now, no, failure);
-            }
-            Acceptance::Stored => {
-                if !self.moves_on(now, no, &outcome) {
-                    self.finished(now, no, outcome);
-                }
-            }
-        }
-    }
-
-    /// A driver has ended a call. Where it does not know what became of it, the device's own
-    /// records are asked before the caller is told.
-    fn finished(&mut self, now: Moment, no: CallNo, outcome: Outcome<Response>) {
-        match outcome {
-            Outcome::Failed(failure) if failure.status() == Status::OutcomeUnknown => {
-                self.in_doubt_now(now, no, failure);
-            }
-            outcome => self.end(now, no, outcome),
-        }
-    }
-
-    /// A call has ended: its outcome is stored where it must be, then told.
-    pub(super) fn end(&mut self, now: Moment, no: CallNo, mut outcome: Outcome<Response>) {
-        if let Some(open) = self.open.get(&no) {
-            let (device, lang) = (open.device.clone(), open.lang());
-            self.tested_with(now, &device, &mut outcome, lang);
-        }
-        let Some(open) = self.open.get_mut(&no) else {
-            return;
-        };
-        if open.ended.is_some() {
-            return;
-        }
-        // Of a call of before that never began, only the role may be known.
-        let is_role = self
-            .roles
-            .keys()
-            .any(|role| role.as_str() == open.device.as_str());
-        let completion = Completion {
-            device: (!is_role).then(|| open.device.clone()),
-            outcome,
-            ignored: open.ignored.clone(),
-        };
-        let completion = Arc::new(completion);
-        open.ended = Some(completion.clone());
-        open.untold = None;
-        if open.spec.effect == EffectKind::Once {
-            let stored = storable(&completion, open.spec, open.lang());
-            if open.phase == CallPhase::Queued {
-                self.actions.push(Action::StoreFinished(no, stored));
-            } else {
-                let device = open.device.clone();
-                self.store_end(no, &device, stored);
-            }
-        } else {
-            self.deliver(now, no);
-        }
-    }
-
-    /// Stores how a call ended that may have done something on `device`.
-    pub(super) fn store_end(
-        &mut self,
-        no: CallNo,
-        device: &DeviceId,
+enum Stage {
+    /// The gateway answers it by itself, once the call that it is about has ended.
+    AwaitsOther,
+    /// What a person says is being stored.
+    Resolving,
+    /// It waits for its turn.
+    Queued {
+        request: Request,
+        /// The journal has that it was accepted, or need not have it.
+        accepted: bool,
+    },
+    /// Its driver has it.
+    Running(Run, Acceptance),
+    /// Its driver has ended it. The journal has not answered whether it was accepted.
+    Ran(Run, Box<Outcome<Response>>),
+    /// The device's own records are read. This is answered if they do not tell in time.
+    Settling { fallback: Failure },
+    /// How it ended is being stored, and told after that.
+    Recording {
         completion: Arc<Completion<Response>>,
-    ) {
-        if let Some(queue) = self.queues.get_mut(device) {
-            queue.storing(no);
-        }
-        self.actions.push(Action::StoreFinished(no, completion));
+        phase: CallPhase,
+    },
+}
+
+/// A call at its driver.
+struct Run {
+    steering: Steering,
+    /// Another device of the role may have to do it.
+    request: Option<Request>,
+    effect_begun: bool,
+    past_cancelling: bool,
+}
+
+/// Whether the journal has that a call was accepted. Meanwhile its driver may prepare: what the
+/// driver writes comes after it, so the device is touched by what is on record alone.
+enum Acceptance {
+    Awaited,
+    /// It could not be stored. This is answered once the driver has ended the call.
+    Refused(Failure),
+    Stored,
+}
+
+/// What follows when the journal has answered whether a call was accepted.
+pub(super) enum Accepted {
+    /// Nothing.
+    Nothing,
+    /// It may be started when it is its turn.
+    Queued,
+    /// It was never taken.
+    NotTaken(Failure),
+    /// Its driver has ended it already.
+    Ran(Box<Outcome<Response>>),
+}
+
+/// What follows when a driver has ended a call.
+pub(super) enum Ran {
+    /// Nothing yet.
+    Nothing,
+    /// It was never taken.
+    NotTaken(Failure),
+    /// It ended.
+    Ended(Box<Outcome<Response>>),
+}
+
+/// What cancelling a call does.
+pub(super) enum Cancel {
+    /// It is too late.
+    TooLate,
+    /// The call leaves its queue.
+    Withdraw,
+    /// The call decides how it ends.
+    Wait,
+}
+
+impl State {
+    /// A call that waits for its turn.
+    pub(super) fn queued(request: Request) -> Self {
+        let accepted = request.spec().effect != EffectKind::Once;
+        Self(Stage::Queued { request, accepted })
     }
 
-    /// How a call ended is stored, or could not be; it is told in either case.
-    pub(super) fn end_stored(&mut self, now: Moment, no: CallNo, result: Result<(), NotStored>) {
-        if let Err(error) = &result {
-            tracing::error!(call = no.0, %error, "the outcome could not be stored");
-            self.actions.push(Action::AwaitRecord(no));
-        }
-        self.recorded(now, no, result);
-        self.deliver(now, no);
+    /// A call that the gateway answers.
+    pub(super) fn awaits_other() -> Self {
+        Self(Stage::AwaitsOther)
     }
 
-    /// A device whose last end is on record may do the next call.
-    pub(super) fn recorded(&mut self, now: Moment, no: CallNo, result: Result<(), NotStored>) {
-        let mut queues = self.queues.iter_mut();
-        let of_call = queues.find(|(_, queue)| queue.is_recording(no));
-        if let Some((device, queue)) = of_call {
-            queue.stored(no, result);
-            let device = device.clone();
-            self.dispatch(now, &device);
+    /// A call of before a restart.
+    pub(super) fn settling(fallback: Failure) -> Self {
+        Self(Stage::Settling { fallback })
+    }
+
+    /// As the contract has it.
+    pub(super) fn phase(&self) -> CallPhase {
+        match &self.0 {
+            Stage::AwaitsOther | Stage::Queued { .. } => CallPhase::Queued,
+            Stage::Running(run, _) | Stage::Ran(run, _) if run.effect_begun => {
+                CallPhase::EffectBegun
+            }
+            Stage::Resolving | Stage::Running(..) | Stage::Ran(..) => CallPhase::Running,
+            Stage::Settling { .. } => CallPhase::EffectBegun,
+            Stage::Recording { phase, .. } => *phase,
         }
     }
 
-    /// Tells everyone who listens how the call ended, and keeps it for who asks again.
-    pub(super) fn deliver(&mut self, now: Moment, no: CallNo) {
-        self.acknowledge(no);
-        let Some(open) = self.open.remove(&no) else {
-            return;
+    pub(super) fn is_queued(&self) -> bool {
+        matches!(self.0, Stage::Queued { .. })
+    }
+
+    pub(super) fn awaits_another_call(&self) -> bool {
+        matches!(self.0, Stage::AwaitsOther)
+    }
+
+    pub(super) fn is_recording(&self) -> bool {
+        matches!(self.0, Stage::Recording { .. })
+    }
+
+    /// Whether its end comes by its deadline, if nothing else ends it before.
+    pub(super) fn ends_by_deadline(&self) -> bool {
+        matches!(
+            self.0,
+            Stage::AwaitsOther | Stage::Queued { .. } | Stage::Settling { .. }
+        )
+    }
+
+    /// Whether the journal has that it was accepted.
+    pub(super) fn is_accepted(&self) -> bool {
+        match &self.0 {
+            Stage::Queued { accepted, .. } => *accepted,
+            Stage::Running(_, acceptance) => matches!(acceptance, Acceptance::Stored),
+            Stage::Ran(..) => false,
+            _ => true,
+        }
+    }
+
+    /// The journal has answered whether it was accepted.
+    pub(super) fn accept(&mut self, result: Result<(), Failure>) -> Accepted {
+        match (&mut self.0, result) {
+            (Stage::Queued { accepted, .. }, Ok(())) => {
+                *accepted = true;
+                Accepted::Queued
+            }
+            (Stage::Running(_, acceptance), Ok(())) => {
+                *acceptance = Acceptance::Stored;
+                Accepted::Nothing
+            }
+            (Stage::Running(run, acceptance), Err(failure)) => {
+                *acceptance = Acceptance::Refused(failure);
+                run.steering.stop(Stop::Cancelled);
+                Accepted::Nothing
+            }
+            (Stage::Queued { .. } | Stage::Ran(..), Err(failure)) => Accepted::NotTaken(failure),
+            (stage @ Stage::Ran(..), Ok(())) => match mem::replace(stage, Stage::AwaitsOther) {
+                Stage::Ran(run, outcome) => {
+                    *stage = Stage::Running(run, Acceptance::Stored);
+                    Accepted::Ran(outcome)
+                }
+                before => {
+                    *stage = before;
+                    Accepted::Nothing
+                }
+            },
+            _ => Accepted::Nothing,
+        }
+    }
+
+    /// Its driver gets it; `None`: it does not wait. `keep` the request where another device may
+    /// have to do it.
+    pub(super) fn start(&mut self, steering: Steering, keep: bool) -> Option<Request> {
+        let Stage::Queued { request, accepted } = mem::replace(&mut self.0, Stage::AwaitsOther)
+        else {
+            return None;
         };
-        let Some(completion) = open.ended else { return };
-        let status = completion.status();
-        note!(
-            open.spec,
-            call = no.0, client = %open.key.0, id = %open.key.1, device = %open.device,
-            operation = open.spec.name, %status, effect = %completion.effect(), "ended"
-        );
-        if let Some(queue) = self.queues.get_mut(&open.device) {
-            queue.count(status);
-        }
-        for listener in open.listeners {
-            self.answer(listener, completion.clone(), Some(open.spec));
-        }
-        // What the gateway lists is listed anew, and never kept: a schema takes 40 KiB.
-        let asked = open.spec.class == Class::Gateway && open.spec.effect == EffectKind::None;
-        if status == Status::Busy || asked {
-            self.idempotency.forget(&open.key);
+        let run = Run {
+            steering,
+            request: keep.then(|| request.clone()),
+            effect_begun: false,
+            past_cancelling: false,
+        };
+        let acceptance = if accepted {
+            Acceptance::Stored
         } else {
-            let class = if open.spec.confidential {
-                RetentionClass::Confidential
-            } else if open.spec.effect == EffectKind::Once {
-                RetentionClass::Once
-            } else {
-                RetentionClass::Others
-            };
-            self.idempotency
-                .end(&open.key, class, completion, now.instant);
-        }
-        let cancelled = status == Status::Cancelled;
-        self.conclude_cancels(now, open.cancelled_by, cancelled);
-        // What became of it may still be asked of the device.
-        self.dispatch(now, &open.device);
+            Acceptance::Awaited
+        };
+        self.0 = Stage::Running(run, acceptance);
+        Some(request)
     }
 
-    fn expire(&mut self, now: Moment, no: CallNo) {
-        let Some(open) = self.open.get(&no) else {
-            return;
-        };
-        let lang = open.lang();
-        let failure = Failure::without_effect(Status::Expired, texts::expired().get(lang));
-        self.end(now, no, Outcome::Failed(failure));
-    }
-
-    /// The gateway itself has brought the call so far; told once it turns out to be no brief one.
-    fn reached(&mut self, now: Moment, no: CallNo, event: ProgressEvent) {
-        let Some(open) = self.open.get_mut(&no) else {
-            return;
-        };
-        open.untold = Some(event);
-        if open.told_from <= now.instant {
-            self.tell_reached(no);
+    /// What stops or signals its driver.
+    pub(super) fn steering(&self) -> Option<&Steering> {
+        match &self.0 {
+            Stage::Running(run, _) => Some(&run.steering),
+            _ => None,
         }
     }
 
-    /// Tells what was kept back of calls that go on.
-    pub(super) fn tell_of_long_calls(&mut self, now: Moment) {
-        let long = |open: &ActiveCall| open.untold.is_some() && open.told_from <= now.instant;
-        let due = self.open.iter().filter(|(_, open)| long(open));
-        let due: Vec<_> = due.map(|(no, _)| *no).collect();
-        for no in due {
-            self.tell_reached(no);
+    /// Its driver says that its effect has begun.
+    pub(super) fn effect_begun(&mut self) {
+        if let Stage::Running(run, _) | Stage::Ran(run, _) = &mut self.0 {
+            run.effect_begun = true;
         }
     }
 
-    fn tell_reached(&mut self, no: CallNo) {
-        let open = self.open.get_mut(&no);
-        if let Some(event) = open.and_then(|open| open.untold.take()) {
-            self.tell(no, event);
+    /// Its driver says that it can no longer be cancelled.
+    pub(super) fn past_cancelling(&mut self) {
+        if let Stage::Running(run, _) | Stage::Ran(run, _) = &mut self.0 {
+            run.past_cancelling = true;
         }
     }
 
-    /// What happens to a call beyond that: told at once, after what is not told yet.
-    pub(super) fn progress(&mut self, no: CallNo, event: ProgressEvent) {
-        self.tell_reached(no);
-        self.tell(no, event);
+    /// Somebody cancels it.
+    pub(super) fn cancel(&self) -> Cancel {
+        match &self.0 {
+            Stage::AwaitsOther | Stage::Resolving | Stage::Settling { .. } => Cancel::TooLate,
+            Stage::Running(run, _) | Stage::Ran(run, _) if run.past_cancelling => Cancel::TooLate,
+            Stage::Queued { .. } => Cancel::Withdraw,
+            Stage::Running(run, _) => {
+                run.steering.stop(Stop::Cancelled);
+                Cancel::Wait
+            }
+            Stage::Ran(..) | Stage::Recording { .. } => Cancel::Wait,
+        }
     }
 
-    fn tell(&mut self, no: CallNo, event: ProgressEvent) {
-        let Some(open) = self.open.get_mut(&no) else {
-            return;
-        };
-        open.seq += 1;
-        let progress = Progress {
-            seq: open.seq,
-            event,
-        };
-        let delivery = DeliveryPolicy::of(Some(open.spec));
-        let progress = Arc::new(progress);
-        for listener in open.listeners.clone() {
-            let reply = Reply::progress(listener, progress.clone(), delivery, self.largest_answer);
-            self.actions.push(Action::Answer(reply));
+    /// Its driver has ended it.
+    pub(super) fn ran(&mut self, outcome: Box<Outcome<Response>>) -> Ran {
+        match mem::replace(&mut self.0, Stage::AwaitsOther) {
+            Stage::Running(run, Acceptance::Awaited) => {
+                self.0 = Stage::Ran(run, outcome);
+                Ran::Nothing
+            }
+            // Its driver was told the same when it asked for the record of its start.
+            Stage::Running(_, Acceptance::Refused(failure)) => Ran::NotTaken(failure),
+            stage @ Stage::Running(_, Acceptance::Stored) => {
+                self.0 = stage;
+                Ran::Ended(outcome)
+            }
+            other => {
+                self.0 = other;
+                Ran::Nothing
+            }
+        }
+    }
+
+    /// Whether another device may do it: its effect could not have begun, and what was asked is
+    /// kept.
+    pub(super) fn may_move(&self) -> bool {
+        matches!(&self.0, Stage::Running(run, Acceptance::Stored)
+            if run.request.is_some() && !run.steering.effect_begun())
+    }
+
+    /// It waits again, for another device.
+    pub(super) fn requeue(&mut self) {
+        if let Stage::Running(run, _) = &mut self.0
+            && let Some(request) = run.request.take()
+        {
+            let accepted = true;
+            self.0 = Stage::Queued { request, accepted };
+        }
+    }
+
+    /// Its driver does not know what became of it.
+    pub(super) fn settle(&mut self, fallback: Failure) {
+        self.0 = Stage::Settling { fallback };
+    }
+
+    /// What is answered if the device's records do not tell; `None`: they are not read.
+    pub(super) fn fallback(&self) -> Option<&Failure> {
+        match &self.0 {
+            Stage::Settling { fallback } => Some(fallback),
+            _ => None,
+        }
+    }
+
+    /// What it says of another call is being stored.
+    pub(super) fn resolve(&mut self) {
+        self.0 = Stage::Resolving;
+    }
+
+    /// It has ended, once. Says whether it may have done something on its device.
+    pub(super) fn end(&mut self, completion: Arc<Completion<Response>>) -> bool {
+        let phase = self.phase();
+        self.0 = Stage::Recording { completion, phase };
+        phase != CallPhase::Queued
+    }
+
+    /// Its end is known better before it was told.
+    pub(super) fn correct(&mut self, better: Arc<Completion<Response>>) {
+        if let Stage::Recording { completion, .. } = &mut self.0 {
+            *completion = better;
+        }
+    }
+
+    /// How it ended.
+    pub(super) fn into_completion(self) -> Option<Arc<Completion<Response>>> {
+        match self.0 {
+            Stage::Recording { completion, .. } => Some(completion),
+            _ => None,
         }
     }
 }
 
-/// What the journal keeps of a completion. What is confidential never reaches a disk.
-pub(super) fn storable(
-    completion: &Arc<Completion<Response>>,
-    spec: &OperationSpec,
-    lang: Lang,
-) -> Arc<Completion<Response>> {
-    if spec.confidential {
-        Arc::new(without_content(completion, lang))
-    } else {
-        completion.clone()
-    }
-}
-
-/// What is kept on disk of a confidential completion: what became of the effect. A failure says that in
-/// sentences, codes and counts; what the device answered is in its evidence alone.
-fn without_content(completion: &Completion<Response>, lang: Lang) -> Completion<Response> {
-    let failure = match &completion.outcome {
-        Outcome::Ok(_) => {
-            let text = texts::no_longer_kept();
-            Failure::unfinished(Status::DeviceFault, completion.effect(), text.get(lang))
-        }
-        Outcome::Failed(failure) => failure.clone().with(Detail {
-            evidence: None,
-            ..(*failure.detail).clone()
-        }),
-    };
-    Completion {
-        device: completion.device.clone(),
-        outcome: Outcome::Failed(failure),
-        ignored: completion.ignored.clone(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use koffer_proto::{Blob, class::card_terminal};
-    use serde_json::json;
-
-    use super::*;
-
-    fn kept(outcome: Outcome<Response>) -> serde_json::Value {
-        let device = Some("card-1".parse().unwrap());
-        let completion = Completion {
-            device,
-            outcome,
-            ignored: Vec::new(),
-        };
-        serde_json::to_value(without_content(&completion, Lang::En)).unwrap()
-    }
-
-    #[test]
-    fn of_a_confidential_failure_everything_is_kept_but_what_the_device_answered() {
-        let failure = Failure::outcome_unknown("2 commands are through. Look at the card.");
-        let kept = kept(Outcome::Failed(failure.with(Detail {
-            completed: Some(2),
-            evidence: Some(json!({"responses": ["6a82"]})),
-            ..Detail::default()
-        })));
-        assert_eq!(
-            kept,
-            json!({
-                "device": "card-1",
-                "status": "outcome-unknown",
-                "effect": "unknown",
-                "message": "2 commands are through. Look at the card.",
-                "detail": {"completed": 2},
-            })
-        );
-    }
-
-    #[test]
-    fn of_a_confidential_success_it_is_kept_that_it_was_one() {
-        let read = card_terminal::Response::Transmit(card_terminal::Transmitted {
-            responses: vec![card_terminal::CommandResponse {
-                data: Blob::from(b"Erika".to_vec()),
-                status_word: "9000".to_owned(),
-            }],
-            complete: true,
-        });
-        let kept = kept(Outcome::Ok(Response::CardTerminal(read)));
-        assert_eq!(kept["effect"], "done");
-        assert!(
-            kept.get("result").is_none() && kept.get("detail").is_none(),
-            "{kept}"
-        );
+impl ActiveCall {
+    /// The language of who called first.
+    pub(super) fn lang(&self) -> Lang {
+        self.listeners
+            .first()
+            .map(|listener| listener.lang)
+            .unwrap_or_default()
     }
 }

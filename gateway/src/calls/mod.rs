@@ -16,17 +16,16 @@ macro_rules! note {
     };
 }
 
-mod admission;
 mod bulk;
+mod cancellation;
 mod claims;
+mod decoding;
 mod device_queue;
 mod dispatcher;
 mod dispatcher_task;
 mod expected;
 mod fair_queue;
-mod gateway_device;
 mod idempotency;
-mod in_doubt;
 mod incoming;
 mod lifecycle;
 mod own_state;
@@ -36,15 +35,14 @@ mod replies;
 mod tests;
 mod texts;
 
-pub use admission::Undecoded;
 pub use bulk::{BulkDepth, BulkSession};
+pub use decoding::Undecoded;
 pub use device_queue::Condition;
 pub use dispatcher::{
     Action, Dispatcher, Input, Job, Limits, Moment, Reconcile, Recorded, Replay, Resolved, Setup,
-    Start, StoredStep, SupervisorEvent,
+    Start, StoredStep, SupervisorEvent, Vitals,
 };
 pub use dispatcher_task::{DispatcherTask, Served, Startup};
-pub use gateway_device::Vitals;
 pub use incoming::AckToken;
 pub use policy::{ClientRole, Policy, Rights};
 pub use replies::Reply;

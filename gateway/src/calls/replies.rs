@@ -1,11 +1,11 @@
 //! Completions and progress as messages on the bus.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use koffer_proto::{
     ClientId, Completion, ContentType, Effect, EffectKind, Failure, OperationSpec, Outcome,
-    Progress, Response, Status, Text,
+    Progress, ProgressEvent, Response, Status, Text,
 };
 
 use super::{incoming::Listener, texts};
@@ -14,7 +14,7 @@ use crate::bus::{Message, Properties, Qos};
 /// How long the broker may hold an answer to what can simply be asked again, in seconds.
 const REPEATABLE_ANSWER_EXPIRY: u32 = 120;
 
-/// What decides how answers delivery.
+/// How a reply travels.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DeliveryPolicy {
     qos: Qos,
@@ -40,6 +40,65 @@ impl DeliveryPolicy {
                 qos: Qos::AtLeastOnce,
                 expiry: Some(REPEATABLE_ANSWER_EXPIRY),
             },
+        }
+    }
+}
+
+/// The progress of one call. What the gateway itself does with it is held back at first: calls that
+/// finish within 50 ms publish only their completion.
+#[derive(Debug)]
+pub(super) struct ProgressLog {
+    seq: u32,
+    held_back: Option<ProgressEvent>,
+    held_until: Instant,
+}
+
+impl ProgressLog {
+    pub(super) fn new(held_until: Instant) -> Self {
+        Self {
+            seq: 0,
+            held_back: None,
+            held_until,
+        }
+    }
+
+    /// The gateway has brought the call so far. `Some`: to be published now.
+    pub(super) fn reached(&mut self, now: Instant, event: ProgressEvent) -> Option<Progress> {
+        self.held_back = Some(event);
+        self.due(now)
+    }
+
+    /// Something else happened: what was held back, and this.
+    pub(super) fn happened(&mut self, event: ProgressEvent) -> (Option<Progress>, Progress) {
+        let held_back = self.held_back.take();
+        let before = held_back.map(|event| self.numbered(event));
+        (before, self.numbered(event))
+    }
+
+    /// What was held back long enough.
+    pub(super) fn due(&mut self, now: Instant) -> Option<Progress> {
+        if self.held_until > now {
+            return None;
+        }
+        let event = self.held_back.take()?;
+        Some(self.numbered(event))
+    }
+
+    /// When something is due.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.held_back.as_ref().map(|_| self.held_until)
+    }
+
+    /// The call has ended.
+    pub(super) fn drop_held_back(&mut self) {
+        self.held_back = None;
+    }
+
+    fn numbered(&mut self, event: ProgressEvent) -> Progress {
+        self.seq += 1;
+        Progress {
+            seq: self.seq,
+            event,
         }
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use koffer_drivers::NotStored;
 use koffer_proto::{Class, Completion, ContentType, Response, Root, class::payment};
 
-use super::{super::admission::Decoded, *};
+use super::{super::decoding::Decoded, *};
 use crate::{
     bus::{Message, Properties},
     journal::{Journal as _, Snapshot, Volatile},

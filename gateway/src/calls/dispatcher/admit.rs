@@ -4,24 +4,27 @@ use std::{collections::VecDeque, time::Duration};
 
 use jiff::Timestamp;
 use koffer_proto::{
-    CallId, ClaimToken, Class, ClientId, Completion, ContentType, DecodeRequestError, Detail,
-    DeviceId, EffectKind, Failure, Lang, OperationSpec, Request, Segment, Sha256, Status, Text,
-    class::{any_device, gateway::CallPhase},
+    CallId, ClaimToken, Class, ClientId, Completion, Detail, DeviceId, EffectKind, Failure, Lang,
+    OperationSpec, Request, Segment, Status, Text,
+    class::{any_device, gateway},
 };
 
-use super::{
-    claims::Claim,
-    device_queue::{Condition, DeviceQueue},
-    dispatcher::{Acceptance, Action, ActiveCall, BRIEF, Dispatcher, Moment, Replay, millis},
-    idempotency::Known,
-    incoming::{self, AckToken, Admitted, Listener, Refusal},
-    texts,
+use super::{Action, BRIEF, Dispatcher, Moment, Replay, millis};
+use crate::{
+    bus::Message,
+    calls::{
+        claims::Claim,
+        decoding::{Content, DECODED_AT_ONCE, Decoded, Undecoded, Vetted},
+        device_queue::{Condition, DeviceQueue},
+        idempotency::Known,
+        incoming::{self, AckToken, Admitted, Listener, Refusal},
+        lifecycle::{ActiveCall, State},
+        replies::ProgressLog,
+        texts,
+    },
+    journal::{AcceptedCall, CallNo},
+    room::Held,
 };
-use crate::journal::{AcceptedCall, CallNo};
-use crate::{bus::Message, room::Held};
-
-/// A payload of more bytes than this is decoded elsewhere: 32 MiB take a second.
-const DECODED_AT_ONCE: usize = 64 * 1024;
 
 /// Characters of a client's topic that a log line shows.
 const LOGGED: usize = 200;
@@ -229,6 +232,13 @@ impl Dispatcher {
         let key = (call.client.clone(), call.call.clone());
         let once = spec.effect == EffectKind::Once;
         self.idempotency.open(&key, digest, no, once);
+        let (state, own) = match request {
+            Request::Gateway(request) => (State::awaits_other(), Own::Gateway(request)),
+            Request::AnyDevice(
+                request @ (any_device::Request::Claim(_) | any_device::Request::Release(_)),
+            ) => (State::awaits_other(), Own::Claim(request)),
+            request => (State::queued(request), Own::No),
+        };
         self.open.insert(
             no,
             ActiveCall {
@@ -242,20 +252,11 @@ impl Dispatcher {
                 accepted_at: now.wall,
                 deadline,
                 deadline_wall,
-                phase: CallPhase::Queued,
-                steering: None,
-                cancelled_by: Vec::new(),
-                past_cancelling: false,
                 listeners: vec![call.listener.clone()],
                 held: vec![held],
-                request: None,
                 ack: Some(ack),
-                seq: 0,
-                acceptance: Acceptance::of(spec),
-                untold: None,
-                told_from: now.instant + BRIEF,
-                unknown: None,
-                ended: None,
+                progress: ProgressLog::new(now.instant + BRIEF),
+                state,
             },
         );
         note!(
@@ -263,25 +264,20 @@ impl Dispatcher {
             call = no.0, client = %call.client, id = %call.call, %device,
             operation = spec.name, "accepted"
         );
-        match request {
-            Request::Gateway(request) => {
+        match own {
+            Own::Gateway(request) => {
                 self.acknowledge(no);
                 let lang = call.listener.lang;
                 if let Some(outcome) = self.gateway_call(now, no, &call.client, lang, request) {
                     self.end(now, no, outcome);
                 }
             }
-            Request::AnyDevice(
-                request @ (any_device::Request::Claim(_) | any_device::Request::Release(_)),
-            ) => {
+            Own::Claim(request) => {
                 self.acknowledge(no);
                 let outcome = self.claim_call(now, &device, &call, request);
                 self.end(now, no, outcome);
             }
-            request => {
-                if let Some(open) = self.open.get_mut(&no) {
-                    open.request = Some(request);
-                }
+            Own::No => {
                 if spec.effect == EffectKind::Once {
                     self.actions.push(Action::StoreAccepted(AcceptedCall {
                         no,
@@ -429,75 +425,12 @@ impl Dispatcher {
     }
 }
 
-/// A call whose caller may call this.
-pub(super) struct Vetted {
-    call: Admitted,
-    class: Class,
-    held: Held,
-}
-
-/// A call without its content.
-pub struct Undecoded {
-    vetted: Vetted,
-    ack: AckToken,
-}
-
-/// What a call's payload says.
-pub struct Content {
-    request: Request,
-    /// Fields of it that nobody reads.
-    ignored: Vec<String>,
-    digest: Sha256,
-}
-
-/// What a call says, or why it cannot be read.
-pub(super) type Decoded = Result<Content, Failure>;
-
-/// What has to be known to decode a call.
-pub(super) struct Form {
-    class: Class,
-    operation: Segment,
-    target: Segment,
-    encoding: ContentType,
-    lang: Lang,
-}
-
-impl Undecoded {
-    pub(super) fn form(&self) -> Form {
-        let call = &self.vetted.call;
-        Form {
-            class: self.vetted.class,
-            operation: call.operation.clone(),
-            target: call.target.clone(),
-            encoding: call.listener.encoding,
-            lang: call.listener.lang,
-        }
-    }
-}
-
-impl Form {
-    /// Takes its time where there is much of it.
-    pub(super) fn decode(&self, payload: &[u8]) -> Decoded {
-        let operation = self.operation.as_str();
-        let spec = self.class.operation(operation);
-        let (request, ignored) =
-            Request::decode_noting(self.class, operation, self.encoding, payload)
-                .map_err(|error| decode_failure(&error, spec, self.lang))?;
-        let digest = request
-            .digest(&self.target)
-            .map_err(|e| Failure::without_effect(Status::BadRequest, e.to_string()))?;
-        Ok(Content {
-            request,
-            ignored,
-            digest,
-        })
-    }
-}
-
-impl std::fmt::Debug for Undecoded {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Undecoded").field(&self.ack).finish()
-    }
+/// What the gateway does itself.
+enum Own {
+    Gateway(gateway::Request),
+    Claim(any_device::Request),
+    /// A driver does it.
+    No,
 }
 
 /// Who asks for a device.
@@ -578,20 +511,4 @@ pub(super) fn busy(device: &DeviceId, lang: Lang) -> Failure {
         retry_after_ms: Some(millis(RETRY_AFTER)),
         ..Detail::default()
     })
-}
-
-fn decode_failure(error: &DecodeRequestError, spec: Option<&OperationSpec>, lang: Lang) -> Failure {
-    let message = texts::request(error, spec).get(lang).to_owned();
-    match error {
-        DecodeRequestError::NoSuchOperation { .. } => {
-            Failure::without_effect(Status::Unsupported, message)
-        }
-        DecodeRequestError::Params(error) => {
-            let field = (!error.field.is_empty()).then(|| error.field.clone());
-            Failure::without_effect(Status::BadRequest, message).with(Detail {
-                field,
-                ..Detail::default()
-            })
-        }
-    }
 }

@@ -2,29 +2,26 @@
 
 use std::time::Duration;
 
-use koffer_drivers::Stop;
 use koffer_proto::{
     ClaimToken, ClientId, DeviceId, Failure, Health, HealthTotals, Lang, LastSelfTest, Outcome,
     Reason, Response, Segment, Status, UplinkHealth,
     class::{
         any_device::{self, Claimed, Released, SelfTestStep, StepOutcome},
         gateway::{
-            self, Attached, CallPhase, Calls, CancelParams, CancelVerdict, Cancelled, Diagnosis,
-            HeldClaim, OpenCall, SignalParams, SignalVerdict, Signalled,
+            self, Attached, Calls, CancelParams, CancelVerdict, Cancelled, Diagnosis, HeldClaim,
+            OpenCall, SignalParams, SignalVerdict, Signalled,
         },
     },
     schema,
 };
 
-use super::{
-    admission::claimed,
-    claims::Claim,
-    dispatcher::{Dispatcher, Moment, millis},
-    incoming::Admitted,
-    texts,
+use super::{Dispatcher, Moment, admit::claimed, millis};
+use crate::{
+    Secret,
+    calls::{claims::Claim, incoming::Admitted, lifecycle::Cancel, texts},
+    clock,
+    journal::CallNo,
 };
-use crate::journal::CallNo;
-use crate::{Secret, clock};
 
 /// What the dispatcher cannot know of the daemon around it.
 #[derive(Debug, Clone)]
@@ -77,7 +74,7 @@ impl Dispatcher {
             gateway::Request::Signal(SignalParams { call, command }) => {
                 let key = (client.clone(), call);
                 let open = self.open.values().find(|open| open.key == key);
-                let verdict = match open.map(|open| &open.steering) {
+                let verdict = match open.map(|open| open.state.steering()) {
                     None => SignalVerdict::Unknown,
                     Some(Some(steering)) if steering.signal(command) => SignalVerdict::Delivered,
                     Some(_) => SignalVerdict::NotExpected,
@@ -216,7 +213,7 @@ impl Dispatcher {
                     device: open.device.clone(),
                     operation: open.spec.name.parse::<Segment>().ok()?,
                     effect: open.spec.effect,
-                    phase: open.phase,
+                    phase: open.state.phase(),
                     accepted_at: open.accepted_at,
                     deadline: open.deadline_wall,
                 })
@@ -238,7 +235,7 @@ impl Dispatcher {
             return Some(Outcome::Failed(failure));
         }
         let key = (owner.clone(), params.call.clone());
-        let Some((&target, open)) = self.open.iter_mut().find(|(_, open)| open.key == key) else {
+        let Some((&target, open)) = self.open.iter().find(|(_, open)| open.key == key) else {
             let verdict = if self.idempotency.has(&key) {
                 CancelVerdict::TooLate
             } else {
@@ -246,16 +243,13 @@ impl Dispatcher {
             };
             return Some(cancel_verdict(verdict));
         };
-        let decided = open.past_cancelling || open.unknown.is_some();
-        if decided || open.spec.class == koffer_proto::Class::Gateway {
-            return Some(cancel_verdict(CancelVerdict::TooLate));
-        }
-        open.cancelled_by.push(no);
-        match (open.phase, &open.steering) {
-            (CallPhase::Queued, _) | (_, None) => {
+        match open.state.cancel() {
+            Cancel::TooLate => return Some(cancel_verdict(CancelVerdict::TooLate)),
+            Cancel::Wait => self.cancellations.add(target, no),
+            Cancel::Withdraw => {
+                self.cancellations.add(target, no);
                 self.withdraw(now, target, Status::Cancelled, &texts::cancelled_in_queue());
             }
-            (_, Some(steering)) => steering.stop(Stop::Cancelled),
         }
         None
     }
@@ -265,18 +259,18 @@ impl Dispatcher {
         let Some(open) = self.open.get_mut(&no) else {
             return;
         };
-        open.past_cancelling = true;
-        let waiting = std::mem::take(&mut open.cancelled_by);
-        self.conclude_cancels(now, waiting, false);
+        open.state.past_cancelling();
+        self.conclude_cancels(now, no, false);
     }
 
-    pub(super) fn conclude_cancels(&mut self, now: Moment, calls: Vec<CallNo>, cancelled: bool) {
+    /// Answers the calls that wanted to cancel `target`.
+    pub(super) fn conclude_cancels(&mut self, now: Moment, target: CallNo, cancelled: bool) {
         let verdict = if cancelled {
             CancelVerdict::Cancelled
         } else {
             CancelVerdict::TooLate
         };
-        for call in calls {
+        for call in self.cancellations.take(target) {
             self.end(now, call, cancel_verdict(verdict));
         }
     }
@@ -344,7 +338,7 @@ impl Dispatcher {
     }
 }
 
-fn cancel_verdict(verdict: CancelVerdict) -> Outcome<Response> {
+pub(super) fn cancel_verdict(verdict: CancelVerdict) -> Outcome<Response> {
     Outcome::Ok(Response::Gateway(gateway::Response::Cancel(Cancelled {
         verdict,
     })))

@@ -2,7 +2,6 @@
 //! tell, a person is.
 
 use std::{
-    mem,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,17 +11,20 @@ use koffer_drivers::{NotStored, NotYet, Reconciled};
 use koffer_proto::{
     ClientId, Completion, Detail, DeviceId, Effect, EffectKind, Failure, Lang, OperationSpec,
     Outcome, ProgressEvent, Reason, ReplyTopic, Response, Status,
-    class::gateway::{self, CallPhase, Finding, ResolveParams, Unresolved},
+    class::gateway::{self, Finding, ResolveParams, Unresolved},
 };
 
-use super::{
-    dispatcher::{Acceptance, Action, ActiveCall, Dispatcher, Moment, Replay, Resolved},
-    idempotency::Key,
-    incoming::Listener,
-    lifecycle::storable,
-    texts,
+use super::{Action, Dispatcher, Moment, Replay, Resolved, run::storable};
+use crate::{
+    calls::{
+        idempotency::Key,
+        incoming::Listener,
+        lifecycle::{ActiveCall, State},
+        replies::ProgressLog,
+        texts,
+    },
+    journal::{CallNo, NotRead, Pending, RecoveryState, Resolution, Snapshot},
 };
-use crate::journal::{CallNo, NotRead, Pending, RecoveryState, Resolution, Snapshot};
 
 /// How long a caller waits, beyond the deadline, for a device that is away to come back and tell
 /// what it did: a terminal restarts within a minute.
@@ -90,13 +92,10 @@ impl Dispatcher {
                 stage: Stage::Unasked,
             },
         );
-        open.unknown = Some(failure);
-        open.steering = None;
-        open.request = None;
+        open.state.settle(failure);
         open.deadline = open.deadline.max(now.instant + SETTLING);
         let text = texts::settling().get(open.lang()).to_owned();
-        let waiting = mem::take(&mut open.cancelled_by);
-        self.conclude_cancels(now, waiting, false);
+        self.conclude_cancels(now, no, false);
         let reasons = vec!["settling".to_owned()];
         self.progress(no, ProgressEvent::StateReasons { reasons, text });
     }
@@ -109,7 +108,9 @@ impl Dispatcher {
         // What is being stored is not asked for: one word at a time reaches the journal, the
         // device's or a person's.
         let ending = |no: &CallNo| {
-            self.open.get(no).is_some_and(|open| open.ended.is_some())
+            self.open
+                .get(no)
+                .is_some_and(|open| open.state.is_recording())
                 || self.resolving.values().any(|word| word.target == *no)
         };
         let unasked = self.in_doubt.iter_mut().find(|(no, in_doubt)| {
@@ -151,10 +152,7 @@ impl Dispatcher {
                     return;
                 };
                 match self.open.get_mut(&no) {
-                    Some(open) if open.ended.is_none() => {
-                        open.unknown = None;
-                        self.end(now, no, outcome);
-                    }
+                    Some(open) if !open.state.is_recording() => self.end(now, no, outcome),
                     _ => self.correct(no, in_doubt, outcome),
                 }
             }
@@ -174,7 +172,7 @@ impl Dispatcher {
         });
         let lang = self.open.get(&no).map(ActiveCall::lang).unwrap_or_default();
         if let Some(open) = self.open.get_mut(&no) {
-            open.ended = Some(completion.clone());
+            open.state.correct(completion.clone());
         }
         self.idempotency.correct(&key, completion.clone());
         let stored = storable(&completion, spec, lang);
@@ -263,7 +261,7 @@ impl Dispatcher {
         in_doubt.stage = Stage::Person(reason.clone());
         let device = in_doubt.device.clone();
         if let Some(open) = self.open.get_mut(&no)
-            && let Some(mut failure) = open.unknown.take()
+            && let Some(mut failure) = open.state.fallback().cloned()
         {
             let lang = open.lang();
             // The reason says what to do; what the driver said before it was asked said so, too.
@@ -276,9 +274,9 @@ impl Dispatcher {
 
     /// Answers calls that waited long enough for the device's records.
     pub(super) fn give_up_settling(&mut self, now: Moment, enough: impl Fn(&ActiveCall) -> bool) {
-        let waiting = self.open.iter_mut().filter(|(_, open)| enough(open));
+        let waiting = self.open.iter().filter(|(_, open)| enough(open));
         let given_up: Vec<_> = waiting
-            .filter_map(|(no, open)| Some((*no, open.unknown.take()?)))
+            .filter_map(|(no, open)| Some((*no, open.state.fallback()?.clone())))
             .collect();
         for (no, failure) in given_up {
             self.end(now, no, Outcome::Failed(failure));
@@ -370,20 +368,13 @@ impl Dispatcher {
             accepted_at,
             deadline: now.instant + SETTLING,
             deadline_wall: deadline,
-            phase: CallPhase::EffectBegun,
-            steering: None,
-            cancelled_by: Vec::new(),
-            past_cancelling: true,
             listeners: listener.into_iter().collect(),
             held: Vec::new(),
-            request: None,
             ack: None,
-            acceptance: Acceptance::Stored,
-            seq: 0,
-            untold: None,
-            told_from: now.instant,
-            unknown: None,
-            ended: None,
+            progress: ProgressLog::new(now.instant),
+            state: State::settling(Failure::outcome_unknown(
+                texts::restarted_after_it_began().get(lang),
+            )),
         };
         self.open.insert(no, open);
         let Some(device) = begun_on else {
@@ -391,10 +382,6 @@ impl Dispatcher {
             let failure = Failure::without_effect(Status::Unavailable, text.get(lang));
             return self.end(now, no, Outcome::Failed(failure));
         };
-        if let Some(open) = self.open.get_mut(&no) {
-            let text = texts::restarted_after_it_began();
-            open.unknown = Some(Failure::outcome_unknown(text.get(lang)));
-        }
         self.in_doubt_of_before(now, no, key, &device, operation, accepted_at);
     }
 
@@ -516,7 +503,7 @@ impl Dispatcher {
             },
         );
         if let Some(open) = self.open.get_mut(&no) {
-            open.phase = CallPhase::Running;
+            open.state.resolve();
         }
         self.actions.push(Action::StoreResolved(Resolved {
             no,
