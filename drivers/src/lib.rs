@@ -11,10 +11,12 @@ mod driver;
 mod ending;
 pub mod factory;
 pub mod fail_point;
+pub mod lines;
 mod list;
 pub mod payment;
 pub mod printer;
 mod self_test;
+pub mod sensor;
 
 pub use call::{
     Call, CallControl, CallUpdate, Effects, Evidence, NotStored, Steering, Stop, Unrecorded, call,

@@ -6,6 +6,7 @@
 pub mod card;
 pub mod case;
 pub mod control;
+pub mod driven;
 pub mod ipp;
 pub mod ippeveprinter;
 pub mod ports;

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use koffer_proto::{Lang, Text};
 use serde_json::Value;
 
+use super::view::View;
 use crate::ctl::reading::{bytes, text};
 use crate::ctl::screen::harmless;
 use crate::ctl::{texts, typed};
@@ -12,8 +13,18 @@ use crate::ctl::{texts, typed};
 /// Bytes in a line of a dump.
 const IN_A_LINE: usize = 16;
 
+pub(super) static VIEW: View = View {
+    result: |operation, value, lang| match operation {
+        "connect" | "read" | "transmit" => Some(result(operation, value, lang)),
+        // Its sentence says it all.
+        "write" => Some(String::new()),
+        _ => None,
+    },
+    done,
+};
+
 /// The lines of a result.
-pub(super) fn result(operation: &str, result: &Value, lang: Lang) -> String {
+fn result(operation: &str, result: &Value, lang: Lang) -> String {
     match operation {
         "connect" => {
             let (atr, protocol) = (texts::atr(), texts::protocol());
@@ -43,7 +54,7 @@ pub(super) fn result(operation: &str, result: &Value, lang: Lang) -> String {
 }
 
 /// What there is to say of a card that did as it was told, or did not.
-pub(super) fn done(operation: &str, result: &Value) -> Option<Text> {
+fn done(operation: &str, result: &Value) -> Option<Text> {
     let count = |field: &str| result.get(field).and_then(Value::as_u64);
     match operation {
         "connect" => Some(texts::card_connected()),

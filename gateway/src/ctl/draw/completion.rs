@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use koffer_proto::{Lang, Status, Text};
 use serde_json::Value;
 
-use super::{card, result};
+use super::{result, view};
 use crate::ctl::asked::Asked;
 use crate::ctl::reading::{self, text};
 use crate::ctl::screen::harmless;
@@ -160,16 +160,14 @@ fn done(asked: &Asked, deed: Deed, completion: &Value, lang: Lang, zone: &TimeZo
     let first = match (deed, asked.operation.as_str()) {
         (Deed::Money, _) => booked().unwrap_or_else(texts::money_done),
         (Deed::Paper, _) => printed(completion, result),
-        (Deed::Chip | Deed::Other, operation) => card::done(operation, result)
+        (Deed::Chip | Deed::Other, operation) => view::done(operation, result)
             .or_else(|| deed.effect("done"))
             .unwrap_or_else(texts::status_ok),
         (Deed::Closing, _) => texts::closing_done(),
         (Deed::Harmless, "read") if let Some(path) = &asked.save_to => {
             texts::saved(&path.display())
         }
-        (Deed::Harmless, operation @ ("connect" | "disconnect" | "read")) => {
-            card::done(operation, result).unwrap_or_else(texts::status_ok)
-        }
+        (Deed::Harmless, operation) if let Some(text) = view::done(operation, result) => text,
         (Deed::Harmless, "claim") => {
             let until = super::moment(text(result, "until"), zone);
             texts::claim_held(&harmless(text(result, "token")), &until)

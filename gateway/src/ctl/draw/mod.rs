@@ -2,9 +2,11 @@
 
 mod card;
 mod completion;
+mod payment;
 mod receipt;
 mod result;
 mod table;
+mod view;
 
 use std::io;
 

@@ -4,20 +4,21 @@ use jiff::tz::TimeZone;
 use koffer_proto::{Lang, Text};
 use serde_json::Value;
 
-use super::card;
 use super::table::{fields, moment, table};
+use super::view;
 use crate::ctl::reading::{entries, sentence, text};
 use crate::ctl::screen::harmless;
-use crate::ctl::{texts, typed};
+use crate::ctl::texts;
 
 /// Longer texts are content: an image, a document.
 const LONGEST: usize = 200;
 
 /// The lines of a result; receipts are not among them, they are drawn.
 pub(super) fn result(operation: &str, result: &Value, lang: Lang, zone: &TimeZone) -> String {
+    if let Some(lines) = view::result(operation, result, lang) {
+        return lines;
+    }
     match operation {
-        "pay" | "refund" | "reverse" => transaction(result, lang),
-        "end-of-day" => closing(result, lang),
         "calls" => {
             let parts = [
                 calls(entries(result, "calls"), lang, zone),
@@ -29,65 +30,11 @@ pub(super) fn result(operation: &str, result: &Value, lang: Lang, zone: &TimeZon
         }
         "attached" => attached(result, lang),
         "self-test" => self_test(result, lang),
-        "connect" | "read" | "transmit" => card::result(operation, result, lang),
         "schema" => format!("{result:#}"),
         // Their sentence says it all.
-        "claim" | "release" | "cancel" | "signal" | "print" | "write" => String::new(),
+        "claim" | "release" | "cancel" | "signal" | "print" => String::new(),
         _ => tree(result, lang),
     }
-}
-
-fn transaction(result: &Value, lang: Lang) -> String {
-    let plain = |field: &str| match result.get(field) {
-        None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) => harmless(text),
-        Some(other) => harmless(&other.to_string()),
-    };
-    let amount = result
-        .get("amount")
-        .and_then(|amount| typed::written(amount, lang));
-    let rows: [(Text, String); 7] = [
-        (texts::amount(), amount.unwrap_or_default()),
-        (texts::receipt_number(), plain("receipt")),
-        (texts::trace(), plain("trace")),
-        (texts::terminal(), plain("terminal")),
-        (texts::card(), plain("card")),
-        (texts::pan(), plain("pan")),
-        (texts::authorisation(), plain("authorisation")),
-    ];
-    let rows = rows.map(|(name, value)| {
-        let values = Some(value).filter(|value| !value.is_empty());
-        (name.get(lang).to_owned(), values.into_iter().collect())
-    });
-    fields(&rows)
-}
-
-fn closing(result: &Value, lang: Lang) -> String {
-    let total = result.get("total");
-    let currency = total.map_or("", |total| text(total, "currency"));
-    let mut rows: Vec<_> = entries(result, "by_card")
-        .map(|card| {
-            let cents = card
-                .get("cents")
-                .and_then(Value::as_i64)
-                .unwrap_or_default();
-            [
-                text(card, "card").to_owned(),
-                word(card.get("count"), lang),
-                typed::written_cents(cents, currency, lang)
-                    .trim_end()
-                    .to_owned(),
-            ]
-        })
-        .collect();
-    if let Some(total) = total.and_then(|total| typed::written(total, lang)) {
-        rows.push([texts::sum().get(lang).to_owned(), String::new(), total]);
-    }
-    let head = [texts::card(), texts::count(), texts::sum()];
-    if rows.is_empty() {
-        return String::new();
-    }
-    table(head.map(|word| word.get(lang).to_owned()), rows)
 }
 
 /// Calls that wait or run.
@@ -308,7 +255,7 @@ fn branch(value: &Value, depth: usize, lang: Lang, lines: &mut Vec<String>) {
 }
 
 /// A plain value as a word.
-fn word(value: Option<&Value>, lang: Lang) -> String {
+pub(super) fn word(value: Option<&Value>, lang: Lang) -> String {
     match value {
         None | Some(Value::Null) => String::new(),
         Some(Value::Bool(true)) => texts::yes().get(lang).to_owned(),
