@@ -1,10 +1,12 @@
 //! The drivers there are: the only place that knows them all.
 
-use crate::{DriverFactory, card, payment, printer};
+use crate::{DriverFactory, card, payment, power, printer};
 
 /// Every driver, in the order of the reference.
 pub static DRIVERS: &[&DriverFactory] = &[
     &payment::zvt::FACTORY,
     &printer::ipp::FACTORY,
     &card::pcsc::FACTORY,
+    &power::sysfs::FACTORY,
+    &power::nut::FACTORY,
 ];

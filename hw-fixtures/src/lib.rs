@@ -10,4 +10,5 @@ pub mod driven;
 pub mod ipp;
 pub mod ippeveprinter;
 pub mod ports;
+pub mod power;
 pub mod zvt;

@@ -3,6 +3,7 @@
 mod card;
 mod completion;
 mod payment;
+mod power;
 mod receipt;
 mod result;
 mod table;
