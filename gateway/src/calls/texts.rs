@@ -21,7 +21,7 @@ pub(super) fn misdirected(field: &str, why: &str) -> Text {
         (
             "Das Topic ist kein Aufruf. Senden an koffer/1/<Gateway>/call/<Client>/<Gerät>/<Operation>, \
              Namen in Kleinbuchstaben.",
-            "The topic is no call. Publish to koffer/1/<gateway>/call/<client>/<device>/<operation>, \
+            "The topic is not a call. Publish to koffer/1/<gateway>/call/<client>/<device>/<operation>, \
              names in lower case.",
         )
     } else {
@@ -58,8 +58,8 @@ pub(super) fn no_expiry() -> Text {
 
 pub(super) fn expired() -> Text {
     Text::new(
-        "Die Frist ist abgelaufen, bevor das Gerät an der Reihe war. Es ist nichts geschehen.",
-        "The deadline passed before it was the device's turn. Nothing happened.",
+        "Die Frist ist abgelaufen, bevor der Aufruf an der Reihe war. Es wurde nichts ausgeführt.",
+        "The deadline passed before it was the call's turn. Nothing was done.",
     )
 }
 
@@ -207,22 +207,22 @@ pub(super) fn overloaded() -> Text {
 
 pub(super) fn journal_well() -> Text {
     Text::new(
-        "Das Journal des Gateways schreibt.",
+        "Das Journal des Gateways ist beschreibbar.",
         "The gateway's journal can be written.",
     )
 }
 
 pub(super) fn clock_well() -> Text {
     Text::new(
-        "Gegen die Uhr des Gateways spricht nichts.",
-        "Nothing speaks against the gateway's clock.",
+        "Die Uhr des Gateways ist in Ordnung.",
+        "The gateway's clock is in order.",
     )
 }
 
 pub(super) fn too_many_listen() -> Text {
     Text::new(
-        "Dieser Aufruf wird schon an zu vielen Stellen beantwortet. Dort ist die Antwort zu finden.",
-        "This call is answered in too many places already. Its answer can be found there.",
+        "Zu viele Anfragen warten schon auf die Antwort dieses Aufrufs. Die Antwort kommt dort an.",
+        "Too many requests already wait for the answer of this call. The answer is sent to those.",
     )
 }
 
@@ -255,8 +255,8 @@ pub(super) fn claimed(device: &DeviceId, holder: &ClientId) -> Text {
 
 pub(super) fn no_such_claim(device: &DeviceId) -> Text {
     Text::new(
-        format!("Die Reservierung von „{device}“ gilt nicht (mehr). Neu reservieren."),
-        format!("That claim on \"{device}\" does not hold (any more). Claim it anew."),
+        format!("Die Reservierung von „{device}“ ist ungültig oder abgelaufen. Neu reservieren."),
+        format!("The claim on \"{device}\" is invalid or has ended. Claim it again."),
     )
 }
 
@@ -300,19 +300,19 @@ pub(super) fn going_down() -> Text {
 
 pub(super) fn cancelled_in_queue() -> Text {
     Text::new(
-        "Abgebrochen, bevor das Gerät an der Reihe war.",
-        "Cancelled before it was the device's turn.",
+        "Abgebrochen, bevor der Aufruf an der Reihe war.",
+        "Cancelled before it was the call's turn.",
     )
 }
 
 pub(super) fn not_stored(why: &Text) -> Text {
     Text::new(
         format!(
-            "Es wurde nichts begonnen: Der Vorgang lässt sich nicht festhalten. {}",
+            "Es wurde nichts begonnen: Der Aufruf lässt sich nicht im Journal speichern. {}",
             why.de
         ),
         format!(
-            "Nothing was started: the call cannot be put on record. {}",
+            "Nothing was started: the call cannot be stored in the journal. {}",
             why.en
         ),
     )
@@ -320,39 +320,39 @@ pub(super) fn not_stored(why: &Text) -> Text {
 
 pub(super) fn settling() -> Text {
     Text::new(
-        "Der Vorgang wurde unterbrochen. Was geschehen ist, wird mit den Aufzeichnungen des Geräts geklärt.",
-        "It was interrupted. What happened is being settled with the device's own records.",
+        "Der Vorgang wurde unterbrochen. Das Ergebnis wird mit den Aufzeichnungen des Geräts geklärt.",
+        "The call was interrupted. The outcome is being determined from the device's own records.",
     )
 }
 
 pub(super) fn still_settling() -> Text {
     Text::new(
         "Der Ausgang wird noch mit den Aufzeichnungen des Geräts geklärt. Bitte die Antwort abwarten.",
-        "The outcome is still being settled with the device's own records. Please wait for the answer.",
+        "The outcome is still being determined from the device's own records. Please wait for the answer.",
     )
 }
 
 pub(super) fn restarted_before_it_began() -> Text {
     Text::new(
-        "Das Gateway wurde neu gestartet, bevor das Gerät an der Reihe war. Es ist nichts geschehen; \
+        "Das Gateway wurde neu gestartet, bevor der Aufruf an der Reihe war. Es wurde nichts ausgeführt; \
          bei Bedarf mit neuer Aufrufkennung wiederholen.",
-        "The gateway restarted before it was the device's turn. Nothing happened; \
+        "The gateway restarted before it was the call's turn. Nothing was done; \
          if it is still wanted, call again with a new call id.",
     )
 }
 
 pub(super) fn restarted_after_it_began() -> Text {
     Text::new(
-        "Das Gateway wurde mitten im Vorgang neu gestartet. Nicht wiederholen, am Gerät nachsehen.",
-        "The gateway restarted in the middle of it. Do not repeat it; look at the device.",
+        "Das Gateway wurde während des Vorgangs neu gestartet. Nicht wiederholen, am Gerät nachsehen.",
+        "The gateway restarted during the call. Do not repeat it; look at the device.",
     )
 }
 
 pub(super) fn not_journalled() -> Reason {
     Reason::new(
         "not-journalled",
-        "Das Journal enthält zu diesem Aufruf nichts, womit sich der Ausgang klären ließe. Nicht wiederholen, am Gerät nachsehen.",
-        "The journal holds nothing of this call that would settle the outcome. Do not repeat it; look at the device.",
+        "Das Journal enthält zu diesem Aufruf keine Angaben, mit denen sich das Ergebnis klären lässt. Nicht wiederholen, am Gerät nachsehen.",
+        "The journal has no record of this call that shows the outcome. Do not repeat it; look at the device.",
     )
 }
 
@@ -372,8 +372,8 @@ pub(super) fn device_gone(device: &DeviceId) -> Reason {
 
 pub(super) fn no_longer_journalled() -> Text {
     Text::new(
-        "Der Aufruf ist beendet; wie, wird nicht mehr aufbewahrt. Nicht wiederholen, in den Belegen nachsehen.",
-        "The call has ended; how is no longer kept. Do not repeat it; look at the receipts.",
+        "Der Aufruf ist beendet; sein Ergebnis ist nicht mehr gespeichert. Nicht wiederholen, in den Belegen nachsehen.",
+        "The call has ended; its outcome is no longer stored. Do not repeat it; look at the receipts.",
     )
 }
 
@@ -399,19 +399,19 @@ pub(super) fn unresolved(operation: &OperationSpec) -> Reason {
         "outcome-unknown",
         format!(
             "Bei einem Aufruf „{name}“ ist nicht bekannt, ob er ausgeführt wurde. Nicht wiederholen: \
-             „kofferctl resolve“ zeigt, was zu prüfen ist, und nimmt das Ergebnis auf."
+             „kofferctl resolve“ zeigt, was zu prüfen ist, und speichert das Ergebnis."
         ),
         format!(
             "Whether a call \"{name}\" was carried out is not known. Do not repeat it: \
-             \"kofferctl resolve\" shows what to look at, and takes the result."
+             \"kofferctl resolve\" shows what to look at, and records the result."
         ),
     )
 }
 
 pub(super) fn nothing_to_resolve((client, call): &(ClientId, CallId)) -> Text {
     Text::new(
-        format!("Kein Aufruf {call} von „{client}“ wartet auf eine Klärung."),
-        format!("No call {call} of \"{client}\" waits to be resolved."),
+        format!("Kein Aufruf {call} von „{client}“ wartet auf Klärung."),
+        format!("No call {call} of \"{client}\" is waiting to be resolved."),
     )
 }
 

@@ -165,7 +165,7 @@ pub(super) fn read(
             "clients",
             text!("es gibt keine Clients", "there are no clients"),
             text!(
-                "Je Arbeitsplatz eine Tabelle [clients.NAME] anlegen; ohne sie kann niemand anrufen.",
+                "Je Arbeitsplatz eine Tabelle [clients.NAME] anlegen; ohne sie kann niemand aufrufen.",
                 "Add a table [clients.NAME] per workstation; without one nobody can call."
             ),
         );
@@ -242,7 +242,7 @@ fn check_rights(table: &Table<'_>, role: ClientRole, allow: &Allowed) -> Result<
         ClientRole::Monitor if !nothing => Err(table.mistake(
             ALLOW.name,
             text!(
-                "ein monitor liest nur und darf nichts anrufen",
+                "ein monitor liest nur und darf nichts aufrufen",
                 "a monitor reads only and may call nothing"
             ),
             text!(
@@ -254,7 +254,7 @@ fn check_rights(table: &Table<'_>, role: ClientRole, allow: &Allowed) -> Result<
             table.warning(
                 ALLOW.name,
                 text!(
-                    "dieser Arbeitsplatz darf nichts anrufen",
+                    "dieser Arbeitsplatz darf nichts aufrufen",
                     "this workstation may call nothing"
                 ),
                 text!(

@@ -41,7 +41,7 @@ pub(super) fn read<'a>(
             "devices",
             text!("es gibt keine Geräte", "there are no devices"),
             text!(
-                "Je Gerät eine Tabelle [devices.NAME] anlegen, oder Regeln für angesteckte Geräte (docs/rules.md).",
+                "Je Gerät eine Tabelle [devices.NAME] anlegen, oder Regeln für angeschlossene Geräte (docs/rules.md).",
                 "Add a table [devices.NAME] per device, or rules for what is plugged in (docs/rules.md)."
             ),
         );

@@ -257,7 +257,7 @@ fn embedded(
                 table.warning(
                     key.name,
                     text!(
-                        "auf {address} gehen Passwörter und Anrufe unverschlüsselt über das Netz",
+                        "auf {address} gehen Passwörter und Aufrufe unverschlüsselt über das Netz",
                         "on {address} passwords and calls cross the network unencrypted"
                     ),
                     text!(

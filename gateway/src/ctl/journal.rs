@@ -299,7 +299,7 @@ mod tests {
             "outcome-unknown/unknown, geklärt"
         );
         (call.status, call.effect) = (None, None);
-        assert_eq!(standing(&call, Lang::En), "begun, no end");
+        assert_eq!(standing(&call, Lang::En), "begun, not ended");
         call.started_at = None;
         assert_eq!(standing(&call, Lang::En), "accepted");
     }

@@ -28,18 +28,18 @@ macro_rules! sentences {
 sentences! {
     // The command line and the configuration.
     no_user() {
-        "Wer fragt? Den Benutzernamen am Broker angeben: --user NAME, KOFFERCTL_USER oder user in \
+        "Der Benutzername fehlt. Angeben mit --user NAME, KOFFERCTL_USER oder user in \
          ~/.config/kofferctl.toml.",
-        "Who asks? Give the user name at the broker: --user NAME, KOFFERCTL_USER, or user in \
+        "The user name is missing. Give it with --user NAME, KOFFERCTL_USER, or user in \
          ~/.config/kofferctl.toml."
     }
     config_file(path, error) {
         "{path}: {error}. Erlaubt sind address, gateway, user, password_file und lang.",
-        "{path}: {error}. It may have address, gateway, user, password_file and lang."
+        "{path}: {error}. Allowed are address, gateway, user, password_file and lang."
     }
     config_value(key, error) {
-        "In der Konfiguration stimmt {key} nicht: {error}.",
-        "In the configuration, {key} is wrong: {error}."
+        "Falscher Wert für {key} in der Konfiguration: {error}.",
+        "Wrong value for {key} in the configuration: {error}."
     }
     password_file(path, error) {
         "Die Passwortdatei {path} lässt sich nicht lesen: {error}.",
@@ -50,12 +50,12 @@ sentences! {
         "Caution: other users can read {path}. Remedy: chmod 600 {path}"
     }
     option(name, error) {
-        "{name} stimmt nicht: {error}.",
-        "{name} is wrong: {error}."
+        "Ungültige Angabe für {name}: {error}.",
+        "Invalid value for {name}: {error}."
     }
     params(error) {
-        "Die Parameter sind kein JSON: {error}.",
-        "The parameters are no JSON: {error}."
+        "Die Parameter sind kein gültiges JSON: {error}.",
+        "The parameters are not valid JSON: {error}."
     }
     params_file(name, error) {
         "Die Parameter lassen sich nicht lesen ({name}): {error}.",
@@ -66,19 +66,20 @@ sentences! {
         "The file {name} cannot be read: {error}."
     }
     no_document(name) {
-        "{name} ist weder PDF noch JPEG noch PWG-Raster; es wurde nichts gesendet. Die Datei zuerst als PDF \
-         speichern.",
-        "{name} is neither PDF nor JPEG nor PWG raster; nothing was sent. Save it as PDF first."
+        "{name} ist weder PDF noch JPEG noch PWG-Raster. Es wurde nichts gesendet. Die \
+         Datei zuerst als PDF speichern.",
+        "{name} is neither PDF nor JPEG nor PWG raster. Nothing was sent. Save it as PDF \
+         first."
     }
     unsaved(name, error) {
-        "Die Datei {name} lässt sich nicht schreiben: {error}. Der Inhalt ist nicht gespeichert; mit einer \
-         anderen Datei noch einmal lesen.",
-        "The file {name} cannot be written: {error}. The content is not saved; read again with \
-         another file."
+        "Die Datei {name} lässt sich nicht schreiben: {error}. Der Inhalt ist nicht \
+         gespeichert. Noch einmal lesen und eine andere Datei angeben.",
+        "The file {name} cannot be written: {error}. The content is not saved. Read again \
+         and name another file."
     }
     random(error) {
-        "Das System gibt keine Zufallszahl her: {error}.",
-        "The system gives no random number: {error}."
+        "Das System liefert keine Zufallszahl: {error}.",
+        "The system provides no random number: {error}."
     }
     runtime(error) {
         "kofferctl kann nicht starten: {error}.",
@@ -95,69 +96,68 @@ sentences! {
         "The broker {address} cannot be reached: {error}. Is it running, and is --address right?"
     }
     refused(address, user, reason) {
-        "Der Broker {address} weist „{user}“ ab ({reason}). Benutzername und Passwort prüfen: --user, \
-         --password-file oder KOFFERCTL_PASSWORD.",
-        "The broker {address} refuses \"{user}\" ({reason}). Check user name and password: --user, \
-         --password-file or KOFFERCTL_PASSWORD."
+        "Der Broker {address} lehnt „{user}“ ab ({reason}). Benutzername und Passwort \
+         prüfen: --user, --password-file oder KOFFERCTL_PASSWORD.",
+        "The broker {address} refuses \"{user}\" ({reason}). Check user name and password: \
+         --user, --password-file or KOFFERCTL_PASSWORD."
     }
     subscription(address, user, filter) {
-        "Der Broker {address} lässt „{user}“ nicht lesen: {filter}. Stimmen --gateway und --user? Sonst \
-         die Themenregeln des Brokers erweitern lassen.",
-        "The broker {address} does not let \"{user}\" read {filter}. Are --gateway and --user right? \
-         Else have the broker's topic rules extended."
+        "Der Broker {address} erlaubt „{user}“ nicht, {filter} zu lesen. --gateway und \
+         --user prüfen; sonst fehlt das Recht in den Topic-Regeln des Brokers.",
+        "The broker {address} does not allow \"{user}\" to read {filter}. Check --gateway \
+         and --user; otherwise the right is missing in the broker's topic rules."
     }
     call_refused(address, user, topic) {
-        "Der Broker {address} lässt „{user}“ nicht aufrufen: {topic}. Es ist nichts geschehen. Stimmen \
-         --gateway und --user?",
-        "The broker {address} does not let \"{user}\" call {topic}. Nothing happened. Are --gateway \
-         and --user right?"
+        "Der Broker {address} erlaubt „{user}“ den Aufruf {topic} nicht. Es wurde nichts \
+         ausgeführt. --gateway und --user prüfen.",
+        "The broker {address} does not allow \"{user}\" to call {topic}. Nothing was done. \
+         Check --gateway and --user."
     }
     rejected(reason) {
-        "Der Broker hat den Aufruf nicht angenommen: {reason}. Es ist nichts geschehen.",
-        "The broker did not take the call: {reason}. Nothing happened."
+        "Der Broker hat den Aufruf abgelehnt: {reason}. Es wurde nichts ausgeführt.",
+        "The broker rejected the call: {reason}. Nothing was done."
     }
     too_large(limit) {
-        "Der Aufruf ist größer, als der Broker annimmt: höchstens {limit} Byte.",
-        "The call is larger than the broker takes: {limit} bytes at most."
+        "Der Aufruf ist zu groß: Der Broker nimmt höchstens {limit} Byte an.",
+        "The call is too large: the broker accepts {limit} bytes at most."
     }
     unsendable(error) {
         "Der Aufruf lässt sich nicht senden: {error}.",
         "The call cannot be sent: {error}."
     }
     never_sent(address) {
-        "Der Aufruf kam in der Frist nicht zum Broker {address}. Es ist nichts geschehen.",
-        "The call did not reach the broker {address} in time. Nothing happened."
+        "Der Aufruf hat den Broker {address} nicht rechtzeitig erreicht. Es wurde nichts \
+         ausgeführt.",
+        "The call did not reach the broker {address} in time. Nothing was done."
     }
     line_down(reason) {
         "Verbindung zum Broker verloren ({reason}). Sie wird neu aufgebaut …",
         "Lost the connection to the broker ({reason}). Reconnecting …"
     }
-    line_up() {
-        "Die Verbindung steht wieder.",
-        "The connection is back."
-    }
+    line_up() { "Die Verbindung ist wiederhergestellt.", "The connection is back." }
 
     // The gateway.
     gateway_unnamed(address) {
-        "Der Broker {address} zeigt nicht, welche Gateways es gibt. Das Gateway nennen: --gateway NAME, \
-         KOFFERCTL_GATEWAY oder gateway in ~/.config/kofferctl.toml.",
-        "The broker {address} does not show which gateways there are. Name the gateway: --gateway \
-         NAME, KOFFERCTL_GATEWAY, or gateway in ~/.config/kofferctl.toml."
+        "Der Broker {address} zeigt nicht, welche Gateways es gibt. Das Gateway angeben: \
+         --gateway NAME, KOFFERCTL_GATEWAY oder gateway in ~/.config/kofferctl.toml.",
+        "The broker {address} does not show which gateways there are. Name the gateway: \
+         --gateway NAME, KOFFERCTL_GATEWAY, or gateway in ~/.config/kofferctl.toml."
     }
     gateway_unseen(address, user) {
-        "Am Broker {address} ist für „{user}“ kein Gateway zu sehen. Läuft kofferd? Sonst das Gateway \
-         nennen: --gateway NAME.",
-        "\"{user}\" sees no gateway on the broker {address}. Is kofferd running? Else name the \
-         gateway: --gateway NAME."
+        "„{user}“ sieht am Broker {address} kein Gateway. Läuft kofferd? Sonst das Gateway \
+         angeben: --gateway NAME.",
+        "\"{user}\" sees no gateway on the broker {address}. Is kofferd running? Otherwise \
+         name the gateway: --gateway NAME."
     }
     gateways(address, names) {
-        "Am Broker {address} gibt es mehrere Gateways: {names}. Eines nennen: --gateway NAME.",
+        "Am Broker {address} gibt es mehrere Gateways: {names}. Eines angeben: --gateway \
+         NAME.",
         "The broker {address} has several gateways: {names}. Name one: --gateway NAME."
     }
     gateway_absent(name, address) {
-        "Vom Gateway „{name}“ ist am Broker {address} nichts zu sehen. Stimmt --gateway, und läuft kofferd? \
-         Es wurde nichts gesendet.",
-        "Nothing is seen of gateway \"{name}\" on the broker {address}. Is --gateway right, and is \
+        "Am Broker {address} gibt es kein Gateway „{name}“. Stimmt --gateway, und läuft \
+         kofferd? Es wurde nichts gesendet.",
+        "There is no gateway \"{name}\" on the broker {address}. Is --gateway right, and is \
          kofferd running? Nothing was sent."
     }
     gateway_offline(name, address) {
@@ -167,27 +167,27 @@ sentences! {
          kofferd. Nothing was sent."
     }
     gateway_left() {
-        "Das Gateway ist offline gegangen. Es wird weiter auf den Ausgang gewartet …",
+        "Das Gateway ist jetzt offline. Es wird weiter auf das Ergebnis gewartet …",
         "The gateway went offline. Still waiting for the outcome …"
     }
     stale() {
-        "Das Gateway ist offline: Das ist der letzte bekannte Stand.",
-        "The gateway is offline: this is the last that is known."
+        "Das Gateway ist offline. Angezeigt wird der letzte bekannte Stand.",
+        "The gateway is offline. Shown is the last known state."
     }
     no_events() {
-        "Dieser Benutzer darf keine Ereignisse lesen; sie fehlen hier.",
-        "This user may not read events; they are missing here."
+        "Dieser Benutzer darf keine Ereignisse lesen; sie werden nicht angezeigt.",
+        "This user may not read events; they are not shown."
     }
     unknown_device(name, devices) {
-        "Das Gateway hat kein Gerät und keine Rolle „{name}“. Es gibt: {devices}.",
+        "Das Gateway hat kein Gerät und keine Rolle „{name}“. Vorhanden: {devices}.",
         "The gateway has no device and no role \"{name}\". It has: {devices}."
     }
     calls_not_read(error) {
-        "Reservierung und Aufrufe fehlen hier: {error}",
+        "Reservierung und Aufrufe fehlen in dieser Anzeige: {error}",
         "The claim and the calls are missing here: {error}"
     }
     no_answer_to_read() {
-        "Die Antwort des Gateways ist nicht zu lesen.",
+        "Die Antwort des Gateways ist nicht lesbar.",
         "The gateway's answer cannot be read."
     }
     no_devices() {
@@ -197,93 +197,98 @@ sentences! {
 
     // The course of a call.
     call_id(id) {
-        "Aufruf {id}  (bei fehlender Antwort denselben Aufruf wiederholen: --call {id})",
-        "Call {id}  (if no answer comes, ask for the same call again: --call {id})"
+        "Aufruf {id}  (kommt keine Antwort, denselben Aufruf wiederholen: --call {id})",
+        "Call {id}  (if no answer comes, repeat the same call: --call {id})"
     }
     maybe_sent() {
-        "Die Verbindung brach beim Senden ab; der Aufruf kann angekommen sein. Es wird weiter gewartet …",
-        "The connection broke while sending; the call may have arrived. Still waiting …"
+        "Die Verbindung brach beim Senden ab. Der Aufruf kann angekommen sein; es wird \
+         weiter gewartet …",
+        "The connection broke while sending. The call may have arrived; still waiting …"
     }
     asked_again(id) {
-        "Derselbe Aufruf wird noch einmal gesendet ({id}); er geschieht dadurch nicht zweimal.",
-        "Sending the same call again ({id}); it does not happen twice by that."
+        "Derselbe Aufruf wird noch einmal gesendet ({id}). Er wird dadurch nicht zweimal \
+         ausgeführt.",
+        "Sending the same call again ({id}). It will not run twice."
     }
     not_asked_again() {
-        "Das Gateway wurde neu gestartet und führt kein dauerhaftes Journal. Der Aufruf wird NICHT noch \
-         einmal gesendet: Er könnte zweimal geschehen.",
-        "The gateway restarted and keeps no durable journal. The call is NOT sent again: it could \
-         happen twice."
+        "Das Gateway wurde neu gestartet und führt kein Journal auf dem Datenträger. Der \
+         Aufruf wird NICHT noch einmal gesendet: Er könnte zweimal ausgeführt werden.",
+        "The gateway restarted and keeps no journal on disk. The call is NOT sent again: it \
+         could run twice."
     }
     cancelling() {
-        "Der Abbruch ist angefordert; es wird auf den Ausgang gewartet. Noch einmal Strg-C: nicht warten.",
-        "Asked to cancel; waiting for the outcome. Ctrl-C again: do not wait."
+        "Abbruch angefordert; es wird auf das Ergebnis gewartet. Noch einmal Strg-C: nicht \
+         länger warten.",
+        "Cancellation requested; waiting for the outcome. Ctrl-C again: stop waiting."
     }
-    cancel_heard() {
-        "Der Abbruch ist angenommen.",
-        "The cancellation was taken."
-    }
+    cancel_heard() { "Abbruch angenommen.", "Cancellation accepted." }
     cancel_too_late() {
-        "Zum Abbrechen ist es zu spät; der Ausgang folgt.",
+        "Zum Abbrechen ist es zu spät; das Ergebnis folgt.",
         "It is too late to cancel; the outcome follows."
     }
     cancel_unknown() {
-        "Das Gateway kennt den Aufruf nicht; es gibt nichts abzubrechen.",
-        "The gateway does not know the call; there is nothing to cancel."
+        "Das Gateway kennt diesen Aufruf nicht; es gibt nichts abzubrechen.",
+        "The gateway does not know this call; there is nothing to cancel."
     }
     cancel_failed(message) {
-        "Der Abbruch gelang nicht: {message}",
+        "Der Abbruch ist fehlgeschlagen: {message}",
         "The cancellation failed: {message}"
     }
-    left() {
-        "Abgebrochen.",
-        "Left."
-    }
+    left() { "Beendet.", "Stopped." }
     left_open(id) {
-        "Ohne Ausgang verlassen: Der Aufruf kann noch laufen. Nachfragen mit demselben Befehl und \
-         --call {id}, nie mit neuer Kennung.",
-        "Left without an outcome: the call may still run. Ask with the same command and --call {id}, \
-         never under a new id."
+        "Beendet, bevor das Ergebnis bekannt war: Der Aufruf kann noch laufen. Nachfragen \
+         mit demselben Befehl und --call {id}, nie mit neuer Kennung.",
+        "Stopped before the outcome was known: the call may still be running. Ask again \
+         with the same command and --call {id}, never under a new id."
     }
     no_completion(id) {
-        "Es kam keine Antwort in der Frist. Nachfragen mit demselben Befehl und --call {id}.",
-        "No answer came in time. Ask with the same command and --call {id}."
+        "Keine Antwort innerhalb der Frist. Nachfragen mit demselben Befehl und --call \
+         {id}.",
+        "No answer in time. Ask again with the same command and --call {id}."
     }
     no_completion_once(id) {
-        "Es kam keine Antwort in der Frist: Ob es geschehen ist, ist hier NICHT BEKANNT. Nicht neu \
-         aufrufen! Nachfragen mit demselben Befehl und --call {id}.",
-        "No answer came in time: whether it happened is NOT KNOWN here. Do not call anew! Ask with \
-         the same command and --call {id}."
+        "Keine Antwort innerhalb der Frist: Ob der Aufruf ausgeführt wurde, ist hier NICHT \
+         BEKANNT. Nicht neu aufrufen! Nachfragen mit demselben Befehl und --call {id}.",
+        "No answer in time: whether the call was carried out is NOT KNOWN here. Do not make \
+         a new call! Ask again with the same command and --call {id}."
     }
     no_completion_forgotten(id) {
-        "Es kam keine Antwort, und das Gateway wurde inzwischen ohne dauerhaftes Journal neu gestartet: Ob \
-         es geschehen ist, ist NICHT BEKANNT. Nicht wiederholen, auch nicht mit --call {id}! Am Gerät \
-         nachsehen.",
-        "No answer came, and the gateway restarted meanwhile without a durable journal: whether it \
-         happened is NOT KNOWN. Do not repeat it, not even with --call {id}! Look at the device."
+        "Keine Antwort, und das Gateway wurde inzwischen ohne Journal auf dem Datenträger \
+         neu gestartet: Ob der Aufruf ausgeführt wurde, ist NICHT BEKANNT. Nicht \
+         wiederholen, auch nicht mit --call {id}! Am Gerät nachsehen.",
+        "No answer, and the gateway restarted meanwhile without a journal on disk: whether \
+         the call was carried out is NOT KNOWN. Do not repeat it, not even with --call \
+         {id}! Look at the device."
     }
     unreadable(id) {
-        "Die Antwort ist nicht zu lesen: Ob es geschehen ist, ist hier NICHT BEKANNT. Nicht neu aufrufen! \
-         Nachfragen mit --call {id} oder am Gerät nachsehen.",
-        "The answer cannot be read: whether it happened is NOT KNOWN here. Do not call anew! Ask \
-         with --call {id}, or look at the device."
+        "Die Antwort ist nicht lesbar: Ob der Aufruf ausgeführt wurde, ist hier NICHT \
+         BEKANNT. Nicht neu aufrufen! Nachfragen mit --call {id} oder am Gerät nachsehen.",
+        "The answer cannot be read: whether the call was carried out is NOT KNOWN here. Do \
+         not make a new call! Ask again with --call {id}, or look at the device."
     }
 
     // The end of a call: status.
     status_ok() { "Erledigt.", "Done." }
     status_bad_request() { "Der Aufruf ist fehlerhaft.", "The call is malformed." }
-    status_unsupported() { "Das kann das Gerät nicht.", "The device cannot do that." }
+    status_unsupported() {
+        "Das Gerät kann diesen Vorgang nicht ausführen.",
+        "The device cannot do that."
+    }
     status_denied() { "Nicht erlaubt.", "Not allowed." }
     status_unknown_device() { "Unbekanntes Gerät.", "Unknown device." }
     status_unavailable() { "Das Gerät ist nicht einsatzbereit.", "The device is not ready." }
     status_busy() { "Das Gerät ist ausgelastet.", "The device is busy." }
     status_claimed() { "Das Gerät ist reserviert.", "The device is claimed." }
-    status_expired() { "Die Frist war vorbei.", "The deadline had passed." }
-    status_conflict() { "Die Aufrufkennung ist vergeben.", "The call id is taken." }
+    status_expired() { "Die Frist war abgelaufen.", "The deadline had passed." }
+    status_conflict() {
+        "Die Aufrufkennung ist schon vergeben.",
+        "The call id is already in use."
+    }
     status_declined() { "Abgelehnt.", "Declined." }
     status_cancelled() { "Abgebrochen.", "Cancelled." }
-    status_timed_out() { "Nicht in der Frist fertig.", "Not finished in time." }
-    status_device_fault() { "Das Gerät hat einen Fehler.", "The device failed." }
-    status_outcome_unknown() { "AUSGANG UNBEKANNT.", "OUTCOME UNKNOWN." }
+    status_timed_out() { "Nicht rechtzeitig fertig.", "Not finished in time." }
+    status_device_fault() { "Gerätefehler.", "Device fault." }
+    status_outcome_unknown() { "ERGEBNIS UNBEKANNT.", "OUTCOME UNKNOWN." }
     status_strange(status) {
         "Unbekannter Status „{status}“.",
         "Unknown status \"{status}\"."
@@ -291,124 +296,133 @@ sentences! {
 
     // The end of a call: what became of it.
     paid(amount, receipt) {
-        "Bezahlt: {amount}, Beleg {receipt}. Das Geld ist geflossen.",
-        "Paid: {amount}, receipt {receipt}. The money moved."
+        "Bezahlt: {amount}, Beleg {receipt}. Zahlung gebucht.",
+        "Paid: {amount}, receipt {receipt}. Payment booked."
     }
     refunded(amount, receipt) {
-        "Gutgeschrieben: {amount}, Beleg {receipt}. Das Geld ist geflossen.",
-        "Refunded: {amount}, receipt {receipt}. The money moved."
+        "Gutgeschrieben: {amount}, Beleg {receipt}. Gutschrift gebucht.",
+        "Refunded: {amount}, receipt {receipt}. Refund booked."
     }
     reversed(amount, receipt) {
-        "Storniert: {amount}, Beleg {receipt}. Das Geld ist zurückgebucht.",
-        "Reversed: {amount}, receipt {receipt}. The money is booked back."
+        "Storniert: {amount}, Beleg {receipt}. Storno gebucht.",
+        "Reversed: {amount}, receipt {receipt}. Reversal booked."
     }
     recovered() {
-        "Der Ausgang wurde nach einer Störung am Gerät festgestellt.",
-        "The outcome was found out at the device after contact was lost."
+        "Das Ergebnis wurde nach einer Unterbrechung vom Gerät gelesen.",
+        "The outcome was read from the device after an interruption."
     }
-    money_done() { "Das Geld ist geflossen.", "The money moved." }
-    money_none() { "Es ist kein Geld geflossen.", "No money moved." }
-    money_partial() {
-        "Das Geld ist nur zum Teil geflossen.",
-        "The money moved in part only."
-    }
+    money_done() { "Der Vorgang ist gebucht.", "The transaction is booked." }
+    money_none() { "Es wurde nichts gebucht.", "Nothing was booked." }
+    money_partial() { "Nur ein Teil wurde gebucht.", "Only a part was booked." }
     money_unknown() {
-        "Es ist NICHT BEKANNT, ob Geld geflossen ist. NICHT WIEDERHOLEN!",
-        "It is NOT KNOWN whether money moved. DO NOT REPEAT!"
+        "Es ist NICHT BEKANNT, ob gebucht wurde. NICHT WIEDERHOLEN!",
+        "It is NOT KNOWN whether it was booked. DO NOT REPEAT!"
     }
-    closing_done() { "Der Kassenschnitt ist gemacht.", "The business day is closed." }
-    closing_none() { "Der Kassenschnitt ist nicht gemacht.", "The business day is not closed." }
+    closing_done() { "Der Kassenschnitt ist durchgeführt.", "The business day is closed." }
+    closing_none() {
+        "Der Kassenschnitt wurde nicht durchgeführt.",
+        "The business day was not closed."
+    }
     closing_partial() {
-        "Der Kassenschnitt ist nur zum Teil gemacht.",
-        "The business day is closed in part only."
+        "Der Kassenschnitt wurde nur teilweise durchgeführt.",
+        "The business day was closed only in part."
     }
     closing_unknown() {
-        "Es ist NICHT BEKANNT, ob der Kassenschnitt gemacht ist. NICHT WIEDERHOLEN!",
-        "It is NOT KNOWN whether the business day is closed. DO NOT REPEAT!"
+        "Es ist NICHT BEKANNT, ob der Kassenschnitt durchgeführt wurde. NICHT WIEDERHOLEN!",
+        "It is NOT KNOWN whether the business day was closed. DO NOT REPEAT!"
     }
-    paper_done() { "Es ist gedruckt.", "It is printed." }
-    paper_none() { "Es ist nichts gedruckt.", "Nothing is printed." }
-    paper_partial() { "Es ist nur zum Teil gedruckt.", "It is printed in part only." }
+    paper_done() { "Gedruckt.", "Printed." }
+    paper_none() { "Es wurde nichts gedruckt.", "Nothing was printed." }
+    paper_partial() { "Nur ein Teil wurde gedruckt.", "Only a part was printed." }
     paper_unknown() {
-        "Es ist NICHT BEKANNT, ob gedruckt ist. NICHT WIEDERHOLEN, erst nachsehen!",
-        "It is NOT KNOWN whether it is printed. DO NOT REPEAT, look first!"
+        "Es ist NICHT BEKANNT, ob gedruckt wurde. NICHT WIEDERHOLEN! Zuerst am Drucker \
+         nachsehen.",
+        "It is NOT KNOWN whether it was printed. DO NOT REPEAT! Look at the printer first."
     }
     printed(device, sheets) {
-        "Gedruckt an {device}, Blatt: {sheets}.",
+        "Gedruckt auf {device}: {sheets} Blatt.",
         "Printed on {device}, sheets: {sheets}."
     }
-    printed_uncounted(device) { "Gedruckt an {device}.", "Printed on {device}." }
+    printed_uncounted(device) { "Gedruckt auf {device}.", "Printed on {device}." }
     printed_unproven(device) {
-        "{device} hat alles angenommen und meldet nicht, ob Papier kam.",
-        "{device} took all of it and does not say whether paper came out."
+        "{device} hat das Dokument vollständig angenommen und meldet nicht, ob gedruckt \
+         wurde.",
+        "{device} accepted the whole document and does not report whether it was printed."
     }
-    chip_done() { "Der Chip ist geschrieben.", "The chip is written." }
-    chip_none() { "Der Chip ist unverändert.", "The chip is unchanged." }
+    chip_done() { "Die Karte ist beschrieben.", "The card was written." }
+    chip_none() { "Die Karte ist unverändert.", "The card is unchanged." }
     chip_partial() {
-        "Der Chip ist nur zum Teil geschrieben.",
-        "The chip is written in part only."
+        "Die Karte ist nur teilweise beschrieben.",
+        "The card was written only in part."
     }
     chip_unknown() {
-        "Es ist NICHT BEKANNT, ob der Chip geschrieben ist. NICHT WIEDERHOLEN, erst lesen!",
-        "It is NOT KNOWN whether the chip is written. DO NOT REPEAT, read it first!"
+        "Es ist NICHT BEKANNT, ob die Karte beschrieben wurde. NICHT WIEDERHOLEN! Zuerst \
+         die Karte lesen.",
+        "It is NOT KNOWN whether the card was written. DO NOT REPEAT! Read the card first."
     }
     card_connected() {
-        "Die Karte ist bereit und bleibt es für weitere Aufrufe.",
-        "The card is ready and stays so for further calls."
+        "Die Karte ist verbunden und bleibt es für weitere Aufrufe.",
+        "The card is connected and stays so for further calls."
     }
-    card_disconnected() { "Die Karte ist freigegeben.", "The card is let go of." }
-    card_read(bytes) { "Gelesen, Byte: {bytes}.", "Read, bytes: {bytes}." }
+    card_disconnected() { "Die Karte ist freigegeben.", "The card is released." }
+    card_read(bytes) { "{bytes} Byte gelesen.", "{bytes} bytes read." }
     card_written(bytes) {
-        "Geschrieben und zurückgelesen, Byte: {bytes}.",
-        "Written and read back, bytes: {bytes}."
+        "{bytes} Byte geschrieben und zurückgelesen.",
+        "{bytes} bytes written and read back."
     }
     saved(name) { "Gespeichert: {name}", "Saved: {name}" }
-    batch_done(count) {
-        "Alle Befehle sind angenommen: {count}",
-        "All commands are accepted: {count}"
-    }
+    batch_done(count) { "Ausgeführte Befehle: {count}", "Commands carried out: {count}" }
     batch_stopped(number, word) {
-        "Angehalten nach Befehl {number}: Die Antwort {word} war nicht erlaubt.",
-        "Stopped after command {number}: the answer {word} was not accepted."
+        "Nach Befehl {number} angehalten: Das Statuswort {word} war nicht zugelassen.",
+        "Stopped after command {number}: the status word {word} was not accepted."
     }
-    deed_done() { "Es ist geschehen.", "It happened." }
-    deed_none() { "Es ist nichts geschehen.", "Nothing happened." }
-    deed_partial() { "Es ist nur zum Teil geschehen.", "It happened in part only." }
+    deed_done() { "Ausgeführt.", "Done." }
+    deed_none() { "Es wurde nichts ausgeführt.", "Nothing was done." }
+    deed_partial() { "Nur teilweise ausgeführt.", "Done only in part." }
     deed_unknown() {
-        "Es ist NICHT BEKANNT, ob es geschehen ist. NICHT WIEDERHOLEN!",
-        "It is NOT KNOWN whether it happened. DO NOT REPEAT!"
+        "Es ist NICHT BEKANNT, ob der Aufruf ausgeführt wurde. NICHT WIEDERHOLEN!",
+        "It is NOT KNOWN whether the call was carried out. DO NOT REPEAT!"
     }
     resolve(call, client) {
-        "Am Gerät nachsehen. Wer das Recht hat, trägt dann ein, was war: kofferctl resolve {call} --client {client}",
-        "Look at the device. Who has the right then notes what happened: kofferctl resolve {call} --client {client}"
+        "Am Gerät nachsehen. Eine berechtigte Person trägt dann das Ergebnis ein: kofferctl \
+         resolve {call} --client {client}",
+        "Look at the device. An authorised person then records the result: kofferctl \
+         resolve {call} --client {client}"
     }
     some_unresolved(count) {
-        "NICHT WIEDERHOLEN: bei {count} Aufruf(en) ist unbekannt, was geschehen ist. Am Gerät nachsehen, dann: kofferctl resolve",
-        "DO NOT REPEAT: of {count} call(s) nobody knows what happened. Look at the device, then: kofferctl resolve"
+        "NICHT WIEDERHOLEN: Bei {count} Aufruf(en) ist das Ergebnis unbekannt. Am Gerät \
+         nachsehen, dann: kofferctl resolve",
+        "DO NOT REPEAT: the outcome of {count} call(s) is unknown. Look at the device, \
+         then: kofferctl resolve"
     }
     nothing_unresolved() {
-        "Kein Aufruf wartet auf eine Klärung.",
-        "No call waits to be resolved."
+        "Kein Aufruf wartet auf Klärung.",
+        "No call is waiting to be resolved."
     }
     unresolved(number, device, operation, client, call, since) {
         "{number}. {device}: {operation} ({client}, Aufruf {call}, angenommen {since})",
         "{number}. {device}: {operation} ({client}, call {call}, accepted {since})"
     }
     which_call(count) {
-        "Welcher Aufruf? 1 bis {count}, sonst Abbruch:",
-        "Which call? 1 to {count}, anything else leaves:"
+        "Welcher Aufruf? 1 bis {count}; jede andere Eingabe bricht ab:",
+        "Which call? 1 to {count}; anything else cancels:"
     }
     which_finding() {
-        "Was zeigt das Gerät? 1 = ausgeführt, 2 = nicht ausgeführt, 3 = teilweise, sonst Abbruch:",
-        "What does the device show? 1 = done, 2 = not done, 3 = partly, anything else leaves:"
+        "Was zeigt das Gerät? 1 = ausgeführt, 2 = nicht ausgeführt, 3 = teilweise \
+         ausgeführt; jede andere Eingabe bricht ab:",
+        "What does the device show? 1 = done, 2 = not done, 3 = partly done; anything else \
+         cancels:"
     }
     what_was_seen() {
-        "Woran sehen Sie das? (Beleg, Ausdruck, Anzeige; wird mit Ihrem Namen festgehalten):",
-        "What do you see? (receipt, printout, display; it is put on record with your name):"
+        "Woran erkennen Sie das? (Beleg, Ausdruck, Anzeige; wird mit Ihrem Namen \
+         gespeichert):",
+        "How do you know? (receipt, printout, display; it is recorded with your name):"
     }
     resolve_needs() {
-        "Zum Eintragen: kofferctl resolve AUFRUF --finding done|not-done|partial --saw '…'",
-        "To note it: kofferctl resolve CALL --finding done|not-done|partial --saw '…'"
+        "Ergebnis eintragen: kofferctl resolve AUFRUF --finding done|not-done|partial --saw \
+         '…'",
+        "To record the result: kofferctl resolve CALL --finding done|not-done|partial --saw \
+         '…'"
     }
     field(name) { "Feld: {name}", "Field: {name}" }
     device_code(code) { "Code des Geräts: {code}", "The device's code: {code}" }
@@ -417,66 +431,67 @@ sentences! {
         "Frühestens in {seconds} s noch einmal versuchen.",
         "Try again in {seconds} s at the earliest."
     }
-    completed(count) { "Davon geschehen: {count}", "Of it done: {count}" }
+    completed(count) { "Davon ausgeführt: {count}", "Of these, done: {count}" }
     claim_held(token, until) {
         "Reserviert bis {until}. Weitere Aufrufe mit: --claim {token}",
         "Claimed until {until}. Further calls with: --claim {token}"
     }
-    released() { "Die Reservierung ist beendet.", "The claim is ended." }
-    signal_delivered() { "Der laufende Aufruf hat das Signal.", "The running call has the signal." }
+    released() { "Die Reservierung ist aufgehoben.", "The claim is released." }
+    signal_delivered() {
+        "Der laufende Aufruf hat das Signal erhalten.",
+        "The running call received the signal."
+    }
     signal_not_expected() {
-        "Der Aufruf nimmt das Signal jetzt nicht an.",
-        "The call does not take the signal now."
+        "Der Aufruf nimmt das Signal zurzeit nicht an.",
+        "The call does not accept the signal now."
     }
     signal_unknown() {
-        "Das Gateway kennt den Aufruf nicht.",
-        "The gateway does not know the call."
+        "Das Gateway kennt diesen Aufruf nicht.",
+        "The gateway does not know this call."
     }
     ignored(names) {
         "Unbekannte Angaben hatten keine Wirkung: {names}. Schreibweise prüfen.",
         "Unknown fields had no effect: {names}. Check their spelling."
     }
-    no_calls() { "Kein Aufruf wartet oder läuft.", "No call waits or runs." }
-    test_passed() { "Der Selbsttest ist bestanden.", "The self-test passed." }
-    test_failed() { "Der Selbsttest ist NICHT bestanden.", "The self-test did NOT pass." }
+    no_calls() { "Keine wartenden oder laufenden Aufrufe.", "No calls queued or running." }
+    test_passed() { "Selbsttest bestanden.", "Self-test passed." }
+    test_failed() { "Selbsttest NICHT bestanden.", "Self-test NOT passed." }
 
     test_skipped() {
-        "Der Selbsttest hat nichts geprüft: Auf dieser Stufe gibt es hier nichts zu prüfen.",
-        "The self-test tested nothing: there is nothing to test at this level."
+        "Es gab nichts zu prüfen: Auf dieser Stufe kann dieses Gerät nicht getestet werden.",
+        "Nothing was tested: this device has no test at this level."
     }
 
     // Progress.
-    queued(ahead) { "wartet; davor: {ahead}", "waits; ahead: {ahead}" }
-    started() { "das Gerät beginnt", "the device begins" }
-    sheets(count) { "Blatt fertig: {count}", "sheets done: {count}" }
+    queued(ahead) { "in der Warteschlange; davor: {ahead}", "queued; ahead: {ahead}" }
+    started() { "Vorgang läuft", "started" }
+    sheets(count) { "{count} Blatt gedruckt", "sheets printed: {count}" }
     advanced(completed, total) { "{completed} von {total}", "{completed} of {total}" }
     attempt(number, of) { "Versuch {number} von {of}", "attempt {number} of {of}" }
-    finger_placed() { "Finger liegt auf", "finger placed" }
+    finger_placed() { "Finger aufgelegt", "finger placed" }
     finger_removed() { "Finger abgehoben", "finger removed" }
-    pen_down() { "Stift setzt auf", "pen down" }
+    pen_down() { "Stift aufgesetzt", "pen down" }
     page(number) { "Seite {number} gescannt", "page {number} scanned" }
-    feeder_empty() { "Einzug leer", "feeder empty" }
+    feeder_empty() { "Dokumenteneinzug leer", "feeder empty" }
 
     // The journal.
-    journal_nothing() {
-        "Kein Aufruf im Journal passt dazu.",
-        "No call in the journal fits."
-    }
+    journal_nothing() { "Kein passender Aufruf im Journal.", "No matching call in the journal." }
     journal_in_order(path) {
-        "{path} ist in Ordnung und bleibt, wo es ist.",
-        "{path} is in order and stays where it is."
+        "{path} ist in Ordnung und wird nicht verschoben.",
+        "{path} is sound and is not moved."
     }
     journal_set_aside(path) {
-        "Das Journal war beschädigt und liegt jetzt in {path}; kofferd beginnt ein neues. Was vorher \
-         offen war, weiß kofferd nicht mehr: vor der nächsten Zahlung an jedem Gerät nachsehen, und \
-         kofferd neu starten.",
-        "The journal was damaged and is in {path} now; kofferd begins a new one. What was open before, \
-         kofferd no longer knows: look at every device before the next payment, and restart kofferd."
+        "Das Journal war beschädigt und liegt jetzt in {path}; kofferd legt ein neues an. \
+         Aufrufe, die offen waren, kennt kofferd nicht mehr: vor der nächsten Zahlung jedes \
+         Gerät prüfen und kofferd neu starten.",
+        "The journal was damaged and is in {path} now; kofferd creates a new one. kofferd \
+         no longer knows the calls that were open: check every device before the next \
+         payment, and restart kofferd."
     }
     journal_accepted() { "angenommen", "accepted" }
-    journal_begun() { "begonnen, ohne Ende", "begun, no end" }
+    journal_begun() { "begonnen, nicht beendet", "begun, not ended" }
     journal_resolved() { "geklärt", "resolved" }
-    journal_target() { "Gerufen", "Called" }
+    journal_target() { "Aufgerufen", "Called" }
     journal_accepted_at() { "Angenommen", "Accepted" }
     journal_digest() { "SHA256", "SHA-256" }
     journal_number() { "Nummer", "Number" }
@@ -531,7 +546,7 @@ sentences! {
     client() { "Von", "Client" }
     call() { "Aufruf", "Call" }
     operation() { "Vorgang", "Operation" }
-    outcome_unknown_because() { "Ausgang unbekannt, weil", "Outcome unknown because" }
+    outcome_unknown_because() { "Ergebnis unbekannt, weil", "Outcome unknown because" }
     phase() { "Stand", "Phase" }
     deadline() { "Frist", "Deadline" }
     step() { "Schritt", "Step" }
@@ -554,19 +569,19 @@ sentences! {
     copy_other() { "Beleg", "Receipt" }
     sign_here() { "Unterschrift nötig", "signature required" }
     gone() { "entfernt", "removed" }
-    attached() { "Angesteckt", "Attached" }
+    attached() { "Angeschlossen", "Attached" }
     attached_by() { "Art", "By" }
     usb_id() { "vid:pid", "VID:PID" }
     serial_number() { "Seriennr.", "Serial" }
-    port() { "Buchse", "Port" }
+    port() { "USB-Port", "Port" }
     device_or_reason() { "Gerät oder Grund", "Device or reason" }
     nothing_unbound() {
-        "Alles, was angesteckt ist, ist ein Gerät.",
-        "Everything that is attached is a device."
+        "Alles Angeschlossene wird von einem Gerät verwendet.",
+        "Everything attached is used by a device."
     }
     health(calls, outbox, memory) {
-        "Aufrufe offen: {calls}, Postausgang: {outbox}, Speicher: {memory} MiB",
-        "calls open: {calls}, outbox: {outbox}, memory: {memory} MiB"
+        "offene Aufrufe: {calls}, wartende Nachrichten: {outbox}, Speicher: {memory} MiB",
+        "open calls: {calls}, waiting messages: {outbox}, memory: {memory} MiB"
     }
     long_value(count) { "({count} Zeichen)", "({count} characters)" }
     yes() { "ja", "yes" }

@@ -9,8 +9,8 @@ use crate::config::{Rule, Template};
 pub(super) fn not_attached() -> Reason {
     Reason::new(
         "not-attached",
-        "Nicht angesteckt. Kabel prüfen; „kofferctl devices --unbound“ zeigt, was gefunden wurde und kein Gerät ist.",
-        "Not attached. Check the cable; kofferctl devices --unbound shows what was found and is no device.",
+        "Nicht angeschlossen. Kabel prüfen; „kofferctl devices --unbound“ zeigt, was angeschlossen ist und keine Regel hat.",
+        "Not attached. Check the cable; kofferctl devices --unbound shows what is attached and has no rule.",
     )
 }
 
@@ -44,10 +44,10 @@ pub(super) fn only_configured(found: &Found) -> Reason {
     Reason::new(
         "configure-it",
         format!(
-            "Eine fest eingebaute Leitung. Hängt ein Gerät daran, als [devices.NAME] mit address = \"serial://{node}\" eintragen."
+            "Eine eingebaute serielle Schnittstelle. Ist ein Gerät daran angeschlossen, als [devices.NAME] mit address = \"serial://{node}\" eintragen."
         ),
         format!(
-            "A line that is built in. If a device hangs on it, configure it as [devices.NAME] with address = \"serial://{node}\"."
+            "A built-in serial port. If a device is connected to it, configure it as [devices.NAME] with address = \"serial://{node}\"."
         ),
     )
 }
@@ -56,8 +56,8 @@ pub(super) fn ignored(rule: &Rule) -> Reason {
     let at = &rule.origin;
     Reason::new(
         "ignored",
-        format!("Die Regel in {at} sagt, dass es kein Gerät ist."),
-        format!("The rule in {at} says that it is no device."),
+        format!("Die Regel in {at} schließt es aus (ignore)."),
+        format!("The rule in {at} excludes it (ignore)."),
     )
 }
 

@@ -107,8 +107,8 @@ pub(super) fn keepable(
                 "the content of a confidential answer was held back from the journal"
             );
             let text = Text::new(
-                "Es ist geschehen; die Antwort hatte vertraulichen Inhalt und wurde nicht aufgehoben.",
-                "It happened; the answer had confidential content and was not kept.",
+                "Der Aufruf wurde ausgeführt; seine Antwort war vertraulich und wurde nicht gespeichert.",
+                "The call was carried out; its answer was confidential and was not stored.",
             );
             let failure = Failure::unfinished(Status::DeviceFault, Effect::Done, text.get(lang));
             Outcome::Failed(failure)

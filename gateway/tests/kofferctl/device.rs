@@ -190,7 +190,7 @@ async fn who_may_not_ask_or_finds_the_gateway_offline_sees_what_is_retained() {
     let offline = ended(kofferctl(&broker, home.path(), &words)).await;
     assert_eq!(offline.code, Some(5), "{offline:?}");
     assert!(offline.out.starts_with("Device        a4-1"), "{offline:?}");
-    assert_eq!(offline.err.matches("the last that is known").count(), 1);
+    assert_eq!(offline.err.matches("the last known state").count(), 1);
     assert!(!gateway.has_call());
 }
 
@@ -243,13 +243,13 @@ async fn a_self_test_of_a_real_terminal_says_how_long_what_and_where() {
         (
             "internal",
             0,
-            &["Address   127.0.0.1:", " ms  ", "The self-test passed."][..],
+            &["Address   127.0.0.1:", " ms  ", "Self-test passed."][..],
         ),
-        ("external", 0, &["host ", "The self-test passed."]),
+        ("external", 0, &["host ", "Self-test passed."]),
         (
             "interactive",
             9,
-            &["card ", "skipped", "The self-test tested nothing"],
+            &["card ", "skipped", "Nothing was tested"],
         ),
     ] {
         let mut command = bare(home.path(), &["self-test", "ec-terminal", level, "--text"]);

@@ -106,7 +106,7 @@ async fn the_journal_is_shown_filtered_and_exported_while_it_is_in_use_and_after
     let file = file.to_str().unwrap();
     let table = ended(bare(Path::new("/"), &["journal", "--text", "--file", file])).await;
     assert!(table.out.starts_with("TIME "), "{}", table.out);
-    assert!(table.out.contains("declined/none") && table.out.contains("begun, no end"));
+    assert!(table.out.contains("declined/none") && table.out.contains("begun, not ended"));
     let words = [
         "journal", "--text", "--lang", "de", "--call", "declined", "--file", file,
     ];
@@ -150,7 +150,7 @@ async fn what_cannot_be_read_is_said_and_what_is_in_order_is_not_set_aside() {
     journal.close().await;
     let told = ended(bare(Path::new("/"), &words)).await;
     assert_eq!(told.code, Some(0));
-    assert!(told.err.contains("is in order"), "{}", told.err);
+    assert!(told.err.contains("is sound"), "{}", told.err);
 
     std::fs::write(&missing, b"no database at all ".repeat(500)).unwrap();
     let told = ended(bare(

@@ -139,7 +139,7 @@ async fn what_waits_is_shown_and_what_a_person_saw_is_sent() {
     gateway.complete(&call, &listed(&["a"])).await;
     let shown = running.ended().await;
     assert!(shown.out.contains("Look at receipt 231."), "{shown:?}");
-    assert!(!shown.out.contains("No call waits"), "{shown:?}");
+    assert!(!shown.out.contains("No calls queued"), "{shown:?}");
 
     let words = [
         "--text",
@@ -171,7 +171,11 @@ async fn what_waits_is_shown_and_what_a_person_saw_is_sent() {
     for (words, calls, told) in [
         (&["--text", "resolve"][..], &["a", "b"][..], "ws-1, call b"),
         (&["--text", "resolve", "a"], &["a"], "--finding"),
-        (&["--text", "resolve", "other"], &["a"], "No call waits"),
+        (
+            &["--text", "resolve", "other"],
+            &["a"],
+            "No call is waiting",
+        ),
     ] {
         let running = Running::start(kofferctl(&broker, home.path(), words));
         let call = gateway.call().await;
@@ -238,7 +242,7 @@ async fn a_document_is_printed_and_its_sheets_are_told_as_they_come() {
         (ended.code, ended.out.as_str()),
         (
             Some(0),
-            "· sheets done: 1\n· sheets done: 2\nPrinted on forms-printer-2, sheets: 2.\n"
+            "· sheets printed: 1\n· sheets printed: 2\nPrinted on forms-printer-2, sheets: 2.\n"
         )
     );
 }
@@ -290,7 +294,7 @@ async fn a_configuration_file_says_where_and_who() {
     let ended = running.ended().await;
     assert_eq!(
         (ended.code, ended.out.as_str()),
-        (Some(0), "Die Reservierung ist beendet.\n")
+        (Some(0), "Die Reservierung ist aufgehoben.\n")
     );
     assert!(ended.err.contains("chmod 600"), "{}", ended.err);
 }

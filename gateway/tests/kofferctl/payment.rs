@@ -88,7 +88,7 @@ Betrag       37,80 EUR
 Beleg        231
 Trace-Nr.    1077
 Terminal-ID  68000123
-Bezahlt: 37,80 EUR, Beleg 231. Das Geld ist geflossen.
+Bezahlt: 37,80 EUR, Beleg 231. Zahlung gebucht.
 "
     );
 }

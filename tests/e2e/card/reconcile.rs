@@ -272,8 +272,8 @@ fn a_card_without_a_number_is_not_taken_for_the_same() {
         let kept = interrupted(&card, &new).await;
         let mut bench = Bench::open(SLOT).await;
         for (file, hint) in [
-            (card.file(ID), "only a part of what was to be written"),
-            (new.to_vec(), "what was to be written"),
+            (card.file(ID), "only a part of the new content"),
+            (new.to_vec(), "the new content"),
             (vec![0x55; LENGTH], "something else"),
         ] {
             set_file(&card, ID, &file);

@@ -102,7 +102,7 @@ async fn what_nobody_knows_is_named_with_the_reason_and_leaves_nothing_behind() 
     until_unbound(&clerk, &[]).await;
     let said = gateway.kofferctl(&["devices", "--unbound"]).await;
     assert!(
-        said.contains("Everything that is attached is a device."),
+        said.contains("Everything attached is used by a device."),
         "{said}"
     );
     bed.plug(&stranger("1-5")).await;

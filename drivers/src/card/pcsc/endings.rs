@@ -66,20 +66,20 @@ impl Loss {
     pub(super) fn text(self) -> Text {
         match self {
             Self::Removed => Text::new(
-                "Im Leser ist keine Karte. Stecken Sie die Karte ein und beginnen Sie neu.",
-                "There is no card in the reader. Insert the card and start anew.",
+                "Im Leser steckt keine Karte. Stecken Sie die Karte ein und starten Sie den Vorgang neu.",
+                "There is no card in the reader. Insert the card and start again.",
             ),
             Self::Reset => Text::new(
-                "Die Karte wurde zurückgesetzt. Verbinden Sie sich neu.",
-                "The card was reset. Connect anew.",
+                "Die Karte wurde zurückgesetzt. Rufen Sie connect erneut auf.",
+                "The card was reset. Call connect again.",
             ),
             Self::InUse => Text::new(
                 "Ein anderes Programm benutzt die Karte. Schließen Sie es und versuchen Sie es erneut.",
                 "Another program uses the card. Close it and try again.",
             ),
             Self::Service => Text::new(
-                "Der PC/SC-Dienst antwortet nicht. Das Gateway verbindet sich selbst wieder; hält es an, rufen Sie die Technik.",
-                "The PC/SC service does not answer. The gateway reconnects by itself; if it lasts, call your technician.",
+                "Der PC/SC-Dienst antwortet nicht. Das Gateway verbindet sich selbst wieder. Bleibt die Störung: systemctl status pcscd",
+                "The PC/SC service does not answer. The gateway reconnects by itself. If the fault stays: systemctl status pcscd",
             ),
             Self::Reader => Text::new(
                 "Der Kartenleser ist nicht angeschlossen. Prüfen Sie das Kabel.",
@@ -90,11 +90,11 @@ impl Loss {
                 "The card reader does not answer any more. Pull the card and the reader's cable, and plug both in again.",
             ),
             Self::Malformed => Text::new(
-                "Die Karte antwortete etwas Unverständliches.",
-                "The card answered something that makes no sense.",
+                "Die Karte hat eine unverständliche Antwort gesendet.",
+                "The card sent an answer that cannot be understood.",
             ),
             Self::Other(error) => Text::new(
-                format!("Die Karte antwortet nicht ({error}). Stecken Sie sie neu."),
+                format!("Die Karte antwortet nicht ({error}). Stecken Sie sie neu ein."),
                 format!("The card does not answer ({error}). Insert it again."),
             ),
         }
@@ -106,11 +106,11 @@ impl Loss {
             Self::Removed => Text::new("Die Karte wurde entnommen", "The card was taken out"),
             Self::Reset => Text::new("Die Karte wurde zurückgesetzt", "The card was reset"),
             Self::InUse => Text::new(
-                "Ein anderes Programm nahm die Karte",
-                "Another program took the card",
+                "Ein anderes Programm hat die Karte übernommen",
+                "Another program took over the card",
             ),
             Self::Service => Text::new(
-                "Der PC/SC-Dienst fiel aus",
+                "Der PC/SC-Dienst ist ausgefallen",
                 "The PC/SC service stopped answering",
             ),
             Self::Reader => Text::new(
@@ -118,15 +118,15 @@ impl Loss {
                 "The card reader was unplugged",
             ),
             Self::Hung => Text::new(
-                "Der Kartenleser antwortete nicht mehr",
+                "Der Kartenleser antwortet nicht mehr",
                 "The card reader stopped answering",
             ),
             Self::Malformed => Text::new(
-                "Die Karte antwortete etwas Unverständliches",
-                "The card answered something that makes no sense",
+                "Die Karte hat eine unverständliche Antwort gesendet",
+                "The card sent an answer that cannot be understood",
             ),
             Self::Other(error) => Text::new(
-                format!("Die Karte antwortete nicht mehr ({error})"),
+                format!("Die Karte antwortet nicht mehr ({error})"),
                 format!("The card stopped answering ({error})"),
             ),
         }
@@ -243,13 +243,13 @@ pub(super) fn declined(refusal: Refusal, lang: Lang) -> Failure {
         ),
         0x6982 | 0x6985 => (
             "not-allowed",
-            "Die Karte erlaubt das nicht ohne weitere Freigabe.",
-            "The card does not allow it without further rights.",
+            "Die Karte verlangt dafür eine weitere Freigabe.",
+            "The card requires further rights for this.",
         ),
         0x6B00 | 0x6A84 => (
             "outside-file",
-            "Die Stelle liegt außerhalb der Datei.",
-            "The place lies outside the file.",
+            "Die Position liegt außerhalb der Datei.",
+            "The position is outside the file.",
         ),
         _ => (
             "card-refused",
@@ -277,10 +277,10 @@ pub(super) fn incomplete(shortfall: Shortfall, lang: Lang) -> Failure {
             pick(
                 lang,
                 format!(
-                    "Die Karte gab nur {read} von {of} Bytes der Datei heraus. Legen Sie die Karte neu ein und versuchen Sie es erneut."
+                    "Die Karte lieferte nur {read} von {of} Byte der Datei. Stecken Sie die Karte neu ein und versuchen Sie es erneut."
                 ),
                 format!(
-                    "The card gave only {read} of {of} bytes of the file. Insert the card again and try once more."
+                    "The card returned only {read} of {of} bytes of the file. Insert the card again and retry."
                 ),
             ),
         ),
@@ -289,10 +289,10 @@ pub(super) fn incomplete(shortfall: Shortfall, lang: Lang) -> Failure {
             pick(
                 lang,
                 format!(
-                    "Die Karte gab nach {read} Bytes nichts mehr heraus und sagte nicht, ob die Datei dort endet."
+                    "Die Karte lieferte nach {read} Byte keine Daten mehr und gab nicht an, ob die Datei dort endet."
                 ),
                 format!(
-                    "The card gave nothing after {read} bytes, and did not say whether the file ends there."
+                    "The card returned nothing after {read} bytes and did not say whether the file ends there."
                 ),
             ),
         ),
@@ -300,13 +300,13 @@ pub(super) fn incomplete(shortfall: Shortfall, lang: Lang) -> Failure {
             let (de, en) = match of {
                 Some(of) => (format!("; diese hat {of}"), format!("; this one has {of}")),
                 None => (
-                    ". Ob diese länger ist, sagt sie nicht".to_owned(),
-                    ". Whether this one is longer it does not say".to_owned(),
+                    ". Ob diese Datei länger ist, gibt sie nicht an".to_owned(),
+                    ". It does not say whether this file is longer".to_owned(),
                 ),
             };
             let (de, en) = (
-                format!("Die Karte gibt nur die ersten 32768 Bytes einer Datei heraus{de}."),
-                format!("The card gives the first 32768 bytes of a file only{en}."),
+                format!("Die Karte liefert nur die ersten 32768 Byte einer Datei{de}."),
+                format!("The card returns only the first 32768 bytes of a file{en}."),
             );
             (0x8000, pick(lang, de, en))
         }

@@ -117,8 +117,8 @@ impl Listing for Readers {
 fn see_pcsc() -> Reason {
     Reason::new(
         "see-pcsc",
-        "Ein Kartenleser: der PC/SC-Dienst bedient ihn. Eine Regel findet ihn mit by = \"pcsc\"; fehlt er dort, läuft der Dienst nicht oder ihm fehlt der Treiber.",
-        "A card reader: the PC/SC service serves it. A rule finds it with by = \"pcsc\"; where it is missing there, the service is not running or has no driver for it.",
+        "Ein Kartenleser für den PC/SC-Dienst. Eine Regel mit by = \"pcsc\" schreiben; fehlt er dort, läuft der Dienst nicht oder ihm fehlt der Treiber.",
+        "A card reader of the PC/SC service. Write a rule with by = \"pcsc\"; if it is missing there, the service is not running or has no driver for it.",
     )
 }
 

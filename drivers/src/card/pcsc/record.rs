@@ -60,8 +60,8 @@ impl Salt {
         let mut salt = [0; 16];
         getrandom::fill(&mut salt).map_err(|error| {
             NotStored::new(
-                format!("Der Kernel gibt keine Zufallszahlen: {error}"),
-                format!("The kernel gives no random numbers: {error}"),
+                format!("Der Kernel liefert keine Zufallszahlen: {error}"),
+                format!("The kernel provides no random numbers: {error}"),
             )
         })?;
         Ok(Self(salt.to_vec()))

@@ -176,8 +176,8 @@ fn with_words(mut failure: Failure, words: &str, lang: Lang) -> Failure {
 fn silent(lang: Lang) -> Failure {
     let message = pick(
         lang,
-        "Das Terminal war zu lange still und hat den Vorgang auf Nachfrage abgebrochen. Es wurde nichts gebucht.",
-        "The terminal was silent for too long and cancelled when asked. Nothing was booked.",
+        "Das Terminal hat zu lange nicht geantwortet und den Vorgang auf Nachfrage abgebrochen. Es wurde nichts gebucht.",
+        "The terminal did not answer for too long and cancelled when asked. Nothing was booked.",
     );
     Failure::without_effect(Status::TimedOut, message).with(caused("terminal-silent"))
 }
@@ -225,7 +225,7 @@ fn refused(refusal: Refusal, lang: Lang) -> Failure {
     let (cause, de, en) = match refusal {
         Refusal::NotStored => (
             "journal-failed",
-            "Das Gateway konnte die Zahlung nicht festhalten und hat sie abgelehnt.",
+            "Das Gateway konnte die Zahlung nicht speichern und hat sie abgelehnt.",
             "The gateway could not store the payment and refused it.",
         ),
         Refusal::Unreadable | Refusal::NoResult => (
@@ -235,13 +235,13 @@ fn refused(refusal: Refusal, lang: Lang) -> Failure {
         ),
         Refusal::WrongTerminal => (
             "wrong-terminal",
-            "Ein anderes Terminal hat geantwortet; das wurde abgelehnt.",
+            "Ein anderes Terminal hat geantwortet; der Vorgang wurde abgelehnt.",
             "Another terminal answered; that was refused.",
         ),
         Refusal::WrongAmount => (
             "wrong-amount",
-            "Das Terminal nannte einen anderen Betrag; das wurde abgelehnt.",
-            "The terminal named another amount; that was refused.",
+            "Das Terminal meldete einen anderen Betrag; das wurde abgelehnt.",
+            "The terminal reported another amount; that was refused.",
         ),
         Refusal::WrongReceipt => (
             "wrong-receipt",
@@ -250,8 +250,8 @@ fn refused(refusal: Refusal, lang: Lang) -> Failure {
         ),
         Refusal::WrongCurrency => (
             "wrong-currency",
-            "Das Terminal nannte eine andere Währung; das wurde abgelehnt.",
-            "The terminal named another currency; that was refused.",
+            "Das Terminal meldete eine andere Währung; das wurde abgelehnt.",
+            "The terminal reported another currency; that was refused.",
         ),
         Refusal::Contradiction => (
             "contradiction",
@@ -278,7 +278,7 @@ fn unknown(loss: &Loss, lang: Lang, evidence: Option<&Response>) -> Failure {
         ),
         format!(
             "{what} It is not known whether it was booked. Do not repeat it: look at the terminal \
-             whether it was booked, and enter the result."
+             whether it was booked, and record the result."
         ),
     );
     let mut detail = caused(cause);
@@ -323,8 +323,8 @@ fn loss_text(loss: &Loss) -> Text {
             "The terminal does not answer any more.",
         ),
         Loss::Unexpected => Text::new(
-            "Das Terminal antwortete etwas Unverständliches.",
-            "The terminal answered something that makes no sense.",
+            "Das Terminal hat eine unverständliche Antwort gesendet.",
+            "The terminal sent an answer that cannot be understood.",
         ),
         Loss::Contradiction => Text::new(
             "Die Antworten des Terminals widersprechen sich.",

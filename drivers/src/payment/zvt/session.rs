@@ -465,8 +465,8 @@ fn agreed(wanted: Charset, fields: &Fields) -> Charset {
 fn registration(config: &ZvtConfig) -> Result<Command, Trouble> {
     let currency = config.currency_code().ok_or_else(|| {
         Trouble::Configuration(Text::new(
-            format!("ZVT-Terminals buchen kein {}.", config.currency),
-            format!("ZVT terminals do not book {}.", config.currency),
+            format!("ZVT-Terminals buchen nicht in {}.", config.currency),
+            format!("ZVT terminals do not book in {}.", config.currency),
         ))
     })?;
     let mut byte = ConfigByte::INTERMEDIATE_STATUS.with(ConfigByte::NO_AMOUNT_ENTRY);

@@ -44,8 +44,8 @@ pub(super) fn blocked(judged: &Judged, lang: Lang) -> Failure {
 /// An operation that this driver does not have.
 pub(super) fn unsupported(operation: &str, lang: Lang) -> Failure {
     let why = Text::new(
-        format!("Ein Drucker kann „{operation}“ nicht."),
-        format!("A printer cannot do \"{operation}\"."),
+        format!("Ein Drucker unterstützt „{operation}“ nicht."),
+        format!("A printer does not support \"{operation}\"."),
     );
     Failure::without_effect(Status::Unsupported, why.get(lang))
 }
@@ -244,8 +244,10 @@ pub(super) fn fault_of_status(status: StatusCode) -> Fault {
     }
     Fault::new(
         "no-ipp-printer",
-        format!("Der Drucker gibt keine Auskunft ({code:04x}). Adresse und Zugang prüfen."),
-        format!("The printer gives no information ({code:04x}). Check address and access."),
+        format!(
+            "Der Drucker beantwortet die Abfrage nicht ({code:04x}). Adresse und Zugang prüfen."
+        ),
+        format!("The printer does not answer the query ({code:04x}). Check address and access."),
     )
 }
 
@@ -328,7 +330,7 @@ pub(super) fn unfinished(cause: Cause, printed: Printed, lang: Lang) -> Failure 
             Effect::Partial,
             Some(sheets),
             Text::new(
-                format!("Gedruckte Blätter: {sheets}. Diese aussortieren."),
+                format!("{sheets} Blatt gedruckt. Diese aussortieren."),
                 format!("Sheets that were printed: {sheets}. Sort them out."),
             ),
         ),
@@ -336,7 +338,7 @@ pub(super) fn unfinished(cause: Cause, printed: Printed, lang: Lang) -> Failure 
             Effect::Done,
             Some(sheets),
             Text::new(
-                format!("Es war schon alles gedruckt, Blätter: {sheets}."),
+                format!("Es war schon alles gedruckt: {sheets} Blatt."),
                 format!("All of it was printed already, sheets: {sheets}."),
             ),
         ),
@@ -383,8 +385,8 @@ fn why(cause: Cause) -> (Status, &'static str, Text) {
             Status::DeviceFault,
             "aborted-by-printer",
             text(
-                "Der Drucker hat den Auftrag aufgegeben. Anzeige am Drucker ansehen.",
-                "The printer gave the job up. Look at its panel.",
+                "Der Drucker hat den Auftrag abgebrochen. Anzeige am Drucker ansehen.",
+                "The printer aborted the job. Look at its panel.",
             ),
         ),
         Cause::WithErrors => (
@@ -439,13 +441,13 @@ pub(super) fn not_counted(cause: Cause) -> Reason {
     Reason::new(
         keyword,
         format!(
-            "{} Der Drucker hatte begonnen und sagt nicht sicher, was herauskam. Nicht \
+            "{} Der Drucker hatte begonnen und meldet nicht sicher, was gedruckt wurde. Nicht \
              wiederholen: Sehen Sie im Ausgabefach nach und tragen Sie das Ergebnis ein.",
             why.de
         ),
         format!(
-            "{} The printer had begun and does not say for certain what came out. Do not repeat \
-             it: look into the tray and enter the result.",
+            "{} The printer had begun and does not report for certain what was printed. Do not \
+             repeat it: look into the tray and record the result.",
             why.en
         ),
     )
@@ -525,7 +527,7 @@ pub(super) fn undecided(doubt: Doubt) -> Reason {
             why.de
         ),
         format!(
-            "{} Do not repeat it: look into the tray and enter the result.",
+            "{} Do not repeat it: look into the tray and record the result.",
             why.en
         ),
     )

@@ -227,7 +227,7 @@ static KNOWN: &[Known] = &[
     known(
         Blocks,
         "stopped",
-        "Der Drucker steht, ohne zu sagen, warum. Anzeige am Drucker ansehen.",
+        "Der Drucker steht und meldet keinen Grund. Anzeige am Drucker ansehen.",
         "The printer has stopped and does not say why. Look at its panel.",
     ),
     known(
@@ -269,8 +269,8 @@ static KNOWN: &[Known] = &[
     known(
         Attention,
         "other",
-        "Der Drucker meldet etwas. Anzeige am Drucker ansehen.",
-        "The printer reports something. Look at its panel.",
+        "Der Drucker meldet einen Hinweis. Anzeige am Drucker ansehen.",
+        "The printer shows a message. Look at its panel.",
     ),
     known(
         Blocks,
@@ -281,9 +281,9 @@ static KNOWN: &[Known] = &[
     known(
         Attention,
         PRINT_QUEUE,
-        "Unter der Adresse antwortet eine CUPS-Warteschlange, kein Drucker: Dass sie fertig ist, \
+        "Unter der Adresse antwortet eine CUPS-Warteschlange, kein Drucker: Ihre Fertigmeldung \
          beweist keinen Ausdruck. Adresse des Druckers selbst eintragen.",
-        "A CUPS queue answers at the address, not a printer: that it is done proves no print. \
+        "A CUPS queue answers at the address, not a printer: its \"completed\" proves no print. \
          Enter the address of the printer itself.",
     ),
     // It wakes up by itself when there is something to print.

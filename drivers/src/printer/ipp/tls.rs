@@ -148,11 +148,11 @@ impl Problem {
             ),
             Self::Other(why) => (
                 format!(
-                    "Mit dem Drucker kommt keine verschlüsselte Verbindung zustande ({why}). \
+                    "Es kommt keine verschlüsselte Verbindung zum Drucker zustande ({why}). \
                      TLS-Einstellungen des Druckers prüfen."
                 ),
                 format!(
-                    "No encrypted connection with the printer comes about ({why}). Check the \
+                    "No encrypted connection to the printer can be made ({why}). Check the \
                      printer's TLS settings."
                 ),
             ),

@@ -294,8 +294,8 @@ mod tests {
         assert_eq!(
             told.sentences,
             [
-                "Bezahlt: 37,80 EUR, Beleg 231. Das Geld ist geflossen.",
-                "Der Ausgang wurde nach einer Störung am Gerät festgestellt."
+                "Bezahlt: 37,80 EUR, Beleg 231. Zahlung gebucht.",
+                "Das Ergebnis wurde nach einer Unterbrechung vom Gerät gelesen."
             ]
         );
         let misspelt = json!({"status": "ok", "device": "ec", "ignored": ["refrence", "a\u{1b}[2J"],
@@ -313,7 +313,7 @@ mod tests {
                 "Declined.",
                 "Card declined.",
                 "The device's code: 6c",
-                "No money moved."
+                "Nothing was booked."
             ]
         );
         assert_eq!(told.tone, Tone::Bad);
@@ -375,7 +375,7 @@ mod tests {
             ),
             (
                 json!({"job": 1, "proof": "bytes-sent"}),
-                "a4-2 took all of it and does not say whether paper came out.",
+                "a4-2 accepted the whole document and does not report whether it was printed.",
             ),
         ] {
             let told = said(&["call", "a4", "print"], &done(result), Lang::En);
@@ -391,13 +391,13 @@ mod tests {
         let written = said(&write, &ok(json!({"bytes": 27, "sha256": "…"})), Lang::De);
         assert_eq!(
             written.sentences,
-            ["Geschrieben und zurückgelesen, Byte: 27."]
+            ["27 Byte geschrieben und zurückgelesen."]
         );
         let partial =
             json!({"status": "device-fault", "effect": "partial", "detail": {"completed": 9}});
         let told = said(&write, &partial, Lang::De).sentences.join(" ");
         assert!(
-            told.ends_with("Der Chip ist nur zum Teil geschrieben."),
+            told.ends_with("Die Karte ist nur teilweise beschrieben."),
             "{told}"
         );
         let read = ["card", "c1", "read", "--path", "0101", "--to", "a.bin"];
@@ -418,13 +418,17 @@ mod tests {
             (
                 &["signal", "x", "finish"],
                 json!({"verdict": "delivered"}),
-                "has the signal",
+                "received the signal",
             ),
-            (&["calls"], json!({"calls": []}), "No call waits"),
+            (
+                &["calls"],
+                json!({"calls": []}),
+                "No calls queued or running",
+            ),
             (
                 &["calls"],
                 json!({"calls": [], "unresolved": [{"client": "ws-1"}]}),
-                "DO NOT REPEAT: of 1 call(s)",
+                "DO NOT REPEAT: the outcome of 1 call(s)",
             ),
             (
                 &["self-test", "ec", "internal"],
@@ -434,7 +438,7 @@ mod tests {
             (
                 &["self-test", "ec", "external"],
                 json!({"passed": false, "outcome": "skipped"}),
-                "tested nothing",
+                "Nothing was tested",
             ),
             (
                 &["claim", "ec"],

@@ -110,7 +110,7 @@ mod tests {
         for (value, expected) in [
             (
                 json!({"event": "queued", "ahead": 2}),
-                Some("wartet; davor: 2"),
+                Some("in der Warteschlange; davor: 2"),
             ),
             (
                 json!({"event": "terminal-text", "code": "insert-card", "text": "Karte einstecken"}),

@@ -319,7 +319,7 @@ Sum              -5.00 EUR"
         assert_eq!(
             result("attached", &value, Lang::De, &TimeZone::UTC),
             "\
-ANGESTECKT                  ART         VID:PID    SERIENNR.  BUCHSE    MODELL                GERÄT ODER GRUND
+ANGESCHLOSSEN               ART         VID:PID    SERIENNR.  USB-PORT  MODELL                GERÄT ODER GRUND
 /dev/ttyUSB0                serial      0403:6001  A50285BI   1-1.2 00  FTDI FT232R USB UART  ec-terminal
 1-1.4                       usb         04b8:0202             1-1.4     EPSON TM-T88V         Keine Regel passt.
 REINER SCT cyberJack 00 00  pcsc                                                              Keine Regel passt.
@@ -328,7 +328,7 @@ tcp://192.0.2.7:20007       configured                                          
         let nothing = example("gateway.attached.result.nothing.json");
         assert_eq!(
             result("attached", &nothing, Lang::En, &TimeZone::UTC),
-            "Everything that is attached is a device."
+            "Everything attached is used by a device."
         );
     }
 

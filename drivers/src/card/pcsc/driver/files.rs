@@ -204,7 +204,7 @@ impl Pcsc {
                 status,
                 Effect::Partial,
                 told(
-                    "Die Datei ist nur zum Teil geschrieben.",
+                    "Die Datei ist nur teilweise geschrieben.",
                     "The file is written only in part.",
                 ),
             )
@@ -213,14 +213,14 @@ impl Pcsc {
                 status,
                 Effect::Done,
                 told(
-                    "Die Karte hat alles bestätigt; zurückgelesen wurde es nicht.",
-                    "The card confirmed everything; it was not read back.",
+                    "Die Karte hat alles bestätigt; die Datei wurde nicht zurückgelesen.",
+                    "The card confirmed everything; the file was not read back.",
                 ),
             )
             .with(detail(confirmed)),
             None => Failure::outcome_unknown(told(
-                "Wie viel geschrieben wurde, ist nicht bekannt. Nicht wiederholen: Lesen Sie die Datei, bevor Sie neu schreiben.",
-                "How much was written is not known. Do not repeat it: read the file before you write anew.",
+                "Wie viel geschrieben wurde, ist nicht bekannt. Nicht wiederholen: Lesen Sie die Datei, bevor Sie erneut schreiben.",
+                "How much was written is not known. Do not repeat it: read the file before you write again.",
             ))
             .with(detail(confirmed)),
         };
@@ -244,7 +244,7 @@ fn stopped_between(write: &Write, stop: crate::Stop, lang: Lang) -> Broken {
     }
     let message = endings::pick(
         lang,
-        format!("Angehalten nach {confirmed} Bytes. Die Datei ist nur zum Teil geschrieben."),
+        format!("Nach {confirmed} Byte angehalten. Die Datei ist nur teilweise geschrieben."),
         format!("Stopped after {confirmed} bytes. The file is written only in part."),
     );
     let (status, cause) = (endings::stop_status(stop), endings::stop_cause(stop));
@@ -301,9 +301,11 @@ fn verdict(write: &Write, bytes: u32, lang: Lang) -> Result<(), Halt> {
             let message = endings::pick(
                 lang,
                 format!(
-                    "Die Datei fasst dort {room} von {bytes} Bytes. Es wurde nichts geschrieben."
+                    "An dieser Position ist nur Platz für {room} von {bytes} Byte. Es wurde nichts geschrieben."
                 ),
-                format!("The file holds {room} of {bytes} bytes there. Nothing was written."),
+                format!(
+                    "There is room for only {room} of {bytes} bytes at this position. Nothing was written."
+                ),
             );
             Failure::without_effect(Status::Declined, message).with(endings::caused("outside-file"))
         }
@@ -312,8 +314,8 @@ fn verdict(write: &Write, bytes: u32, lang: Lang) -> Result<(), Halt> {
             Effect::Partial,
             endings::pick(
                 lang,
-                "Die Datei enthält nicht, was geschrieben wurde.",
-                "The file does not hold what was written.",
+                "Die Datei enthält nicht die geschriebenen Daten.",
+                "The file does not contain the data that was written.",
             ),
         )
         .with(coded(refusal, new)),
@@ -322,8 +324,8 @@ fn verdict(write: &Write, bytes: u32, lang: Lang) -> Result<(), Halt> {
             Effect::Done,
             endings::pick(
                 lang,
-                "Die Karte hat alles bestätigt; zurücklesen ließ es sich nicht.",
-                "The card confirmed everything; it could not be read back.",
+                "Die Karte hat alles bestätigt; die Datei ließ sich nicht zurücklesen.",
+                "The card confirmed everything; the file could not be read back.",
             ),
         )
         .with(coded(refusal, confirmed)),

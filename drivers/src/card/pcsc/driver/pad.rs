@@ -72,8 +72,8 @@ impl Pcsc {
             endings::unsupported(
                 call.lang,
                 "no-pin-pad",
-                "Dieser Leser hat kein Tastenfeld, das das kann.",
-                "This reader has no pad that can do that.",
+                "Dieser Leser hat kein geeignetes Tastenfeld.",
+                "This reader has no suitable PIN pad.",
             )
         })?;
         let left = call.deadline.saturating_duration_since(Instant::now());
@@ -133,8 +133,8 @@ impl Pcsc {
             endings::unsupported(
                 call.lang,
                 "no-pace",
-                "Dieser Leser kann kein PACE.",
-                "This reader cannot run PACE.",
+                "Dieser Leser unterstützt PACE nicht.",
+                "This reader does not support PACE.",
             )
         })?;
         if secret.is_empty() {
@@ -163,7 +163,7 @@ impl Pcsc {
             PaceResult::Failed(code) => {
                 let message = endings::pick(
                     call.lang,
-                    format!("PACE im Leser ist gescheitert ({code:08x})."),
+                    format!("PACE im Leser ist fehlgeschlagen ({code:08x})."),
                     format!("PACE in the reader failed ({code:08x})."),
                 );
                 let detail = Detail {
@@ -195,8 +195,14 @@ async fn ask_person(call: &Call) {
 fn cut_off(loss: Loss, lang: Lang) -> Halt {
     let message = endings::pick(
         lang,
-        format!("{} Ob die Eingabe galt, ist nicht bekannt.", loss.text().de),
-        format!("{} Whether the entry counted is not known.", loss.text().en),
+        format!(
+            "{} Ob die Eingabe übernommen wurde, ist nicht bekannt.",
+            loss.text().de
+        ),
+        format!(
+            "{} Whether the entry was accepted is not known.",
+            loss.text().en
+        ),
     );
     let failure = Failure::unfinished(Status::DeviceFault, Effect::Unknown, message);
     loss.ends(failure.with(loss.detail()))
@@ -237,8 +243,8 @@ fn pin_failure(word: StatusWord, lang: Lang) -> Failure {
         (_, Some(tries)) => (
             Status::Declined,
             "wrong-pin",
-            format!("Falsch. Es bleiben {tries} Versuche."),
-            format!("Wrong. {tries} tries are left."),
+            format!("Falsche Eingabe. Verbleibende Versuche: {tries}."),
+            format!("Wrong entry. {tries} tries are left."),
         ),
         _ => (
             Status::Declined,

@@ -165,7 +165,7 @@ fn judged(kept: &Asked<'_>, said: &Said, interrupted: &Interrupted) -> Reconcile
         Some(Holds::Some(bytes)) => failed(
             Effect::Partial,
             format!(
-                "{}. Die Datei ist nur zum Teil geschrieben ({bytes} Bytes).",
+                "{}. Die Datei ist nur teilweise geschrieben ({bytes} Bytes).",
                 kept.event.de
             ),
             format!(
@@ -177,8 +177,8 @@ fn judged(kept: &Asked<'_>, said: &Said, interrupted: &Interrupted) -> Reconcile
         None => Reconciled::Undecided(reason(
             "file-differs",
             kept,
-            "Sie enthält weder, was vorher da war, noch den Anfang dessen, was geschrieben werden sollte.",
-            "It holds neither what was there before nor the beginning of what was to be written.",
+            "Sie enthält weder den alten Inhalt noch den Anfang des neuen.",
+            "It contains neither the old content nor the beginning of the new.",
         )),
     }
 }
@@ -195,7 +195,7 @@ fn reason(keyword: &str, asked: &Asked<'_>, de: &str, en: &str) -> Reason {
         ),
         format!(
             "{} while file {path} was written. {en} Do not repeat it: \
-             read the file from the same card (read), and enter the result.",
+             read the file from the same card (read), and record the result.",
             event.en
         ),
     )
@@ -205,7 +205,7 @@ fn card_absent(kept: &Asked<'_>) -> Reason {
     reason(
         "card-absent",
         kept,
-        "Im Leser ist keine Karte.",
+        "Im Leser steckt keine Karte.",
         "There is no card in the reader.",
     )
 }
@@ -214,7 +214,7 @@ fn another_card(kept: &Asked<'_>) -> Reason {
     reason(
         "another-card",
         kept,
-        "Im Leser ist jetzt eine andere Karte.",
+        "Im Leser steckt jetzt eine andere Karte.",
         "There is another card in the reader now.",
     )
 }
@@ -223,19 +223,19 @@ fn unreadable(kept: &Asked<'_>, keyword: &str) -> Reason {
     reason(
         keyword,
         kept,
-        "Die Karte im Leser lässt sie sich jetzt nicht lesen.",
-        "The card in the reader does not let it be read now.",
+        "Die Datei auf der Karte im Leser lässt sich jetzt nicht lesen.",
+        "The file on the card in the reader cannot be read now.",
     )
 }
 
 /// The card shows no serial number, or showed none when it was written.
 fn not_recognised(kept: &Asked<'_>, holds: Option<Holds>) -> Reason {
     let (de, en) = match holds {
-        Some(Holds::New) => ("was geschrieben werden sollte", "what was to be written"),
-        Some(Holds::Old) => ("was vorher da war", "what was there before"),
+        Some(Holds::New) => ("den neuen Inhalt", "the new content"),
+        Some(Holds::Old) => ("den alten Inhalt", "the old content"),
         Some(Holds::Some(_)) => (
-            "nur einen Teil dessen, was geschrieben werden sollte",
-            "only a part of what was to be written",
+            "nur einen Teil des neuen Inhalts",
+            "only a part of the new content",
         ),
         None => ("etwas anderes", "something else"),
     };
@@ -243,10 +243,10 @@ fn not_recognised(kept: &Asked<'_>, holds: Option<Holds>) -> Reason {
         "card-not-recognised",
         kept,
         &format!(
-            "Ob es dieselbe Karte ist, lässt sich nicht erkennen; die im Leser enthält dort {de}."
+            "Ob es dieselbe Karte ist, lässt sich nicht feststellen; die Karte im Leser enthält dort {de}."
         ),
         &format!(
-            "Whether it is the same card cannot be told; the one in the reader holds {en} there."
+            "Whether it is the same card cannot be determined; the card in the reader contains {en} there."
         ),
     )
 }
@@ -267,7 +267,7 @@ fn in_doubt(kept: &KeptBatch, event: &Text) -> Reason {
         format!(
             "{}: {through} of {total} commands are done; whether command {number} ({next}) \
              was done only the card knows, the rest was not sent. Do not go on and do not repeat it: check with \
-             your application what the card holds, and enter the result.",
+             your application what the card contains, and record the result.",
             event.en
         ),
     )
@@ -276,7 +276,7 @@ fn in_doubt(kept: &KeptBatch, event: &Text) -> Reason {
 fn no_records() -> Reason {
     Reason::new(
         "no-records",
-        "Zu diesem Aufruf gibt es keine Aufzeichnung. Nicht wiederholen: Prüfen Sie, was die Karte enthält, und tragen Sie das Ergebnis ein.",
-        "There is no record of this call. Do not repeat it: check what the card holds, and enter the result.",
+        "Zu diesem Aufruf gibt es keine Aufzeichnung. Nicht wiederholen: Prüfen Sie den Inhalt der Karte und tragen Sie das Ergebnis ein.",
+        "There is no record of this call. Do not repeat it: check the content of the card and record the result.",
     )
 }

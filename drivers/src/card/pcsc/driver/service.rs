@@ -22,8 +22,8 @@ pub(super) fn unsupported(request: &Request, lang: Lang) -> Failure {
     endings::unsupported(
         lang,
         "operation",
-        &format!("Der Treiber pcsc kann {name} nicht."),
-        &format!("The driver pcsc has no {name}."),
+        &format!("Der Treiber pcsc unterstützt {name} nicht."),
+        &format!("The driver pcsc does not support {name}."),
     )
 }
 
@@ -84,7 +84,7 @@ impl Pcsc {
         if self.session().is_some() {
             return (
                 StepOutcome::Passed,
-                ("Der Leser hält eine Karte.", "The reader holds a card."),
+                ("Eine Karte ist verbunden.", "A card is connected."),
             );
         }
         let Some(reader) = &self.reader else {

@@ -81,7 +81,7 @@ impl Pcsc {
         if let Some(stop) = stop_now(call).await {
             let message = endings::pick(
                 call.lang,
-                format!("Angehalten nach {through} Befehlen. Weitere wurden nicht gesendet."),
+                format!("Nach {through} Befehlen angehalten. Weitere wurden nicht gesendet."),
                 format!("Stopped after {through} commands. No more were sent."),
             );
             let status = endings::stop_status(stop);
@@ -139,7 +139,7 @@ fn refusal(refused: Refused, lang: Lang) -> Failure {
                 ),
                 Objection::Hidden => (
                     "hidden-command",
-                    "In diesem Befehl kann ein anderer stecken, den das Gateway nicht lesen kann, und damit eine PIN. Senden Sie den inneren Befehl für sich, oder alle Teile in einem Aufruf.",
+                    "Dieser Befehl kann einen anderen enthalten, den das Gateway nicht lesen kann, und damit eine PIN. Senden Sie den inneren Befehl einzeln oder alle Teile in einem Aufruf.",
                     "This command may wrap another one that the gateway cannot read, and with it a PIN. Send the inner command by itself, or all of its pieces in one call.",
                 ),
             };

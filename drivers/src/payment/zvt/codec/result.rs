@@ -96,7 +96,7 @@ impl Class {
             ),
             NeedsDiagnosis => ("Starten Sie die Diagnose.", "Start the diagnosis."),
             NeedsEndOfDay => (
-                "Machen Sie den Kassenschnitt. Bis dahin sind Zahlungen gesperrt.",
+                "Führen Sie den Kassenschnitt durch. Bis dahin sind Zahlungen gesperrt.",
                 "Run the end of day. Payments are locked until then.",
             ),
             NeedsTime => (
@@ -249,7 +249,7 @@ const RESULTS: [Row; 80] = [
     (0x72, Declined, "Der Chip antwortet nicht richtig", "the chip failed"),
     (0x73, Declined, "Die Kartendaten sind falsch", "the card data are wrong"),
     (0x74, DeviceFault, "Die Schlüssel des Terminals sind verbraucht", "the terminal has used up its keys"),
-    (0x75, DeviceFault, "Ein Text ist nicht echt", "a text is not authentic"),
+    (0x75, DeviceFault, "Ein Text ist nicht authentisch", "a text is not authentic"),
     (0x76, Declined, "Diese Karte ist hier nicht zugelassen", "this card is not on the list"),
     (0x77, Rejected, "Kassenschnitt ist nicht möglich", "end of day is not possible"),
     (0x78, Declined, "Die Karte ist abgelaufen", "the card has expired"),
@@ -311,7 +311,7 @@ const RESULTS: [Row; 80] = [
     (0xFA, DeviceFault, "Offline-Umsätze nicht übertragen", "offline turnover was not transmitted"),
     (0xFB, DeviceFault, "Ein Umsatzdatensatz ist defekt", "a turnover record is defective"),
     (0xFC, DeviceFault, "Ein nötiges Gerät fehlt oder ist defekt", "a needed device is missing or broken"),
-    (0xFD, Rejected, "Diese Baudrate geht nicht", "the baud rate is not supported"),
+    (0xFD, Rejected, "Diese Baudrate wird nicht unterstützt", "the baud rate is not supported"),
     (0xFE, Rejected, "Diese Kasse ist dem Terminal unbekannt", "the register is unknown"),
     (0xFF, DeviceFault, "Anderer Fehler im Terminal", "another error in the terminal"),
 ];

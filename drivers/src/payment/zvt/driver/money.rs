@@ -166,8 +166,8 @@ impl Zvt {
                 let ours = self.config.currency;
                 let message = pick(
                     call.lang,
-                    format!("Dieses Terminal bucht nur {ours}."),
-                    format!("This terminal books {ours} only."),
+                    format!("Dieses Terminal bucht nur in {ours}."),
+                    format!("This terminal books in {ours} only."),
                 );
                 let detail = Detail {
                     field: Some("amount.currency".to_owned()),
@@ -319,7 +319,7 @@ impl Zvt {
         let message = pick(
             call.lang,
             format!(
-                "Der Kassenschnitt geht nicht, solange Reservierungen offen sind (Beleg {list}). \
+                "Der Kassenschnitt ist nicht möglich, solange Reservierungen offen sind (Beleg {list}). \
                  Buchen oder lösen Sie diese am Terminal, dann wiederholen Sie den Kassenschnitt."
             ),
             format!(

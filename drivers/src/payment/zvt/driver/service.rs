@@ -176,8 +176,8 @@ pub(super) fn unsupported(request: &Request, lang: koffer_proto::Lang) -> Halt {
     let name = request.spec().name;
     let message = pick(
         lang,
-        format!("Ein Zahlungsterminal kann nicht {name}."),
-        format!("A payment terminal has no {name}."),
+        format!("Ein Zahlungsterminal unterstützt {name} nicht."),
+        format!("A payment terminal does not support {name}."),
     );
     Halt::refused(Failure::without_effect(Status::Unsupported, message))
 }

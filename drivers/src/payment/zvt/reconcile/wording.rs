@@ -138,7 +138,7 @@ pub(in super::super) fn undecided(
             why.de, what.de, shown.de
         ),
         format!(
-            "{} Do not repeat it: please look at the terminal's list of transactions: {}{} Enter the result.",
+            "{} Do not repeat it: please look at the terminal's list of transactions: {}{} Record the result.",
             why.en, what.en, shown.en
         ),
     )
@@ -148,23 +148,23 @@ fn why(doubt: Doubt) -> (&'static str, Text) {
     let (keyword, de, en) = match doubt {
         Doubt::OtherTerminal => (
             "other-terminal",
-            "Am Anschluss ist ein anderes Terminal als zuvor.",
+            "Es ist ein anderes Terminal angeschlossen als zuvor.",
             "Another terminal than before is connected.",
         ),
         Doubt::NoRecord => (
             "no-records",
-            "Das Terminal gibt über seinen letzten Vorgang keine Auskunft.",
-            "The terminal does not tell of its last transaction.",
+            "Das Terminal meldet seinen letzten Vorgang nicht.",
+            "The terminal does not report its last transaction.",
         ),
         Doubt::RecordsGone => (
             "records-gone",
-            "Das Terminal hat seinen letzten Vorgang nicht mehr gespeichert; vermutlich wurde inzwischen ein Kassenschnitt gemacht.",
+            "Das Terminal hat seinen letzten Vorgang nicht mehr gespeichert; vermutlich wurde inzwischen ein Kassenschnitt durchgeführt.",
             "The terminal no longer holds its last transaction; probably the day was closed meanwhile.",
         ),
         Doubt::NoBaseline => (
             "no-baseline",
-            "Vor dem Vorgang gab das Terminal über seinen letzten keine Auskunft, deshalb lässt sich nichts vergleichen.",
-            "Before, the terminal did not tell of its last transaction, so that nothing can be compared.",
+            "Das Terminal hat vorher seinen letzten Vorgang nicht gemeldet; ein Vergleich ist nicht möglich.",
+            "The terminal did not report its last transaction before, so nothing can be compared.",
         ),
         Doubt::OneLikeIt => (
             "one-like-it",
@@ -178,8 +178,8 @@ fn why(doubt: Doubt) -> (&'static str, Text) {
         ),
         Doubt::EmptyDay => (
             "empty-day",
-            "Vor dem Kassenschnitt war kein Umsatz im Terminal, deshalb zeigt ein leerer Tag nichts.",
-            "There was no turnover in the terminal before, so that an empty day shows nothing.",
+            "Vor dem Kassenschnitt war kein Umsatz im Terminal; ein leerer Umsatzspeicher beweist deshalb nichts.",
+            "There was no turnover in the terminal before, so an empty memory proves nothing.",
         ),
     };
     (keyword, Text::new(de, en))
@@ -271,7 +271,7 @@ mod tests {
             reason.text.en,
             "The terminal shows other transactions than expected. Do not repeat it: please look at the terminal's \
              list of transactions: whether a payment of 37,80 is booked (probably receipt 0001). \
-             Its last one is receipt 0002 of 10,10. Enter the result."
+             Its last one is receipt 0002 of 10,10. Record the result."
         );
         let order = Order {
             kind: Kind::Reversal,

@@ -309,8 +309,8 @@ impl Ipp {
 
 fn busy(call: &Call) -> ProgressEvent {
     let text = koffer_proto::Text::new(
-        "Der Drucker druckt noch etwas anderes. Der Auftrag wartet.",
-        "The printer still prints something else. The job waits.",
+        "Der Drucker druckt noch einen anderen Auftrag. Dieser Auftrag wartet.",
+        "The printer is printing another job. This job waits.",
     );
     ProgressEvent::StateReasons {
         reasons: vec!["printer-busy".to_owned()],
