@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Secret,
     broker::InternalBroker,
-    bus::{Address, Bus, Incoming, Message, OutboxBound, Qos, Settings, Subscription},
+    bus::{Address, Bus, Incoming, Message, Neighbour, OutboxBound, Qos, Settings, Subscription},
     calls::{
         BulkDepth, BulkSession, Dispatcher, DispatcherTask, Job, Limits, Moment, Policy, Rights,
         Served, Setup, Startup, SupervisorEvent, Vitals,
@@ -346,15 +346,14 @@ async fn connect(
 ) -> Result<(Option<Box<dyn InternalBroker>>, Settings), StartError> {
     let (broker, mut settings) = match &config.mqtt {
         MqttConfig::Embedded(embedded) => {
-            let password = Secret::random()?;
-            let broker = embedded_broker(config, embedded, beside, password.clone()).await?;
+            let broker = embedded_broker(config, embedded, beside, Secret::random()?).await?;
             let address = broker.mqtt_address();
             let address = Address::Tcp {
                 host: address.ip().to_string(),
                 port: address.port(),
             };
             let mut settings = Settings::new(address, GATEWAY_USERNAME);
-            settings.password = password;
+            settings.local = Some(Neighbour(broker.local()));
             (Some(broker), settings)
         }
         MqttConfig::External(external) => {

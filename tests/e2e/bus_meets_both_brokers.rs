@@ -50,7 +50,10 @@ async fn connected(incoming: &mut mpsc::Receiver<Incoming>) -> bool {
 }
 
 fn gateway(broker: &Broker) -> Settings {
-    let mut settings = broker.bus("kofferd");
+    takes_calls(broker.bus("kofferd"))
+}
+
+fn takes_calls(mut settings: Settings) -> Settings {
     settings.subscriptions = vec![Subscription {
         filter: format!("{ROOT}/call/#"),
         qos: Qos::AtLeastOnce,
@@ -58,8 +61,8 @@ fn gateway(broker: &Broker) -> Settings {
     settings
 }
 
-async fn a_call_of_full_size_passes_with_its_properties(broker: &Broker) {
-    let (gateway, mut calls) = Bus::start(gateway(broker));
+async fn a_call_of_full_size_passes_with_its_properties(broker: &Broker, own: Settings) {
+    let (gateway, mut calls) = Bus::start(takes_calls(own));
     assert!(!connected(&mut calls).await);
     let (client, mut states) = Bus::start(broker.bus("ws-1"));
     connected(&mut states).await;
@@ -140,7 +143,7 @@ async fn an_unacknowledged_call_is_delivered_again_to_the_next_process(broker: &
 }
 
 /// The will is published for a gateway that vanishes, not for one that says goodbye.
-async fn the_will_speaks_only_for_a_gateway_that_vanished(broker: &Broker) {
+async fn the_will_speaks_only_for_a_gateway_that_vanished(broker: &Broker, own: Settings) {
     let topic = format!("{ROOT}/status");
     let status = |text: &str| Message::new(topic.clone(), text.to_owned()).retained();
     broker
@@ -150,7 +153,7 @@ async fn the_will_speaks_only_for_a_gateway_that_vanished(broker: &Broker) {
         .expect("allowed");
     let mut listener = broker.user("ws-1").subscribe(&[&topic], &["-F", "%p"]);
     listener.until("before").await;
-    let mut settings = broker.bus("kofferd");
+    let mut settings = own;
     settings.will = Some(status("vanished"));
     let start = || async {
         let (bus, mut incoming) = Bus::start(settings.clone());
@@ -169,10 +172,10 @@ async fn the_will_speaks_only_for_a_gateway_that_vanished(broker: &Broker) {
 }
 
 async fn all(broker: Broker) {
-    a_call_of_full_size_passes_with_its_properties(&broker).await;
+    a_call_of_full_size_passes_with_its_properties(&broker, broker.bus("kofferd")).await;
     a_refusal_of_the_broker_is_reported(&broker).await;
     an_unacknowledged_call_is_delivered_again_to_the_next_process(&broker).await;
-    the_will_speaks_only_for_a_gateway_that_vanished(&broker).await;
+    the_will_speaks_only_for_a_gateway_that_vanished(&broker, broker.bus("kofferd")).await;
     broker.stop().await;
 }
 
@@ -184,6 +187,64 @@ async fn the_bus_gets_on_with_the_embedded_broker() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_bus_gets_on_with_mosquitto() {
     all(Broker::mosquitto()).await;
+}
+
+/// The gateway beside its own broker has no connection: what a connection gave it is shown here
+/// once more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn beside_the_broker_calls_and_the_will_are_as_by_a_connection() {
+    let broker = Broker::embedded().await;
+    let own = || broker.beside("kofferd");
+    a_call_of_full_size_passes_with_its_properties(&broker, own()).await;
+    the_will_speaks_only_for_a_gateway_that_vanished(&broker, own()).await;
+    let large = Message::new(format!("{ROOT}/dev/a/state"), vec![7; MEBIBYTE]).retained();
+    let (bus, _incoming) = Bus::start(own());
+    let sent = bus.publish(large).expect("queued");
+    let refused = Err(NotSent::Rejected(Rejection::QuotaExceeded));
+    assert_eq!(timeout(PATIENCE, sent).await.expect("in time"), refused);
+    bus.close(PATIENCE).await;
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn beside_the_broker_a_gateway_that_acknowledges_nothing_gets_no_more_and_loses_nothing() {
+    const CALLS: usize = 300;
+    let broker = Broker::embedded().await;
+    let mut own = takes_calls(broker.beside("kofferd"));
+    own.receive_maximum = 2;
+    let (_gateway, mut calls) = Bus::start(own);
+    connected(&mut calls).await;
+    let (client, mut states) = Bus::start(broker.bus("ws-1"));
+    connected(&mut states).await;
+    let call = |n: usize| Message::new(format!("{ROOT}/call/ws-1/a4/print"), n.to_string());
+    let mut sent: Vec<_> = (0..CALLS)
+        .map(|n| client.publish(call(n)).expect("queued"))
+        .collect();
+    let [first, second] = [message(&mut calls).await, message(&mut calls).await];
+    // So many are with the broker; the last ones wait with their client.
+    for sent in sent.drain(..100) {
+        assert_eq!(timeout(PATIENCE, sent).await.expect("in time"), Ok(()));
+    }
+    assert!(calls.try_recv().is_err(), "more than the window");
+    let mut last = sent.pop().expect("the last");
+    assert!(
+        timeout(Duration::from_millis(500), &mut last)
+            .await
+            .is_err(),
+        "nobody is held up"
+    );
+    second.ack.send();
+    let early = timeout(Duration::from_millis(100), calls.recv()).await;
+    assert!(early.is_err(), "in order of receipt");
+    first.ack.send();
+    for n in 2..CALLS {
+        let next = message(&mut calls).await;
+        assert_eq!(next.message.payload, n.to_string());
+        next.ack.send();
+    }
+    assert_eq!(timeout(PATIENCE, last).await.expect("in time"), Ok(()));
+    client.close(PATIENCE).await;
+    broker.stop().await;
 }
 
 #[tokio::test]
@@ -346,11 +407,18 @@ async fn never_reads(port: u16, number: usize) -> tokio::net::TcpStream {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_that_never_read_hold_up_nobody_for_long() {
     let broker = Broker::embedded().await;
+    for own in [broker.bus("kofferd"), broker.beside("kofferd")] {
+        nobody_is_held_up_for_long(&broker, own).await;
+    }
+    broker.stop().await;
+}
+
+async fn nobody_is_held_up_for_long(broker: &Broker, own: Settings) {
     let mut deaf = Vec::new();
     for number in 0..30 {
         deaf.push(never_reads(broker.port(), number).await);
     }
-    let (bus, mut incoming) = Bus::start(broker.bus("kofferd"));
+    let (bus, mut incoming) = Bus::start(own);
     connected(&mut incoming).await;
     let start = std::time::Instant::now();
     let mut slow = 0;
@@ -368,7 +436,7 @@ async fn clients_that_never_read_hold_up_nobody_for_long() {
         start.elapsed()
     );
     drop(deaf);
-    broker.stop().await;
+    bus.close(PATIENCE).await;
 }
 
 #[tokio::test]

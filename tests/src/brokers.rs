@@ -5,7 +5,7 @@ use koffer_gateway::Secret;
 use koffer_gateway::broker::InternalBroker;
 use koffer_gateway::broker::embedded::{self, Client, Password, Running};
 use koffer_gateway::broker::rules::Role;
-use koffer_gateway::bus::{Address, Settings};
+use koffer_gateway::bus::{Address, Neighbour, Settings};
 
 /// Topic root of the gateway under test.
 pub const ROOT: &str = "koffer/1/case-7";
@@ -102,6 +102,19 @@ impl Broker {
         };
         let mut settings = Settings::new(address, name);
         settings.password = Secret::new(password(name));
+        settings
+    }
+
+    /// Settings of a bus that sits beside the embedded broker, as the gateway does.
+    ///
+    /// # Panics
+    /// With another broker, or when there is no such user.
+    pub fn beside(&self, name: &str) -> Settings {
+        let mut settings = self.bus(name);
+        match self {
+            Self::Embedded(running) => settings.local = Some(Neighbour(running.local())),
+            Self::Mosquitto(_) => panic!("it is another process"),
+        }
         settings
     }
 

@@ -15,6 +15,7 @@ mod front;
 mod gatekeeper;
 mod guesses;
 mod line;
+mod local;
 mod meter;
 mod sessions;
 mod turns;
@@ -27,18 +28,21 @@ use self::credentials::Credentials;
 use self::engine::Engine;
 use self::front::{Door, Front};
 use self::gatekeeper::Gatekeeper;
+use self::local::Beside;
 use self::meter::Places;
 use self::sessions::{Users, scoped};
 use self::turns::Turns;
 use self::waiting::Waiting;
 use super::InternalBroker;
 use super::rules::{InvalidName, Role, Rules};
+use crate::bus::LocalBroker;
 use async_trait::async_trait;
 use nix::sys::resource::{Resource, getrlimit};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -137,6 +141,7 @@ pub struct Running {
     mqtt: SocketAddr,
     websocket: Option<SocketAddr>,
     front: Arc<Front>,
+    beside: Arc<Beside>,
 }
 
 /// Starts the broker on the present Tokio runtime. When this returns, clients can connect.
@@ -161,6 +166,12 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let websocket = upgrading.as_ref().map(|(_, address)| *address);
     let bounds = Bounds::within(descriptors(), settings.clients.len(), &settings);
     let engine = Engine::new(&settings);
+    let stop = CancellationToken::new();
+    let beside = Arc::new(Beside {
+        router: engine.router(),
+        stop: stop.clone(),
+        runtime: Handle::current(),
+    });
     let places = Places::default();
     let is_gateway = |client: &&Client| client.role == Role::Gateway;
     let gateway = settings.clients.iter().find(is_gateway);
@@ -185,7 +196,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         users: Mutex::new(Users::new(bounds.connections_each)),
         shares,
         max_packet_size: settings.max_packet_size as usize,
-        stop: CancellationToken::new(),
+        stop,
         tasks: TaskTracker::new(),
     });
     let take = |listener, door, unknown| {
@@ -207,6 +218,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         mqtt,
         websocket,
         front,
+        beside,
     })
 }
 
@@ -261,6 +273,10 @@ impl InternalBroker for Running {
 
     fn websocket_address(&self) -> Option<SocketAddr> {
         self.websocket
+    }
+
+    fn local(&self) -> Arc<dyn LocalBroker> {
+        self.beside.clone()
     }
 
     async fn stop(self: Box<Self>) {

@@ -10,8 +10,10 @@
 pub mod embedded;
 pub mod rules;
 
+use crate::bus::LocalBroker;
 use async_trait::async_trait;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// A broker that runs inside the gateway; behind this trait it can be replaced.
 #[async_trait]
@@ -21,6 +23,9 @@ pub trait InternalBroker: Send {
 
     /// Where clients connect by WebSocket, if that was asked for.
     fn websocket_address(&self) -> Option<SocketAddr>;
+
+    /// Where the gateway's own sessions attach, without a connection.
+    fn local(&self) -> Arc<dyn LocalBroker>;
 
     /// Closes every connection and ends, within a few seconds.
     async fn stop(self: Box<Self>);

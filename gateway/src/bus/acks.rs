@@ -84,6 +84,11 @@ impl Received {
         receipt.epoch == self.epoch
     }
 
+    /// How many messages are not acknowledged, or not in their turn.
+    pub(super) fn open(&self) -> usize {
+        self.open.len()
+    }
+
     /// Notes a received message.
     pub(super) fn push(&mut self, packet_id: u16) -> Receipt {
         let serial = self.first + self.open.len() as u64;

@@ -1,4 +1,5 @@
 //! The only code in the gateway that knows MQTT: one session with the broker, kept alive for ever.
+//! With a broker in the same process it is a session without a connection (`local`).
 //!
 //! What it promises:
 //! - [`Bus::publish`] never waits. What it takes is answered exactly once through [`Sent`]: sent
@@ -19,6 +20,7 @@ mod delivery;
 mod group;
 mod inbox;
 mod link;
+mod local;
 mod message;
 mod outbox;
 #[cfg(test)]
@@ -31,6 +33,7 @@ mod tests;
 mod wire;
 
 pub use acks::Ack;
+pub use local::{LocalBroker, LocalSession, Neighbour};
 pub use message::{Malformed, Message, Properties, Qos};
 pub use outbox::{NotSent, Rejection, Sent};
 pub use settings::{Address, DEFAULT_MAX_PACKET_SIZE, OutboxBound, Settings, Subscription};
@@ -277,14 +280,17 @@ impl Bus {
             connected: AtomicBool::new(false),
             dropped_incoming: AtomicU64::new(0),
         });
-        let session = session::Session::new(
-            settings,
-            Arc::clone(&shared),
-            command_inbox,
-            incoming,
-            member,
-        );
-        tokio::spawn(session.run());
+        let (ours, theirs) = (Arc::clone(&shared), command_inbox);
+        match settings.local.clone() {
+            Some(broker) => {
+                let session = local::run(broker, settings, ours, theirs, incoming, member);
+                tokio::spawn(session)
+            }
+            None => {
+                let session = session::Session::new(settings, ours, theirs, incoming, member);
+                tokio::spawn(session.run())
+            }
+        };
         Self {
             shared,
             commands,

@@ -1,5 +1,6 @@
 //! How to reach the broker, and the bounds of the bus.
 
+use super::local::Neighbour;
 use super::message::{Message, Qos};
 use crate::Secret;
 use std::path::PathBuf;
@@ -14,6 +15,8 @@ pub const DEFAULT_MAX_PACKET_SIZE: u32 = 32 * 1024 * 1024 + 64 * 1024;
 pub struct Settings {
     /// Where the broker listens.
     pub address: Address,
+    /// The broker, where it is in this process: it is not dialled then.
+    pub local: Option<Neighbour>,
     /// Fixed: the broker keeps our session, and so unacknowledged calls, under it.
     pub client_id: String,
     /// User name at the broker.
@@ -49,6 +52,7 @@ impl Settings {
         let client_id = client_id.into();
         Self {
             address,
+            local: None,
             username: client_id.clone(),
             client_id,
             password: Secret::new(""),

@@ -26,6 +26,10 @@ const SESSION_KEPT: Duration = Duration::from_hours(1);
 /// Expired sessions and retained messages are looked for.
 const SWEEP: Duration = Duration::from_mins(1);
 
+/// Messages on their way to one client, for each quality of service. QoS 0 beyond it is dropped,
+/// QoS 1 goes to the bounded queue.
+pub(super) const LANE: usize = 128;
+
 const MIB: usize = 1 << 20;
 
 pub(super) struct Engine {
@@ -92,6 +96,11 @@ impl Engine {
         .await
     }
 
+    /// Where messages go from publishers to subscribers.
+    pub(super) fn router(&self) -> Arc<MessageRouter> {
+        Arc::clone(&self.router)
+    }
+
     /// What waits for this session.
     pub(super) fn queue(&self, id: &str) -> QueueHandle {
         self.storage.queue_handle(id)
@@ -155,8 +164,7 @@ fn configuration(settings: &Settings) -> BrokerConfig {
         shared_subscription_available: false,
         // MQTT has no way to announce it.
         max_subscriptions_per_client: 1024,
-        // Per client and lane. QoS 0 beyond it is dropped, QoS 1 goes to the bounded queue.
-        client_channel_capacity: 128,
+        client_channel_capacity: LANE,
         sys_topics_enabled: false,
         ..BrokerConfig::default()
     }
