@@ -139,11 +139,12 @@ fn rest(out: &mut String, summary: &Value) -> Outcome<()> {
     for apdu in list(summary, "apdu") {
         writeln!(
             out,
-            "- one APDU, {}: {} µs; bare `SCardTransmit` {} µs + round trip {} µs; not on record (`read`, {} APDUs): {} µs, {} times the bare",
+            "- one APDU, {}: {} µs; bare `SCardTransmit` {} µs + round trip {} µs, {} times that; not on record (`read`, {} APDUs): {} µs, {} times the bare",
             word(apdu, "encoding"),
             whole(&apdu["transmit_p50_us"]),
             whole(&apdu["direct_p50_us"]),
             whole(&apdu["bare_round_trip_p50_us"]),
+            apdu["p50_ratio"],
             apdu["read_apdus"],
             whole(&apdu["read_p50_us"]),
             apdu["read_p50_ratio"],
@@ -153,10 +154,11 @@ fn rest(out: &mut String, summary: &Value) -> Outcome<()> {
     if once.is_object() {
         writeln!(
             out,
-            "- on record: a `once` call {} µs, one without effect {} µs, fsync of a page {} µs; {} commits per call alone, {} with 32 clients ({} calls/s)",
+            "- on record: a `once` call {} µs, one without effect {} µs, fsync of a page {} µs: {} fsyncs longer; {} commits per call alone, {} with 32 clients ({} calls/s)",
             whole(&once["once_p50_us"]),
             whole(&once["no_effect_p50_us"]),
             whole(&once["fsync_p50_us"]),
+            once["fsync_ratio"],
             once["commits_per_call"],
             once["commits_per_call_at_32"],
             whole(&once["per_second_at_32"]),
