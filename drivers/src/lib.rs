@@ -14,6 +14,7 @@ pub mod fail_point;
 pub mod lines;
 mod list;
 pub mod payment;
+pub mod position;
 pub mod power;
 pub mod printer;
 mod self_test;

@@ -1,6 +1,6 @@
 //! The drivers there are: the only place that knows them all.
 
-use crate::{DriverFactory, card, payment, power, printer};
+use crate::{DriverFactory, card, payment, position, power, printer};
 
 /// Every driver, in the order of the reference.
 pub static DRIVERS: &[&DriverFactory] = &[
@@ -9,4 +9,5 @@ pub static DRIVERS: &[&DriverFactory] = &[
     &card::pcsc::FACTORY,
     &power::sysfs::FACTORY,
     &power::nut::FACTORY,
+    &position::gpsd::FACTORY,
 ];

@@ -10,5 +10,6 @@ pub mod driven;
 pub mod ipp;
 pub mod ippeveprinter;
 pub mod ports;
+pub mod position;
 pub mod power;
 pub mod zvt;

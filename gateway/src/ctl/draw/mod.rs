@@ -3,6 +3,7 @@
 mod card;
 mod completion;
 mod payment;
+mod position;
 mod power;
 mod receipt;
 mod result;

@@ -3,7 +3,7 @@
 use koffer_proto::{Lang, Text};
 use serde_json::Value;
 
-use super::{card, payment, power};
+use super::{card, payment, position, power};
 
 /// How the answers of one class are shown.
 pub(super) struct View {
@@ -13,7 +13,7 @@ pub(super) struct View {
     pub(super) done: fn(&str, &Value) -> Option<Text>,
 }
 
-static VIEWS: &[&View] = &[&payment::VIEW, &card::VIEW, &power::VIEW];
+static VIEWS: &[&View] = &[&payment::VIEW, &card::VIEW, &power::VIEW, &position::VIEW];
 
 /// The lines of a result, where a class has a form for it.
 pub(super) fn result(operation: &str, result: &Value, lang: Lang) -> Option<String> {

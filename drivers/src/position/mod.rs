@@ -1,0 +1,3 @@
+//! Position receivers.
+
+pub mod gpsd;
