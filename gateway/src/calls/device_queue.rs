@@ -1,4 +1,4 @@
-//! One device as the dispatcher sees it: who waits, what runs, who holds it, how it is.
+//! One device as the dispatcher sees it: who waits, what runs, how it is.
 
 use std::{collections::BTreeMap, time::Instant};
 
@@ -9,7 +9,7 @@ use koffer_proto::{
     OperationSpec, Reason, StateDocument, Status,
 };
 
-use super::{claims::Claim, dispatcher::BRIEF, fair_queue::FairQueue, texts};
+use super::{dispatcher::BRIEF, fair_queue::FairQueue, texts};
 use crate::journal::CallNo;
 
 /// How the driver finds the device.
@@ -52,7 +52,6 @@ pub(crate) struct DeviceQueue {
     pub(crate) running: Option<CallNo>,
     /// A call of before, whose outcome the device is asked for.
     pub(crate) settling: Option<CallNo>,
-    pub(crate) claim: Option<Claim>,
     /// Why that question has no answer yet.
     pub(crate) waits_for: Option<Reason>,
     /// Calls that may have done something here and whose end is not on record.
@@ -77,7 +76,6 @@ impl DeviceQueue {
             waiting: FairQueue::new(queue_bound),
             running: None,
             settling: None,
-            claim: None,
             waits_for: None,
             unrecorded: BTreeMap::new(),
             unresolved: Vec::new(),
@@ -189,12 +187,7 @@ impl DeviceQueue {
         *self.completed.entry(status).or_default() += 1;
     }
 
-    /// The claim, unless its lease ran out.
-    pub(crate) fn claim(&self, now: Instant) -> Option<&Claim> {
-        self.claim.as_ref().filter(|claim| claim.until > now)
-    }
-
-    fn state(&self, now: Instant) -> (DeviceState, Vec<Reason>) {
+    fn state(&self, now: Instant, is_claimed: bool) -> (DeviceState, Vec<Reason>) {
         match &self.condition {
             Condition::Starting => (DeviceState::Starting, Vec::new()),
             Condition::Fault(reason) => (DeviceState::Fault, vec![reason.clone()]),
@@ -210,7 +203,7 @@ impl DeviceQueue {
                     DeviceState::Busy
                 } else if self.is_locked() {
                     DeviceState::Fault
-                } else if self.claim(now).is_some() {
+                } else if is_claimed {
                     DeviceState::Claimed
                 } else if reasons.is_empty() {
                     DeviceState::Ready
@@ -223,11 +216,16 @@ impl DeviceQueue {
     }
 
     /// The retained state, if it changed since it was last asked for.
-    pub(crate) fn changed_state(&mut self, now: Instant, wall: Timestamp) -> Option<StateDocument> {
+    pub(crate) fn changed_state(
+        &mut self,
+        now: Instant,
+        wall: Timestamp,
+        is_claimed: bool,
+    ) -> Option<StateDocument> {
         if !self.is_at_work() {
             self.busy_from = None;
         }
-        let (state, reasons) = self.state(now);
+        let (state, reasons) = self.state(now, is_claimed);
         let shows = (state, reasons, self.generation);
         if self.shown.as_ref() == Some(&shows) {
             return None;
@@ -249,9 +247,9 @@ impl DeviceQueue {
         })
     }
 
-    pub(crate) fn health(&self, now: Instant) -> DeviceHealth {
+    pub(crate) fn health(&self, now: Instant, is_claimed: bool) -> DeviceHealth {
         DeviceHealth {
-            state: self.state(now).0,
+            state: self.state(now, is_claimed).0,
             queued: self.waiting.len() as u64,
             completed: self
                 .completed

@@ -22,9 +22,11 @@ use tokio::sync::mpsc;
 
 use super::{
     cancellation::Cancellations,
+    claims::Claims,
     decoding::{Decoded, Undecoded, Vetted},
     device_queue::{Condition, DeviceQueue},
     idempotency::IdempotencyStore,
+    in_doubt::InDoubtCalls,
     incoming::{AckToken, Listener},
     lifecycle::ActiveCall,
     policy::Policy,
@@ -44,7 +46,6 @@ mod run;
 
 pub use gateway::Vitals;
 use gateway::cancel_verdict;
-use reconcile::{InDoubt, Resolving};
 
 /// What is over sooner is told by its completion alone: nobody could look at `started` or `busy`
 /// in between, and each is one more message in the way of the answer that is waited for.
@@ -277,8 +278,8 @@ pub struct Dispatcher {
     decoding: BTreeMap<ClientId, VecDeque<(Vetted, AckToken)>>,
     cancellations: Cancellations,
     /// Calls whose outcome is unknown.
-    in_doubt: BTreeMap<CallNo, InDoubt>,
-    resolving: BTreeMap<CallNo, Resolving>,
+    in_doubt: InDoubtCalls,
+    claims: Claims,
     pub(super) vitals: Box<dyn Fn() -> Vitals + Send>,
     attached: Box<dyn Fn() -> Vec<AttachedThing> + Send>,
     limits: Limits,
@@ -325,9 +326,9 @@ impl Dispatcher {
             open: BTreeMap::new(),
             queues,
             idempotency: IdempotencyStore::new(limits.confidential_kept),
-            in_doubt: BTreeMap::new(),
+            in_doubt: InDoubtCalls::default(),
+            claims: Claims::default(),
             cancellations: Cancellations::default(),
-            resolving: BTreeMap::new(),
             vitals,
             attached,
             largest_answer: limits.max_payload,
@@ -420,10 +421,6 @@ impl Dispatcher {
             .open
             .values()
             .filter(|open| open.state.ends_by_deadline());
-        let claims = self
-            .queues
-            .values()
-            .filter_map(|s| s.claim.as_ref().map(|c| c.until));
         let progress = self.open.values();
         let progress = progress.filter_map(|open| open.progress.next_due());
         let busy = self.queues.values().filter_map(DeviceQueue::busy_from);
@@ -431,9 +428,9 @@ impl Dispatcher {
             .map(|open| open.deadline)
             .chain(progress)
             .chain(busy)
-            .chain(claims)
+            .chain(self.claims.next_expiry())
             .chain(self.idempotency.next_sweep())
-            .chain(self.next_question())
+            .chain(self.in_doubt.next_due())
             .min()
     }
 
@@ -446,7 +443,12 @@ impl Dispatcher {
     pub fn device_health(&self, now: Instant) -> BTreeMap<DeviceId, DeviceHealth> {
         self.queues
             .iter()
-            .map(|(id, queue)| (id.clone(), queue.health(now)))
+            .map(|(id, queue)| {
+                (
+                    id.clone(),
+                    queue.health(now, self.claims.on(id, now).is_some()),
+                )
+            })
             .collect()
     }
 
@@ -514,11 +516,7 @@ impl Dispatcher {
         self.give_up_settling(now, |open| open.deadline <= now.instant);
         self.ask_again(now);
         self.tell_of_long_calls(now);
-        for queue in self.queues.values_mut() {
-            if queue.claim(now.instant).is_none() {
-                queue.claim = None;
-            }
-        }
+        self.claims.expire(now.instant);
         self.idempotency.sweep(now.instant);
     }
 
@@ -544,7 +542,8 @@ impl Dispatcher {
     fn show_states(&mut self, now: Moment) {
         let shown = self.actions.len();
         for (device, queue) in &mut self.queues {
-            if let Some(state) = queue.changed_state(now.instant, now.wall) {
+            let is_claimed = self.claims.on(device, now.instant).is_some();
+            if let Some(state) = queue.changed_state(now.instant, now.wall, is_claimed) {
                 self.actions.push(Action::State(device.clone(), state));
             }
         }

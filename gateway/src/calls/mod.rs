@@ -26,10 +26,12 @@ mod dispatcher_task;
 mod expected;
 mod fair_queue;
 mod idempotency;
+mod in_doubt;
 mod incoming;
 mod lifecycle;
 mod own_state;
 mod policy;
+mod recovery;
 mod replies;
 #[cfg(test)]
 mod tests;

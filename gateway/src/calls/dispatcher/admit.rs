@@ -336,13 +336,21 @@ impl Dispatcher {
         let candidates = self.candidates(target);
         // Who claimed one of them means that one.
         let is_claimed = |device: &&DeviceId| {
-            let claim = self.queues.get(*device)?.claim(now.instant)?;
+            let claim = self.claims.on(device, now.instant)?;
             Some(claim.is_proven_by(asker.client, asker.claim))
         };
         if let Some(device) = candidates.iter().find(|d| is_claimed(d) == Some(true))
             && let Some(queue) = self.queues.get(device)
             && !tried.contains(device)
-            && usable_for(device, queue, now, asker, spec).is_ok()
+            && usable_for(
+                device,
+                queue,
+                self.claims.on(device, now.instant),
+                now,
+                asker,
+                spec,
+            )
+            .is_ok()
         {
             return Ok(device.clone());
         }
@@ -355,7 +363,8 @@ impl Dispatcher {
             if tried.contains(&device) {
                 continue;
             }
-            match usable_for(&device, queue, now, asker, spec) {
+            let claim = self.claims.on(&device, now.instant);
+            match usable_for(&device, queue, claim, now, asker, spec) {
                 Ok(()) if queue.is_idle() && queue.waiting.len() == 0 => return Ok(device),
                 Ok(()) => with_room = with_room.or(Some(device)),
                 Err(failure) => first_failure = first_failure.or(Some(failure)),
@@ -445,6 +454,7 @@ struct Asker<'a> {
 fn usable_for(
     device: &DeviceId,
     queue: &DeviceQueue,
+    claim: Option<&Claim>,
     now: Moment,
     asker: Asker<'_>,
     spec: &OperationSpec,
@@ -455,7 +465,7 @@ fn usable_for(
     if claim_operation {
         return Ok(());
     }
-    if let Some(claim) = queue.claim(now.instant)
+    if let Some(claim) = claim
         && !claim.is_proven_by(asker.client, asker.claim)
     {
         return Err(claimed(device, claim, now, lang));

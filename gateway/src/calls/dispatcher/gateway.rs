@@ -187,8 +187,7 @@ impl Dispatcher {
 
     fn held_claims(&self, now: Moment, client: &ClientId) -> Vec<HeldClaim> {
         let all = self.policy.is_technician(client);
-        let held = self.queues.iter().filter_map(|(device, queue)| {
-            let claim = queue.claim(now.instant)?;
+        let held = self.claims.all(now.instant).filter_map(|(device, claim)| {
             let left = claim.until.saturating_duration_since(now.instant);
             (all || claim.holder == *client).then(|| HeldClaim {
                 device: device.clone(),
@@ -287,10 +286,10 @@ impl Dispatcher {
             Outcome::Failed(Failure::without_effect(status, text.get(lang)))
         };
         let technician = self.policy.is_technician(&call.client);
-        let Some(queue) = self.queues.get_mut(device) else {
+        if !self.queues.contains_key(device) {
             return refuse(Status::UnknownDevice, texts::unknown_device(&call.target));
-        };
-        let held = queue.claim(now.instant).cloned();
+        }
+        let held = self.claims.on(device, now.instant).cloned();
         let proven = held
             .as_ref()
             .is_some_and(|c| c.is_proven_by(&call.client, call.claim.as_ref()));
@@ -320,16 +319,17 @@ impl Dispatcher {
                     );
                 }
                 let lease = Duration::from_millis(params.lease_ms.get().into());
-                queue.claim = Some(Claim {
+                let claim = Claim {
                     holder: call.client.clone(),
                     token: token.clone(),
                     until: now.instant + lease,
-                });
+                };
+                self.claims.grant(device.clone(), claim);
                 let until = now.wall.checked_add(lease).unwrap_or(now.wall);
                 any_device::Response::Claim(Claimed { token, until })
             }
             _ if proven => {
-                queue.claim = None;
+                self.claims.release(device);
                 any_device::Response::Release(Released {})
             }
             _ => return refuse(Status::Denied, texts::no_such_claim(device)),

@@ -135,7 +135,7 @@ impl Dispatcher {
                 continue;
             };
             let lang = open.lang();
-            if let Some(claim) = queue.claim(now.instant)
+            if let Some(claim) = self.claims.on(device, now.instant)
                 && claim.holder != open.key.0
             {
                 let failure = claimed(device, claim, now, lang);
@@ -260,7 +260,7 @@ impl Dispatcher {
         if let SupervisorEvent::Appeared(class, _) = event {
             let queue = DeviceQueue::new(class, self.limits.queue_per_device, now.wall);
             self.queues.entry(device.clone()).or_insert(queue);
-            self.ask_after_all(device);
+            self.in_doubt.appeared(device);
             return;
         }
         let Some(queue) = self.queues.get_mut(device) else {
