@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, time::Instant};
 use jiff::Timestamp;
 use koffer_drivers::NotStored;
 use koffer_proto::{
-    Class, Detail, DeviceHealth, DeviceId, DeviceState, EffectKind, Failure, Lang, LastSelfTest,
-    OperationSpec, Reason, StateDocument, Status,
+    Class, ClientId, Detail, DeviceHealth, DeviceId, DeviceState, EffectKind, Failure, Lang,
+    LastSelfTest, OperationSpec, Reason, StateDocument, Status,
 };
 
 use super::{dispatcher::BRIEF, fair_queue::FairQueue, texts};
@@ -42,29 +42,37 @@ struct Unrecorded {
     failed: Option<NotStored>,
 }
 
+/// What its driver does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Idle,
+    /// It runs a call.
+    Running(CallNo),
+    /// It is asked, or soon asked again, what became of a call of before.
+    Reconciling(CallNo),
+}
+
 /// One device.
 #[derive(Debug)]
 pub(crate) struct DeviceQueue {
-    pub(crate) class: Class,
-    pub(crate) condition: Condition,
-    pub(crate) generation: u64,
-    pub(crate) waiting: FairQueue<CallNo>,
-    pub(crate) running: Option<CallNo>,
-    /// A call of before, whose outcome the device is asked for.
-    pub(crate) settling: Option<CallNo>,
+    class: Class,
+    condition: Condition,
+    generation: u64,
+    waiting: FairQueue<CallNo>,
+    work: Work,
     /// Why that question has no answer yet.
-    pub(crate) waits_for: Option<Reason>,
+    waits_for: Option<Reason>,
     /// Calls that may have done something here and whose end is not on record.
     unrecorded: BTreeMap<CallNo, Unrecorded>,
     /// Calls whose outcome only a person can tell, as the retained state says it.
-    pub(crate) unresolved: Vec<Reason>,
+    unresolved: Vec<Reason>,
     /// From when on it shows as busy, with one call after the other without a pause.
     busy_from: Option<Instant>,
     since: Timestamp,
     shown: Option<(DeviceState, Vec<Reason>, u64)>,
     completed: BTreeMap<Status, u64>,
     restarts: u64,
-    pub(crate) self_test: Option<LastSelfTest>,
+    self_test: Option<LastSelfTest>,
 }
 
 impl DeviceQueue {
@@ -74,8 +82,7 @@ impl DeviceQueue {
             condition: Condition::Starting,
             generation: 1,
             waiting: FairQueue::new(queue_bound),
-            running: None,
-            settling: None,
+            work: Work::Idle,
             waits_for: None,
             unrecorded: BTreeMap::new(),
             unresolved: Vec::new(),
@@ -94,7 +101,7 @@ impl DeviceQueue {
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.is_usable() && self.running.is_none() && self.settling.is_none()
+        self.is_usable() && self.work == Work::Idle
     }
 
     /// What a call gets that would make an unknown outcome worse: money must not move again on a
@@ -153,7 +160,7 @@ impl DeviceQueue {
     /// Whether a call runs, or the next one begins as soon as the last one's end is on record.
     fn is_at_work(&self) -> bool {
         let next = self.awaits_record() && self.not_recorded().is_none() && self.waiting.len() > 0;
-        self.running.is_some() || next
+        self.is_running() || next
     }
 
     /// Why the end of a call could not be stored.
@@ -164,15 +171,120 @@ impl DeviceQueue {
 
     /// It is given a call.
     pub(crate) fn run(&mut self, no: CallNo, now: Instant) {
-        self.running = Some(no);
+        self.work = Work::Running(no);
         self.busy_from.get_or_insert(now + BRIEF);
+    }
+
+    /// A call that it ran has ended.
+    pub(crate) fn finished(&mut self, no: CallNo) {
+        if self.work == Work::Running(no) {
+            self.work = Work::Idle;
+        }
+    }
+
+    /// Whether it runs a call.
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(self.work, Work::Running(_))
+    }
+
+    /// It is asked what became of a call.
+    pub(crate) fn reconcile(&mut self, no: CallNo) {
+        self.work = Work::Reconciling(no);
+    }
+
+    /// It has answered.
+    pub(crate) fn reconciled(&mut self, no: CallNo) {
+        self.ask_again(no);
+        self.waits_for = None;
+    }
+
+    /// Its records may still change. Says whether the reason is another one than before.
+    pub(crate) fn not_yet(&mut self, no: CallNo, reason: &Reason) -> bool {
+        self.work = Work::Reconciling(no);
+        self.waits_for.replace(reason.clone()).as_ref() != Some(reason)
+    }
+
+    /// It can be asked again.
+    pub(crate) fn ask_again(&mut self, no: CallNo) {
+        if self.work == Work::Reconciling(no) {
+            self.work = Work::Idle;
+        }
+    }
+
+    /// Contact was lost while its records could still change.
+    pub(crate) fn stop_waiting(&mut self) {
+        if matches!(self.work, Work::Reconciling(_)) {
+            self.work = Work::Idle;
+        }
+        self.waits_for = None;
+    }
+
+    /// A new life began: it was attached again.
+    pub(crate) fn attached(&mut self) {
+        self.generation += 1;
+    }
+
+    /// How often it was attached.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    pub(crate) fn class(&self) -> Class {
+        self.class
+    }
+
+    pub(crate) fn condition(&self) -> &Condition {
+        &self.condition
+    }
+
+    /// The calls of which only a person can tell what became of them.
+    pub(crate) fn set_unresolved(&mut self, reasons: Vec<Reason>) {
+        self.unresolved = reasons;
+    }
+
+    pub(crate) fn set_self_test(&mut self, last: LastSelfTest) {
+        self.self_test = Some(last);
+    }
+
+    /// Puts a call into the queue, or hands it back where its client has too many. Returns how
+    /// many get their turn before it at the most.
+    pub(crate) fn push(&mut self, client: &ClientId, no: CallNo) -> Result<usize, CallNo> {
+        self.waiting.push(client, no)
+    }
+
+    /// The call whose turn is next.
+    pub(crate) fn next(&self) -> Option<CallNo> {
+        self.waiting.first().copied()
+    }
+
+    /// Takes it out.
+    pub(crate) fn pop(&mut self) {
+        self.waiting.pop();
+    }
+
+    /// A call does not wait for its turn any more.
+    pub(crate) fn withdraw(&mut self, no: CallNo) {
+        self.waiting.extract(|waiting| *waiting == no);
+    }
+
+    /// Every call that waits.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = CallNo> {
+        self.waiting.iter().copied()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.len() == 0
+    }
+
+    pub(crate) fn is_full_for(&self, client: &ClientId) -> bool {
+        self.waiting.is_full_for(client)
     }
 
     /// When its state is due to change to busy.
     pub(crate) fn busy_from(&self) -> Option<Instant> {
         let shows = self.shown.as_ref().map(|(state, ..)| *state);
         let due = matches!(self.condition, Condition::Usable(_))
-            && self.running.is_some()
+            && self.is_running()
             && shows != Some(DeviceState::Busy);
         self.busy_from.filter(|_| due)
     }
@@ -199,7 +311,7 @@ impl DeviceQueue {
                 reasons.extend(self.waits_for.clone());
                 let busy = self.busy_from.filter(|_| self.is_at_work());
                 let busy = busy.is_some_and(|from| from <= now);
-                let state = if busy || self.settling.is_some() {
+                let state = if busy || matches!(self.work, Work::Reconciling(_)) {
                     DeviceState::Busy
                 } else if self.is_locked() {
                     DeviceState::Fault

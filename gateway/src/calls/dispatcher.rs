@@ -1,7 +1,7 @@
 //! The state machine of calls: told what happens, it answers with what to do.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     mem,
     sync::Arc,
     time::{Duration, Instant},
@@ -13,24 +13,25 @@ use koffer_drivers::{
     Call, CallControl, CallUpdate, Effects, Interrupted, NotStored, Reconciled, Report, Stop,
 };
 use koffer_proto::{
-    Class, ClientId, Completion, Description, DeviceEvent, DeviceHealth, DeviceId, Failure,
-    OperationSpec, Outcome, Request, Response, RoleDescription, Root, Segment, StateDocument,
-    Status, Text,
+    Class, Completion, Description, DeviceEvent, DeviceHealth, DeviceId, Failure, OperationSpec,
+    Outcome, Request, Response, RoleDescription, Root, Segment, StateDocument, Status, Text,
     class::gateway::{AttachedThing, CancelVerdict},
 };
 use tokio::sync::mpsc;
 
 use super::{
+    admission::Admission,
     cancellation::Cancellations,
     claims::Claims,
-    decoding::{Decoded, Undecoded, Vetted},
-    device_queue::{Condition, DeviceQueue},
+    decoding::{Decoded, Undecoded},
+    device_queue::Condition,
+    devices::Devices,
     idempotency::IdempotencyStore,
     in_doubt::InDoubtCalls,
     incoming::{AckToken, Listener},
     lifecycle::ActiveCall,
     policy::Policy,
-    replies::{DeliveryPolicy, Reply},
+    replies::{Replies, Reply},
     texts,
 };
 use crate::{
@@ -268,24 +269,17 @@ pub struct Setup {
 
 /// The state machine.
 pub struct Dispatcher {
-    root: Root,
-    policy: Policy,
+    admission: Admission,
     open: BTreeMap<CallNo, ActiveCall>,
-    queues: BTreeMap<DeviceId, DeviceQueue>,
+    devices: Devices,
     idempotency: IdempotencyStore,
-    budget: Arc<Budget>,
-    /// Clients of which a large call is being decoded, and their calls that came after it.
-    decoding: BTreeMap<ClientId, VecDeque<(Vetted, AckToken)>>,
+    replies: Replies,
     cancellations: Cancellations,
     /// Calls whose outcome is unknown.
     in_doubt: InDoubtCalls,
     claims: Claims,
     pub(super) vitals: Box<dyn Fn() -> Vitals + Send>,
     attached: Box<dyn Fn() -> Vec<AttachedThing> + Send>,
-    limits: Limits,
-    largest_answer: usize,
-    roles: BTreeMap<Segment, Vec<DeviceId>>,
-    roles_shown: Option<BTreeMap<Segment, RoleDescription>>,
     effects: Recorded,
     last_no: u64,
     going_down: bool,
@@ -307,34 +301,17 @@ impl Dispatcher {
             vitals,
             attached,
         } = setup;
-        let queues = devices
-            .into_iter()
-            .map(|(device, class)| {
-                (
-                    device,
-                    DeviceQueue::new(class, limits.queue_per_device, now.wall),
-                )
-            })
-            .collect();
-        let clients = policy.clients().cloned();
-        let budget = Budget::new(limits.memory, limits.max_payload, clients);
         Self {
-            budget: Arc::new(budget),
-            decoding: BTreeMap::new(),
-            root,
-            policy,
-            open: BTreeMap::new(),
-            queues,
+            devices: Devices::new(devices, roles, limits.queue_per_device, now.wall),
+            replies: Replies::new(limits.max_payload),
             idempotency: IdempotencyStore::new(limits.confidential_kept),
+            admission: Admission::new(root, policy, limits),
+            open: BTreeMap::new(),
             in_doubt: InDoubtCalls::default(),
             claims: Claims::default(),
             cancellations: Cancellations::default(),
             vitals,
             attached,
-            largest_answer: limits.max_payload,
-            limits,
-            roles,
-            roles_shown: None,
             effects,
             last_no: last_no.0,
             going_down: false,
@@ -345,12 +322,12 @@ impl Dispatcher {
 
     /// The memory of which answers that wait take their part.
     pub(crate) fn budget(&self) -> Arc<Budget> {
-        self.budget.clone()
+        self.admission.budget().clone()
     }
 
     /// Says that the broker takes no answers larger than `bytes`.
     pub fn limit_answers(&mut self, bytes: usize) {
-        self.largest_answer = self.limits.max_payload.min(bytes);
+        self.replies.limit(bytes);
     }
 
     /// Takes in what happens, and says what to do, in order.
@@ -412,7 +389,7 @@ impl Dispatcher {
 
     /// Whether there is such a device.
     pub fn has(&self, device: &DeviceId) -> bool {
-        self.queues.contains_key(device)
+        self.devices.contains(device)
     }
 
     /// When [`Input::Tick`] is due.
@@ -423,11 +400,10 @@ impl Dispatcher {
             .filter(|open| open.state.ends_by_deadline());
         let progress = self.open.values();
         let progress = progress.filter_map(|open| open.progress.next_due());
-        let busy = self.queues.values().filter_map(DeviceQueue::busy_from);
         waiting
             .map(|open| open.deadline)
             .chain(progress)
-            .chain(busy)
+            .chain(self.devices.next_busy())
             .chain(self.claims.next_expiry())
             .chain(self.idempotency.next_sweep())
             .chain(self.in_doubt.next_due())
@@ -436,20 +412,12 @@ impl Dispatcher {
 
     /// Whether no call is open.
     pub fn is_idle(&self) -> bool {
-        self.open.is_empty() && self.decoding.is_empty()
+        self.open.is_empty() && self.admission.is_idle()
     }
 
     /// Each device's counters.
     pub fn device_health(&self, now: Instant) -> BTreeMap<DeviceId, DeviceHealth> {
-        self.queues
-            .iter()
-            .map(|(id, queue)| {
-                (
-                    id.clone(),
-                    queue.health(now, self.claims.on(id, now).is_some()),
-                )
-            })
-            .collect()
+        self.devices.health(now, &self.claims)
     }
 
     /// Calls open, and completions kept.
@@ -464,8 +432,7 @@ impl Dispatcher {
         completion: Arc<Completion<Response>>,
         spec: Option<&OperationSpec>,
     ) {
-        let largest = self.largest_answer;
-        let reply = Reply::completion(listener, completion, DeliveryPolicy::of(spec), largest);
+        let reply = self.replies.completion(listener, completion, spec);
         self.actions.push(Action::Answer(reply));
     }
 
@@ -520,35 +487,16 @@ impl Dispatcher {
         self.idempotency.sweep(now.instant);
     }
 
-    /// Shows who serves each role, where that has changed.
-    fn show_roles(&mut self) {
-        let serves = |device: &&DeviceId| {
-            let queue = self.queues.get(*device);
-            queue.is_some_and(DeviceQueue::serves_roles)
-        };
-        let described = |devices: &Vec<DeviceId>| RoleDescription {
-            serves: devices.iter().find(serves).cloned(),
-            devices: devices.clone(),
-        };
-        let roles = self.roles.iter();
-        let roles = roles.map(|(role, devices)| (role.clone(), described(devices)));
-        let roles: BTreeMap<_, _> = roles.collect();
-        if self.roles_shown.as_ref() != Some(&roles) {
-            self.roles_shown = Some(roles.clone());
-            self.actions.push(Action::Roles(roles));
-        }
-    }
-
     fn show_states(&mut self, now: Moment) {
-        let shown = self.actions.len();
-        for (device, queue) in &mut self.queues {
-            let is_claimed = self.claims.on(device, now.instant).is_some();
-            if let Some(state) = queue.changed_state(now.instant, now.wall, is_claimed) {
-                self.actions.push(Action::State(device.clone(), state));
-            }
-        }
-        if self.actions.len() > shown || self.roles_shown.is_none() {
-            self.show_roles();
+        let states = self.devices.changed_states(now, &self.claims);
+        let changed = !states.is_empty();
+        let states = states.into_iter();
+        self.actions
+            .extend(states.map(|(device, state)| Action::State(device, state)));
+        // Who serves a role follows from the states.
+        if changed || !self.devices.has_shown_roles() {
+            let roles = self.devices.changed_roles();
+            self.actions.extend(roles.map(Action::Roles));
         }
     }
 }

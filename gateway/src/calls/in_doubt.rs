@@ -137,11 +137,11 @@ impl InDoubtCalls {
         self.calls.remove(&no).map(|entry| entry.call)
     }
 
-    /// The devices that are due to be asked again.
-    pub(super) fn due(&mut self, now: Instant) -> Vec<DeviceId> {
-        let due = self.calls.values_mut();
-        let due = due.filter(|entry| matches!(entry.stage, Stage::Later(at) if at <= now));
-        due.map(Entry::ask_anew).collect()
+    /// The calls whose devices are due to be asked again.
+    pub(super) fn due(&mut self, now: Instant) -> Vec<(CallNo, DeviceId)> {
+        let due = self.calls.iter_mut();
+        let due = due.filter(|(_, entry)| matches!(entry.stage, Stage::Later(at) if at <= now));
+        due.map(|(no, entry)| (*no, entry.ask_anew())).collect()
     }
 
     /// Calls whose device did not appear in time.

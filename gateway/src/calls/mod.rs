@@ -16,11 +16,13 @@ macro_rules! note {
     };
 }
 
+mod admission;
 mod bulk;
 mod cancellation;
 mod claims;
 mod decoding;
 mod device_queue;
+mod devices;
 mod dispatcher;
 mod dispatcher_task;
 mod expected;

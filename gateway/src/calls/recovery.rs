@@ -27,7 +27,7 @@ pub(super) enum Recovered {
 /// What a call of before still needs. Its caller waits for `patience` at most.
 pub(super) fn recover(
     root: &Root,
-    call: UnsettledCall,
+    call: &UnsettledCall,
     now: Instant,
     patience: Duration,
 ) -> (CallNo, Key, Recovered) {
@@ -39,7 +39,7 @@ pub(super) fn recover(
         spec: call.pending.operation,
         accepted_at: call.accepted_at,
     };
-    let active = |device: DeviceId| Box::new(active_call(root, &call, device, now + patience, now));
+    let active = |device: DeviceId| Box::new(active_call(root, call, device, now + patience, now));
     let recovered = match &call.state {
         RecoveryState::Unknown(device) => Recovered::Answered(in_doubt(device.clone())),
         RecoveryState::Waiting => {

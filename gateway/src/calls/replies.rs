@@ -103,6 +103,53 @@ impl ProgressLog {
     }
 }
 
+/// Makes replies that reach their callers.
+pub(super) struct Replies {
+    max_payload: usize,
+    /// The largest payload that the broker takes.
+    largest: usize,
+}
+
+impl Replies {
+    pub(super) fn new(max_payload: usize) -> Self {
+        Self {
+            max_payload,
+            largest: max_payload,
+        }
+    }
+
+    /// The broker takes no larger payload.
+    pub(super) fn limit(&mut self, bytes: usize) {
+        self.largest = self.max_payload.min(bytes);
+    }
+
+    /// How a call ended; of a call that was refused before its operation was known, `spec` is
+    /// `None`.
+    pub(super) fn completion(
+        &self,
+        listener: Listener,
+        completion: Arc<Completion<Response>>,
+        spec: Option<&OperationSpec>,
+    ) -> Reply {
+        Reply::completion(listener, completion, DeliveryPolicy::of(spec), self.largest)
+    }
+
+    /// What happens meanwhile.
+    pub(super) fn progress(
+        &self,
+        listener: Listener,
+        progress: Arc<Progress>,
+        spec: &OperationSpec,
+    ) -> Reply {
+        Reply::progress(
+            listener,
+            progress,
+            DeliveryPolicy::of(Some(spec)),
+            self.largest,
+        )
+    }
+}
+
 /// An answer that is still to be encoded, so that whoever sends it decides where that is done.
 #[derive(Debug, Clone)]
 pub struct Reply {

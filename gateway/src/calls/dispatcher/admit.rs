@@ -1,23 +1,20 @@
 //! How a call is taken: joined, replayed, refused, or opened on the device that is to do it.
 
-use std::{collections::VecDeque, time::Duration};
-
 use jiff::Timestamp;
 use koffer_proto::{
-    CallId, ClaimToken, Class, ClientId, Completion, Detail, DeviceId, EffectKind, Failure, Lang,
-    OperationSpec, Request, Segment, Status, Text,
+    CallId, Class, Completion, DeviceId, EffectKind, Failure, Request, Status, Text,
     class::{any_device, gateway},
 };
 
-use super::{Action, BRIEF, Dispatcher, Moment, Replay, millis};
+use super::{Action, BRIEF, Dispatcher, Moment, Replay};
 use crate::{
     bus::Message,
     calls::{
-        claims::Claim,
-        decoding::{Content, DECODED_AT_ONCE, Decoded, Undecoded, Vetted},
-        device_queue::{Condition, DeviceQueue},
+        admission::Turn,
+        decoding::{Content, Decoded, Undecoded, Vetted},
+        devices::Asker,
         idempotency::Known,
-        incoming::{self, AckToken, Admitted, Listener, Refusal},
+        incoming::{AckToken, Admitted, Listener, Refusal},
         lifecycle::{ActiveCall, State},
         replies::ProgressLog,
         texts,
@@ -29,10 +26,6 @@ use crate::{
 /// Characters of a client's topic that a log line shows.
 const LOGGED: usize = 200;
 
-/// Calls that a client may have open while all places are taken: its share of them, and this many
-/// where there are so many clients that its share is less.
-const LEAST_OPEN: usize = 16;
-
 /// Places at which one call is told: an app that asks again from somewhere else, and some more.
 const LISTENERS: usize = 8;
 
@@ -43,9 +36,8 @@ impl Dispatcher {
             let cleared = Message::new(message.topic.clone(), Vec::new()).retained();
             self.actions.push(Action::Publish(cleared));
         }
-        let max = self.limits.max_payload;
         let topic: String = message.topic.chars().take(LOGGED).collect();
-        let admitted = match incoming::admit(&self.root, max, now.instant, message, redelivered) {
+        let admitted = match self.admission.read(now.instant, message, redelivered) {
             Ok(admitted) => admitted,
             Err(Refusal::Unanswerable(why)) => {
                 tracing::warn!(%topic, %why, "a message on a call topic that cannot be answered");
@@ -72,7 +64,8 @@ impl Dispatcher {
             }
         };
         let listener = admitted.listener.clone();
-        match self.vet(admitted) {
+        let class = self.devices.class_of(&admitted.target);
+        match self.admission.vet(admitted, class) {
             Ok(vetted) => self.in_turn(now, vetted, ack),
             Err(failure) => self.turn_away(&listener, failure, ack),
         }
@@ -85,34 +78,29 @@ impl Dispatcher {
 
     /// Decodes a call, a large one elsewhere; a client's calls keep their order.
     fn in_turn(&mut self, now: Moment, vetted: Vetted, ack: AckToken) {
-        let client = &vetted.call.client;
-        if let Some(after) = self.decoding.get_mut(client) {
-            return after.push_back((vetted, ack));
+        match self.admission.turn(vetted, ack) {
+            Turn::Now(undecoded, payload) => {
+                let decoded = undecoded.form().decode(&payload);
+                self.take_or_refuse(now, undecoded, decoded);
+            }
+            Turn::Elsewhere(undecoded, payload) => {
+                let decode = Action::Decode(Box::new(undecoded), payload);
+                self.actions.push(decode);
+            }
+            Turn::Later => {}
         }
-        let large = vetted.call.payload.len() > DECODED_AT_ONCE;
-        if large {
-            self.decoding.insert(client.clone(), VecDeque::new());
-        }
-        let mut undecoded = Undecoded { vetted, ack };
-        let payload = std::mem::take(&mut undecoded.vetted.call.payload);
-        if large {
-            let decode = Action::Decode(Box::new(undecoded), payload);
-            return self.actions.push(decode);
-        }
-        let decoded = undecoded.form().decode(&payload);
-        self.take_or_refuse(now, undecoded, decoded);
     }
 
     /// A large call is decoded: it goes on, and after it those that came meanwhile.
     pub(super) fn decoded(&mut self, now: Moment, call: Undecoded, decoded: Option<Decoded>) {
-        let after = self.decoding.remove(&call.vetted.call.client);
+        let after = self.admission.decoded(&call.vetted.call.client);
         let decoded = decoded.unwrap_or_else(|| {
             let text = texts::not_decoded();
             let text = text.get(call.vetted.call.listener.lang);
             Err(Failure::without_effect(Status::BadRequest, text))
         });
         self.take_or_refuse(now, call, decoded);
-        for (vetted, ack) in after.unwrap_or_default() {
+        for (vetted, ack) in after {
             self.in_turn(now, vetted, ack);
         }
     }
@@ -124,34 +112,6 @@ impl Dispatcher {
         if let Err(failure) = taken {
             self.turn_away(&listener, failure, ack);
         }
-    }
-
-    /// Whether the caller may call this at all, and has memory left for it.
-    fn vet(&self, call: Admitted) -> Result<Vetted, Failure> {
-        let lang = call.listener.lang;
-        let refuse = |status, text: Text| Failure::without_effect(status, text.get(lang));
-        if !self.policy.knows(&call.client) {
-            return Err(refuse(Status::Denied, texts::unknown_client(&call.client)));
-        }
-        let class = self
-            .class_of(&call.target)
-            .ok_or_else(|| refuse(Status::UnknownDevice, texts::unknown_device(&call.target)))?;
-        let operation = call.operation.as_str();
-        if let Some(spec) = class.operation(operation)
-            && !self.policy.permits(&call.client, class, spec)
-        {
-            let text = texts::not_allowed(&call.client, class, operation);
-            return Err(refuse(Status::Denied, text));
-        }
-        let bytes = call.payload.len() + call.listener.topic.as_str().len();
-        // Cancelling needs little, and makes room.
-        let held = match class {
-            Class::Gateway => self.budget.take(&call.client, bytes),
-            _ => self.budget.admit(&call.client, bytes),
-        };
-        let text = || texts::too_much_held(&call.client);
-        let held = held.ok_or_else(|| refuse(Status::Busy, text()))?;
-        Ok(Vetted { call, class, held })
     }
 
     /// Takes a call whose form is right: joins, replays, or opens it.
@@ -197,7 +157,9 @@ impl Dispatcher {
         if self.going_down && spec.class != Class::Gateway {
             return Err(refuse(Status::Unavailable, texts::going_down()));
         }
-        if self.is_crowded_for(&call.client) {
+        let own = self.open.values();
+        let own = own.filter(|open| open.key.0 == call.client).count();
+        if self.admission.is_crowded(own, self.open.len()) {
             return Err(refuse(Status::Busy, texts::overloaded()));
         }
         self.open(now, call, held, content, ack)
@@ -222,7 +184,9 @@ impl Dispatcher {
             claim: call.claim.as_ref(),
             lang: call.listener.lang,
         };
-        let device = self.choose(now, &call.target, &[], asker, spec)?;
+        let device = self
+            .devices
+            .choose(now, &call.target, &[], asker, spec, &self.claims)?;
         let longest = now.instant + spec.max_duration;
         let deadline = call.deadline.min(longest);
         let no = CallNo(self.last_no + 1);
@@ -299,89 +263,10 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// The class that a device or role has.
-    fn class_of(&self, target: &Segment) -> Option<Class> {
-        if target.as_str() == DeviceId::GATEWAY {
-            return Some(Class::Gateway);
-        }
-        // A role may name devices that have not been plugged in yet; all of them are of one class.
-        let candidates = self.candidates(target);
-        candidates
-            .iter()
-            .find_map(|device| self.queues.get(device))
-            .map(|s| s.class)
-    }
-
-    /// The devices a target stands for, in the order they are tried.
-    fn candidates(&self, target: &Segment) -> Vec<DeviceId> {
-        match self.roles.get(target) {
-            Some(devices) => devices.clone(),
-            None => vec![DeviceId::from(target.clone())],
-        }
-    }
-
-    /// Chooses the device: the first that is ready and idle, else the first that takes the call
-    /// into its queue; else says why the first does not.
-    fn choose(
-        &self,
-        now: Moment,
-        target: &Segment,
-        tried: &[DeviceId],
-        asker: Asker<'_>,
-        spec: &OperationSpec,
-    ) -> Result<DeviceId, Failure> {
-        if spec.class == Class::Gateway {
-            return Ok(DeviceId::from(target.clone()));
-        }
-        let candidates = self.candidates(target);
-        // Who claimed one of them means that one.
-        let is_claimed = |device: &&DeviceId| {
-            let claim = self.claims.on(device, now.instant)?;
-            Some(claim.is_proven_by(asker.client, asker.claim))
-        };
-        if let Some(device) = candidates.iter().find(|d| is_claimed(d) == Some(true))
-            && let Some(queue) = self.queues.get(device)
-            && !tried.contains(device)
-            && usable_for(
-                device,
-                queue,
-                self.claims.on(device, now.instant),
-                now,
-                asker,
-                spec,
-            )
-            .is_ok()
-        {
-            return Ok(device.clone());
-        }
-        let mut first_failure = None;
-        let mut with_room = None;
-        for device in candidates {
-            let Some(queue) = self.queues.get(&device) else {
-                continue;
-            };
-            if tried.contains(&device) {
-                continue;
-            }
-            let claim = self.claims.on(&device, now.instant);
-            match usable_for(&device, queue, claim, now, asker, spec) {
-                Ok(()) if queue.is_idle() && queue.waiting.len() == 0 => return Ok(device),
-                Ok(()) => with_room = with_room.or(Some(device)),
-                Err(failure) => first_failure = first_failure.or(Some(failure)),
-            }
-        }
-        with_room.ok_or_else(|| {
-            first_failure.unwrap_or_else(|| {
-                let text = texts::unknown_device(target);
-                Failure::without_effect(Status::UnknownDevice, text.get(asker.lang))
-            })
-        })
-    }
-
     /// Another device of the role that can take the call now.
     pub(super) fn another_device(&self, now: Moment, no: CallNo) -> Option<DeviceId> {
         let open = self.open.get(&no)?;
-        if !self.roles.contains_key(&open.target) {
+        if !self.devices.is_role(open.target.as_str()) {
             return None;
         }
         let asker = Asker {
@@ -391,16 +276,9 @@ impl Dispatcher {
         };
         let mut tried = open.tried.clone();
         tried.push(open.device.clone());
-        self.choose(now, &open.target, &tried, asker, open.spec)
+        self.devices
+            .choose(now, &open.target, &tried, asker, open.spec, &self.claims)
             .ok()
-    }
-
-    /// Whether there is no place for a call of `client`. While all are taken, each client still has
-    /// its share: what one sends takes nothing from others.
-    fn is_crowded_for(&self, client: &ClientId) -> bool {
-        let (max, clients) = (self.limits.open_calls, self.policy.clients().len().max(1));
-        let own = self.open.values().filter(|open| open.key.0 == *client);
-        self.open.len() >= max && own.count() >= (max / clients).max(LEAST_OPEN)
     }
 
     fn join(&mut self, no: CallNo, listener: Listener, held: Held) -> Result<(), Failure> {
@@ -440,85 +318,4 @@ enum Own {
     Claim(any_device::Request),
     /// A driver does it.
     No,
-}
-
-/// Who asks for a device.
-#[derive(Clone, Copy)]
-struct Asker<'a> {
-    client: &'a ClientId,
-    claim: Option<&'a ClaimToken>,
-    lang: Lang,
-}
-
-/// Whether `queue` takes a call of `asker` now.
-fn usable_for(
-    device: &DeviceId,
-    queue: &DeviceQueue,
-    claim: Option<&Claim>,
-    now: Moment,
-    asker: Asker<'_>,
-    spec: &OperationSpec,
-) -> Result<(), Failure> {
-    let lang = asker.lang;
-    let claim_operation =
-        matches!(spec.name, "claim" | "release") && spec.class == Class::AnyDevice;
-    if claim_operation {
-        return Ok(());
-    }
-    if let Some(claim) = claim
-        && !claim.is_proven_by(asker.client, asker.claim)
-    {
-        return Err(claimed(device, claim, now, lang));
-    }
-    // A reset is how a device that is at fault comes back.
-    let reset = spec.class == Class::AnyDevice && spec.name == "reset";
-    let unavailable = |reasons: Vec<String>, text: &Text| {
-        let text = texts::unavailable(device, text);
-        Failure::without_effect(Status::Unavailable, text.get(lang)).with(Detail {
-            reasons,
-            ..Detail::default()
-        })
-    };
-    match &queue.condition {
-        Condition::Blocked(reasons) if spec.effect == EffectKind::Once => {
-            let keywords = reasons.iter().map(|reason| reason.keyword.clone());
-            return Err(unavailable(keywords.collect(), &texts::all(reasons)));
-        }
-        // Asking it how it is helps to mend it.
-        Condition::Usable(_) | Condition::Blocked(_) => {}
-        Condition::Fault(_) | Condition::Starting if reset => {}
-        Condition::Starting => {
-            return Err(unavailable(vec!["starting".to_owned()], &texts::starting()));
-        }
-        Condition::Fault(reason) | Condition::Absent(reason) => {
-            return Err(unavailable(vec![reason.keyword.clone()], &reason.text));
-        }
-    }
-    if let Some(failure) = queue.locked_for(device, spec, lang) {
-        return Err(failure);
-    }
-    if queue.waiting.is_full_for(asker.client) {
-        return Err(busy(device, lang));
-    }
-    Ok(())
-}
-
-/// Another client holds the device.
-pub(super) fn claimed(device: &DeviceId, claim: &Claim, now: Moment, lang: Lang) -> Failure {
-    let text = texts::claimed(device, &claim.holder);
-    let left = claim.until.saturating_duration_since(now.instant);
-    Failure::without_effect(Status::Claimed, text.get(lang)).with(Detail {
-        claimed_by: Some(claim.holder.clone()),
-        retry_after_ms: Some(millis(left)),
-        ..Detail::default()
-    })
-}
-
-pub(super) fn busy(device: &DeviceId, lang: Lang) -> Failure {
-    /// Long enough for a status call to finish, short enough for a person at a counter.
-    const RETRY_AFTER: Duration = Duration::from_secs(2);
-    Failure::without_effect(Status::Busy, texts::busy(device).get(lang)).with(Detail {
-        retry_after_ms: Some(millis(RETRY_AFTER)),
-        ..Detail::default()
-    })
 }

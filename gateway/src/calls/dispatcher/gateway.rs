@@ -15,10 +15,10 @@ use koffer_proto::{
     schema,
 };
 
-use super::{Dispatcher, Moment, admit::claimed, millis};
+use super::{Dispatcher, Moment, millis};
 use crate::{
     Secret,
-    calls::{claims::Claim, incoming::Admitted, lifecycle::Cancel, texts},
+    calls::{claims::Claim, devices::claimed, incoming::Admitted, lifecycle::Cancel, texts},
     clock,
     journal::CallNo,
 };
@@ -176,8 +176,8 @@ impl Dispatcher {
                 duration_ms: (outcome != StepOutcome::Skipped).then_some(0),
             });
         }
-        if let (Some(queue), Some(outcome)) = (self.queues.get_mut(device), report.outcome) {
-            queue.self_test = Some(LastSelfTest {
+        if let (Some(queue), Some(outcome)) = (self.devices.get_mut(device), report.outcome) {
+            queue.set_self_test(LastSelfTest {
                 at: now.wall,
                 outcome,
                 level: report.level,
@@ -186,7 +186,7 @@ impl Dispatcher {
     }
 
     fn held_claims(&self, now: Moment, client: &ClientId) -> Vec<HeldClaim> {
-        let all = self.policy.is_technician(client);
+        let all = self.admission.policy().is_technician(client);
         let held = self.claims.all(now.instant).filter_map(|(device, claim)| {
             let left = claim.until.saturating_duration_since(now.instant);
             (all || claim.holder == *client).then(|| HeldClaim {
@@ -199,7 +199,7 @@ impl Dispatcher {
     }
 
     fn open_calls(&self, client: &ClientId) -> Vec<OpenCall> {
-        let all = self.policy.is_technician(client);
+        let all = self.admission.policy().is_technician(client);
         let own = self
             .open
             .values()
@@ -229,7 +229,7 @@ impl Dispatcher {
         lang: Lang,
     ) -> Option<Outcome<Response>> {
         let owner = params.client.as_ref().unwrap_or(client);
-        if owner != client && !self.policy.is_technician(client) {
+        if owner != client && !self.admission.policy().is_technician(client) {
             let failure = Failure::without_effect(Status::Denied, texts::not_your_call().get(lang));
             return Some(Outcome::Failed(failure));
         }
@@ -285,8 +285,8 @@ impl Dispatcher {
         let refuse = |status, text: koffer_proto::Text| {
             Outcome::Failed(Failure::without_effect(status, text.get(lang)))
         };
-        let technician = self.policy.is_technician(&call.client);
-        if !self.queues.contains_key(device) {
+        let technician = self.admission.policy().is_technician(&call.client);
+        if !self.devices.contains(device) {
             return refuse(Status::UnknownDevice, texts::unknown_device(&call.target));
         }
         let held = self.claims.on(device, now.instant).cloned();

@@ -51,7 +51,7 @@ impl Dispatcher {
 
     /// Asks an idle device for the first of its calls that it has yet to be asked for.
     pub(super) fn ask_device(&mut self, now: Moment, device: &DeviceId) {
-        let Some(queue) = self.queues.get_mut(device) else {
+        let Some(queue) = self.devices.get_mut(device) else {
             return;
         };
         if !queue.is_idle() {
@@ -64,7 +64,7 @@ impl Dispatcher {
         };
         let next = self.in_doubt.ask_next(device, now.instant, is_recording);
         if let Some((no, known_for)) = next {
-            queue.settling = Some(no);
+            queue.reconcile(no);
             self.actions
                 .push(Action::Reconcile(device.clone(), no, known_for));
         }
@@ -124,14 +124,13 @@ impl Dispatcher {
     /// The call stays open until the device's records can tell, and its caller hears why.
     fn wait_for_records(&mut self, now: Moment, no: CallNo, device: &DeviceId, not_yet: NotYet) {
         let NotYet { reason, within, .. } = not_yet;
-        let Some(queue) = self.queues.get_mut(device) else {
+        let Some(queue) = self.devices.get_mut(device) else {
             return;
         };
-        let heard = queue.waits_for.replace(reason.clone()).as_ref() == Some(&reason);
-        queue.settling = Some(no);
+        let is_new = queue.not_yet(no, &reason);
         if let Some(open) = self.open.get_mut(&no) {
             open.deadline = open.deadline.max(now.instant + within + SETTLING);
-            if !heard {
+            if is_new {
                 let text = reason.text.get(open.lang()).to_owned();
                 let reasons = vec![reason.keyword];
                 self.progress(no, ProgressEvent::StateReasons { reasons, text });
@@ -141,9 +140,9 @@ impl Dispatcher {
 
     /// Asks the devices whose records may tell more by now.
     pub(super) fn ask_again(&mut self, now: Moment) {
-        for device in self.in_doubt.due(now.instant) {
-            if let Some(queue) = self.queues.get_mut(&device) {
-                queue.settling = None;
+        for (no, device) in self.in_doubt.due(now.instant) {
+            if let Some(queue) = self.devices.get_mut(&device) {
+                queue.ask_again(no);
             }
             self.dispatch(now, &device);
         }
@@ -159,10 +158,9 @@ impl Dispatcher {
     /// Contact with a device was lost: it is asked anew when it is back.
     pub(super) fn stop_waiting(&mut self, device: &DeviceId) {
         if self.in_doubt.contact_lost(device)
-            && let Some(queue) = self.queues.get_mut(device)
+            && let Some(queue) = self.devices.get_mut(device)
         {
-            queue.settling = None;
-            queue.waits_for = None;
+            queue.stop_waiting();
         }
     }
 
@@ -199,8 +197,8 @@ impl Dispatcher {
     }
 
     fn show_unresolved(&mut self, device: &DeviceId) {
-        if let Some(queue) = self.queues.get_mut(device) {
-            queue.unresolved = self.in_doubt.reasons(device);
+        if let Some(queue) = self.devices.get_mut(device) {
+            queue.set_unresolved(self.in_doubt.reasons(device));
         }
     }
 
@@ -211,7 +209,7 @@ impl Dispatcher {
         self.idempotency.all_journalled(memory.ended);
         for call in memory.unsettled {
             let digest = call.digest;
-            let (no, key, recovered) = recover(&self.root, call, now.instant, SETTLING);
+            let (no, key, recovered) = recover(self.admission.root(), &call, now.instant, SETTLING);
             match recovered {
                 Recovered::Answered(in_doubt) => {
                     self.idempotency.journalled(&key, &digest, no);
@@ -236,7 +234,7 @@ impl Dispatcher {
 
     fn in_doubt_of_before(&mut self, now: Moment, no: CallNo, call: InDoubt) {
         // A rule may name it by its port or serial number: then it appears when it is found.
-        let is_there = self.queues.contains_key(&call.device);
+        let is_there = self.devices.contains(&call.device);
         let not_there = (!is_there).then(|| now.instant + SETTLING);
         self.in_doubt.add(no, call, now.instant, not_there);
     }
@@ -295,7 +293,7 @@ impl Dispatcher {
                 Some("call"),
             );
         };
-        if !self.policy.resolves(client, call.class) {
+        if !self.admission.policy().resolves(client, call.class) {
             return refuse(Status::Denied, texts::may_not_resolve(client), None);
         }
         let target = call.target;
@@ -374,7 +372,7 @@ impl Dispatcher {
     /// The calls that wait for a person's word, as `client` may see them.
     pub(super) fn unresolved_calls(&self, client: &ClientId) -> Vec<Unresolved> {
         self.in_doubt.unresolved(|call| {
-            call.key.0 == *client || self.policy.resolves(client, call.spec.class)
+            call.key.0 == *client || self.admission.policy().resolves(client, call.spec.class)
         })
     }
 }

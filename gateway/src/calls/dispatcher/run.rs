@@ -8,16 +8,13 @@ use koffer_proto::{
     OperationSpec, Outcome, Progress, ProgressEvent, Response, Status,
 };
 
-use super::{
-    Action, Dispatcher, Moment, Start, SupervisorEvent,
-    admit::{busy, claimed},
-};
+use super::{Action, Dispatcher, Moment, Start, SupervisorEvent};
 use crate::{
     calls::{
-        device_queue::{Condition, DeviceQueue},
+        device_queue::Condition,
+        devices::{busy, claimed},
         idempotency::RetentionClass,
         lifecycle::{Accepted, Ran},
-        replies::{DeliveryPolicy, Reply},
         texts,
     },
     journal::CallNo,
@@ -55,10 +52,10 @@ impl Dispatcher {
         };
         let device = open.device.clone();
         let reset = open.spec.class == Class::AnyDevice && open.spec.name == "reset";
-        let Some(queue) = self.queues.get_mut(&device) else {
+        let Some(queue) = self.devices.get_mut(&device) else {
             return;
         };
-        if reset && !queue.is_usable() && queue.running.is_none() {
+        if reset && !queue.is_usable() && !queue.is_running() {
             return self.start(now, no);
         }
         self.enqueue(now, no);
@@ -75,7 +72,7 @@ impl Dispatcher {
             call = no.0, client = %open.key.0, id = %open.key.1, device = %open.device,
             operation = open.spec.name, status = %failure.status(), "not taken"
         );
-        if let Some(queue) = self.queues.get_mut(&open.device) {
+        if let Some(queue) = self.devices.get_mut(&open.device) {
             queue.count(failure.status());
         }
         self.idempotency.forget(&open.key);
@@ -92,11 +89,11 @@ impl Dispatcher {
             return;
         };
         let (device, client, lang) = (open.device.clone(), open.key.0.clone(), open.lang());
-        let Some(queue) = self.queues.get_mut(&device) else {
+        let Some(queue) = self.devices.get_mut(&device) else {
             return;
         };
         let idle = queue.is_idle();
-        match queue.waiting.push(&client, no) {
+        match queue.push(&client, no) {
             Ok(0) if idle => {}
             Ok(ahead) => {
                 let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
@@ -113,8 +110,8 @@ impl Dispatcher {
     /// The call does not wait for its turn any more.
     pub(super) fn leave_queue(&mut self, no: CallNo) {
         let device = self.open.get(&no).map(|open| &open.device);
-        if let Some(queue) = device.and_then(|device| self.queues.get_mut(device)) {
-            queue.waiting.extract(|waiting| *waiting == no);
+        if let Some(queue) = device.and_then(|device| self.devices.get_mut(device)) {
+            queue.withdraw(no);
         }
     }
 
@@ -126,12 +123,12 @@ impl Dispatcher {
     /// Starts the next call of an idle device.
     pub(super) fn dispatch(&mut self, now: Moment, device: &DeviceId) {
         self.ask_device(now, device);
-        while let Some(queue) = self.queues.get_mut(device)
+        while let Some(queue) = self.devices.get_mut(device)
             && queue.is_idle()
-            && let Some(&no) = queue.waiting.first()
+            && let Some(no) = queue.next()
         {
             let Some(open) = self.open.get(&no) else {
-                queue.waiting.pop();
+                queue.pop();
                 continue;
             };
             let lang = open.lang();
@@ -139,7 +136,7 @@ impl Dispatcher {
                 && claim.holder != open.key.0
             {
                 let failure = claimed(device, claim, now, lang);
-                queue.waiting.pop();
+                queue.pop();
                 match self.another_device(now, no) {
                     Some(other) => self.give_to(now, no, other),
                     None => self.end(now, no, Outcome::Failed(failure)),
@@ -152,7 +149,7 @@ impl Dispatcher {
             if waits && !(accepted && not_recorded.is_some()) {
                 return;
             }
-            queue.waiting.pop();
+            queue.pop();
             if let Some(error) = not_recorded {
                 let text = texts::not_stored(&error.0);
                 let failure = Failure::without_effect(Status::Unavailable, text.get(lang));
@@ -170,20 +167,19 @@ impl Dispatcher {
     /// Gives calls that wait here in the name of a role to another of its devices, if one can
     /// take them now.
     fn pass_on_waiting(&mut self, now: Moment, device: &DeviceId) {
-        let Some(queue) = self.queues.get(device) else {
+        let Some(queue) = self.devices.get(device) else {
             return;
         };
-        if queue.is_usable() && !matches!(queue.condition, Condition::Blocked(_)) {
+        if queue.is_usable() && !matches!(queue.condition(), Condition::Blocked(_)) {
             return;
         }
         let others: Vec<_> = queue
-            .waiting
-            .iter()
-            .filter_map(|no| Some((*no, self.another_device(now, *no)?)))
+            .waiting()
+            .filter_map(|no| Some((no, self.another_device(now, no)?)))
             .collect();
         for (no, other) in others {
-            if let Some(queue) = self.queues.get_mut(device) {
-                queue.waiting.extract(|waiting| *waiting == no);
+            if let Some(queue) = self.devices.get_mut(device) {
+                queue.withdraw(no);
             }
             self.give_to(now, no, other);
         }
@@ -238,12 +234,12 @@ impl Dispatcher {
             _ => Box::new(Unrecorded),
         };
         let (call, control) = koffer_drivers::call(id, client, lang, open.deadline.into(), effects);
-        let is_role = self.roles.contains_key(&open.target);
+        let is_role = self.devices.is_role(open.target.as_str());
         let Some(request) = open.state.start(control.steering(), is_role) else {
             return;
         };
         let device = open.device.clone();
-        if let Some(queue) = self.queues.get_mut(&device) {
+        if let Some(queue) = self.devices.get_mut(&device) {
             queue.run(no, now.instant);
         }
         self.reached(now, no, ProgressEvent::Started);
@@ -258,17 +254,16 @@ impl Dispatcher {
 
     pub(super) fn event(&mut self, now: Moment, device: &DeviceId, event: SupervisorEvent) {
         if let SupervisorEvent::Appeared(class, _) = event {
-            let queue = DeviceQueue::new(class, self.limits.queue_per_device, now.wall);
-            self.queues.entry(device.clone()).or_insert(queue);
+            self.devices.add(device.clone(), class, now.wall);
             self.in_doubt.appeared(device);
             return;
         }
-        let Some(queue) = self.queues.get_mut(device) else {
+        let Some(queue) = self.devices.get_mut(device) else {
             return;
         };
         match event {
             SupervisorEvent::Appeared(..) => {}
-            SupervisorEvent::Attached => queue.generation += 1,
+            SupervisorEvent::Attached => queue.attached(),
             SupervisorEvent::Described(description) => {
                 self.actions
                     .push(Action::Describe(device.clone(), description));
@@ -297,16 +292,13 @@ impl Dispatcher {
                 self.past_cancelling(now, no);
             }
             SupervisorEvent::Finished(no, outcome) => {
-                if queue.running == Some(no) {
-                    queue.running = None;
-                }
+                queue.finished(no);
                 self.ran(now, no, Box::new(outcome));
                 self.dispatch(now, device);
             }
             SupervisorEvent::Reconciled(no, reconciled) => {
-                queue.settling = None;
                 if !matches!(reconciled, Reconciled::NotYet(_)) {
-                    queue.waits_for = None;
+                    queue.reconciled(no);
                 }
                 self.settled(now, no, reconciled);
                 self.dispatch(now, device);
@@ -316,7 +308,7 @@ impl Dispatcher {
 
     /// What a device says of itself, watched or at work.
     fn report(&mut self, now: Moment, device: &DeviceId, report: Report) {
-        let Some(queue) = self.queues.get_mut(device) else {
+        let Some(queue) = self.devices.get_mut(device) else {
             return;
         };
         match report {
@@ -329,7 +321,7 @@ impl Dispatcher {
             }
             Report::Reasons(_) | Report::Blocked(_) => {}
             Report::Event(event) => {
-                let generation = queue.generation;
+                let generation = queue.generation();
                 let event = DeviceEvent {
                     at: now.wall,
                     generation,
@@ -380,10 +372,7 @@ impl Dispatcher {
             return;
         }
         // Of a call of before that never began, only the role may be known.
-        let is_role = self
-            .roles
-            .keys()
-            .any(|role| role.as_str() == open.device.as_str());
+        let is_role = self.devices.is_role(open.device.as_str());
         let completion = Completion {
             device: (!is_role).then(|| open.device.clone()),
             outcome,
@@ -412,7 +401,7 @@ impl Dispatcher {
         device: &DeviceId,
         completion: Arc<Completion<Response>>,
     ) {
-        if let Some(queue) = self.queues.get_mut(device) {
+        if let Some(queue) = self.devices.get_mut(device) {
             queue.storing(no);
         }
         self.actions.push(Action::StoreFinished(no, completion));
@@ -430,9 +419,7 @@ impl Dispatcher {
 
     /// A device whose last end is on record may do the next call.
     pub(super) fn recorded(&mut self, now: Moment, no: CallNo, result: Result<(), NotStored>) {
-        let mut queues = self.queues.iter_mut();
-        let of_call = queues.find(|(_, queue)| queue.is_recording(no));
-        if let Some((device, queue)) = of_call {
+        if let Some((device, queue)) = self.devices.recording(no) {
             queue.stored(no, result);
             let device = device.clone();
             self.dispatch(now, &device);
@@ -454,7 +441,7 @@ impl Dispatcher {
             call = no.0, client = %open.key.0, id = %open.key.1, device = %open.device,
             operation = open.spec.name, %status, effect = %completion.effect(), "ended"
         );
-        if let Some(queue) = self.queues.get_mut(&open.device) {
+        if let Some(queue) = self.devices.get_mut(&open.device) {
             queue.count(status);
         }
         for listener in open.listeners {
@@ -524,10 +511,9 @@ impl Dispatcher {
         let Some(open) = self.open.get(&no) else {
             return;
         };
-        let delivery = DeliveryPolicy::of(Some(open.spec));
         let progress = Arc::new(progress);
         for listener in open.listeners.clone() {
-            let reply = Reply::progress(listener, progress.clone(), delivery, self.largest_answer);
+            let reply = self.replies.progress(listener, progress.clone(), open.spec);
             self.actions.push(Action::Answer(reply));
         }
     }
