@@ -24,7 +24,7 @@ pub trait Driver: Send {
     async fn run(&mut self, request: Request, call: &mut Call) -> Finished;
 
     /// Watches the device while no call runs, and returns when contact is lost. Dropped without
-    /// notice when a call comes, so it must lose nothing at any await.
+    /// notice when a call comes, so it must be cancel-safe.
     async fn watch(&mut self, reports: &Reports) -> Fault;
 
     /// Finds out from the device's own records what became of a call that was interrupted after

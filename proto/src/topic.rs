@@ -62,7 +62,7 @@ pub enum TopicError {
     /// It starts right and then leads nowhere.
     #[error("the contract has no such topic")]
     NoSuchTopic,
-    /// A segment is no valid name.
+    /// A segment is not a valid name.
     #[error("segment {segment:?} of the topic: {reason}")]
     Segment {
         /// The segment.
@@ -70,7 +70,7 @@ pub enum TopicError {
         /// What is wrong with it.
         reason: NameError,
     },
-    /// It is under `reply`, but no valid response topic.
+    /// It is under `reply`, but not a valid response topic.
     #[error(transparent)]
     Reply(#[from] ReplyTopicError),
 }

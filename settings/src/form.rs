@@ -306,7 +306,7 @@ where
     text.parse().map_err(|_| {
         text!(
             "»{text}« ist kein gültiger Name",
-            "\"{text}\" is no valid name"
+            "\"{text}\" is not a valid name"
         )
     })
 }

@@ -48,8 +48,8 @@ mod run;
 pub use gateway::Vitals;
 use gateway::cancel_verdict;
 
-/// What is over sooner is told by its completion alone: nobody could look at `started` or `busy`
-/// in between, and each is one more message in the way of the answer that is waited for.
+/// Calls that finish within this time publish only their completion: nobody could see `started` or
+/// `busy` in between, and each would be one more message ahead of the answer.
 pub(super) const BRIEF: Duration = Duration::from_millis(50);
 
 /// Now, on both clocks: one for deadlines, one for documents.

@@ -40,8 +40,8 @@ pub(super) struct Swept {
     pub(super) forced: Option<ClientId>,
 }
 
-/// Lets go of calls that are beyond both bounds, and, where the file is nearly full, of the oldest
-/// ones of whoever has the most. Call it again while it lets go of any.
+/// Deletes calls that are beyond both bounds and, if the file is nearly full, the oldest ones of
+/// the client that has the most. Call it again as long as it deletes any.
 pub(super) fn sweep(
     connection: &mut Connection,
     place: &Place,

@@ -16,26 +16,26 @@ const ABOUT: &str = "\
 Written by `cargo test -p koffer-tests --features fail-points --test crash_matrix`, which fails where a
 run tells another story; `KOFFER_BLESS=1` writes it anew. Do not edit it.
 
-A call is made in peace, and the steps that it passes are listed: every transition of the journal and
-every step of the driver's protocol (`drivers/src/fail_point.rs`). Then, for each of them, kofferd makes the
-same call and is killed with SIGKILL right there. It is started again, and the workstation asks again
-under its call id, over a new connection. It gets one completion, which is compared with what the
+First the call runs without faults, to record its steps: every transition of the journal and
+every step of the driver's protocol (`drivers/src/fail_point.rs`). Then, for each step, kofferd runs the
+same call and is killed with SIGKILL at that step. It is started again, and the workstation repeats the call
+with the same call id, over a new connection. It gets one completion, which is compared with what the
 device itself shows: the simulated terminal's own ledger, the tray of a real `ippeveprinter`, the files of
-the chip behind a real pcscd. Asked a third time, the same is answered and nothing is done.
+the chip behind a real pcscd. A third repetition gets the same completion and has no effect.
 
-Finding out what became of a call can be cut as well: for each way in which that goes, kofferd is
+Reconciliation can be interrupted as well. For each path that it takes, kofferd is
 killed a second time at each of its steps (`first`, then `second`). `#2` is the second time that the call,
-or finding out, passes a step.
+or its reconciliation, passes a step.
 
-In the tables *told* is a completion that says what the device shows: `none`, `done`, or `partial` where
+In the tables *told* is a completion that agrees with the device: `none`, `done`, or `partial` if
 a file or a batch is done in part. *a person* is `outcome-unknown`: the device shows the effect at most
-once, nobody but a person can say whether it is this call's, and the reason stands below the table. There a
-technician looks and says so (`gateway/resolve`), the call is answered as that from then on, and the
-device is used again.
+once, and its records cannot tell whether it belongs to this call; the reason stands below the table. The test then
+resolves the call as a technician would (`gateway/resolve`), repeats it, gets that outcome, and
+uses the device again.
 
-A driver prepares while the journal writes that its call was accepted. Killed meanwhile, the gateway has
-the call on record, and answers that it had not begun; or it has not, and does it now that it is asked again.
-Every other transition is a commit of its own here, where the gateway otherwise joins those that come together.
+A driver prepares a call while the journal stores that it was accepted. If the gateway is killed meanwhile, either the
+call is on record and is answered as not begun, or it is not on record and the repeated call runs.
+Here every transition is a commit of its own; in operation the gateway commits transitions that come together at once.
 ";
 
 /// The completion of a call that was prepared for, and was on record or not.

@@ -1,6 +1,6 @@
-//! One thread per reader that speaks with it, behind a channel. Whoever asks waits no longer than
-//! he wants; a thread that hangs in the service is left behind, and lets go of the card when it
-//! comes back.
+//! One thread per reader talks to it, behind a channel. A caller waits no longer than its own
+//! timeout. A thread that hangs in the service is abandoned; it releases the card when the call
+//! returns.
 
 use std::{
     ffi::CString,
@@ -139,7 +139,7 @@ impl Worker {
     /// Lets go of the card when the thread comes to it.
     pub(super) fn disconnect_unheard(&self, disposition: Disposition) {
         let (answer, _) = oneshot::channel();
-        // Where the queue is full the thread hangs; it lets go of the card when it ends.
+        // Where the queue is full the thread hangs; it releases the card when it ends.
         let _ = self.jobs.try_send(Job::Disconnect(disposition, answer));
     }
 

@@ -197,7 +197,7 @@ pub enum Fault {
     #[error("is cut off")]
     Truncated,
     /// Its LLVAR or LLLVAR length is not `Fx`.
-    #[error("has no valid length")]
+    #[error("has an invalid length")]
     Length,
     /// An amount with a nibble that is no digit.
     #[error("is not a number")]
