@@ -77,7 +77,7 @@ pub(crate) async fn measure(kind: Kind, wanted: &Wanted) -> Outcome<Vec<Compared
     let bed = Testbed::new(kind)?;
     let (_gateway, _bare, bare_port) = raise(&bed).await?;
     let mut compared = Vec::new();
-    for case in cases(kind) {
+    for case in cases(kind).into_iter().take(wanted.cases) {
         compared.push(compare(&bed, bare_port, case, wanted).await?);
     }
     Ok(compared)

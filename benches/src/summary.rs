@@ -41,6 +41,9 @@ pub(crate) struct Wanted {
     /// APDUs of half a round.
     #[arg(long, default_value_t = 400)]
     pub(crate) apdus: usize,
+    /// Only the first so many kinds of calls on each broker; the first is 64 B, JSON, one client.
+    #[arg(long, default_value_t = usize::MAX, hide_default_value = true)]
+    pub(crate) cases: usize,
     /// Only these parts: calls, bulk, idle, start, apdu, once.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
