@@ -1,23 +1,143 @@
 //! Card terminals of a case: one pcscd with vpcd for all of them, because a gateway has one PC/SC
 //! service, and a card in a slot for each.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use data_encoding::HEXLOWER_PERMISSIVE;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
-use super::device::{DeviceEntry, SLOTS};
+use super::device::{DeviceEntry, Simulated};
 use super::process::{Launch, Process};
 use super::raised::{Case, CaseError, cannot};
 use super::start::until;
+use crate::card::chip::{Chip, Manners};
 use crate::card::pcscd::PcscdHome;
 use crate::card::virtual_card::VirtualCard;
 use crate::control::{Controlled, Endpoint, Refusal, Server, serve};
 
+/// The card terminals that one case can have: vpcd has so many slots.
+pub(super) const SLOTS: usize = 2;
+
 /// vpcd's slots, as pcscd names them.
 const READERS: [&str; SLOTS] = ["Virtual PCD 00 00", "Virtual PCD 00 01"];
+
+/// A card terminal with its card.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CardEntry {
+    /// Whether the card is in it at first.
+    pub inserted: bool,
+    /// The card's PIN.
+    pub pin: String,
+    /// The identifier of the application to select, in hexadecimal digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub application: Option<String>,
+    /// Its files by their identifier, four hexadecimal digits.
+    pub files: BTreeMap<String, CardFile>,
+    /// How it behaves where ISO 7816 leaves it a choice.
+    pub manners: Manners,
+    /// Further keys for kofferd's table of this device, taken as they are.
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    pub kofferd: toml::Table,
+}
+
+/// A transparent file of a card.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CardFile {
+    /// How long it is; as long as its text if it is left out. The rest is zeros.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u16>,
+    /// What it holds at first.
+    pub text: String,
+    /// Whether it is updated only after the PIN.
+    pub guarded: bool,
+}
+
+impl Default for CardEntry {
+    fn default() -> Self {
+        Self {
+            inserted: true,
+            pin: "123456".to_owned(),
+            application: None,
+            files: BTreeMap::new(),
+            manners: Manners::default(),
+            kofferd: toml::Table::new(),
+        }
+    }
+}
+
+impl Simulated for CardEntry {
+    fn mistakes(&self) -> Vec<String> {
+        let mut mistakes = Vec::new();
+        if !(4..=12).contains(&self.pin.len()) || !self.pin.bytes().all(|b| b.is_ascii_digit()) {
+            mistakes.push("pin: write four to twelve digits".to_owned());
+        }
+        let application = self.application.as_deref();
+        if application.is_some_and(|digits| application_id(digits).is_none()) {
+            mistakes.push("application: write 5 to 16 bytes in hexadecimal digits".to_owned());
+        }
+        for (id, file) in &self.files {
+            if file_id(id).is_none() {
+                mistakes.push(format!("files.{id}: write four hexadecimal digits"));
+            }
+            let bytes = file.bytes.map_or(file.text.len(), usize::from);
+            if bytes == 0 || bytes < file.text.len() {
+                let text = file.text.len();
+                mistakes.push(format!(
+                    "files.{id}.bytes: write at least 1, and the {text} of its text"
+                ));
+            }
+        }
+        mistakes
+    }
+
+    fn configuration(&self, place: &str) -> Vec<(&'static str, toml::Value)> {
+        vec![("driver", "pcsc".into()), ("reader", place.into())]
+    }
+
+    fn more(&self) -> &toml::Table {
+        &self.kofferd
+    }
+}
+
+impl CardEntry {
+    /// The card as it is before anybody wrote to it.
+    fn chip(&self) -> Chip {
+        let mut chip = Chip::new(&self.pin).with_manners(self.manners);
+        if let Some(application) = self.application.as_deref().and_then(application_id) {
+            chip = chip.with_application(&application);
+        }
+        for (id, file) in &self.files {
+            let mut content = file.text.clone().into_bytes();
+            content.resize(file.bytes.map_or(content.len(), usize::from), 0);
+            let Some(id) = file_id(id) else { continue };
+            chip = if file.guarded {
+                chip.with_guarded_file(id, content)
+            } else {
+                chip.with_file(id, content)
+            };
+        }
+        chip
+    }
+}
+
+/// The bytes of an application identifier (ISO 7816-4, 8.2.1.2).
+fn application_id(digits: &str) -> Option<Vec<u8>> {
+    let bytes = HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok()?;
+    (5..=16).contains(&bytes.len()).then_some(bytes)
+}
+
+/// A file identifier in four hexadecimal digits.
+fn file_id(digits: &str) -> Option<u16> {
+    let bytes = HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok()?;
+    bytes.try_into().ok().map(u16::from_be_bytes)
+}
 
 /// The pcscd of a case.
 #[derive(Debug)]

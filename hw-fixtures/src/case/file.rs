@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use koffer_proto::{ClientId, DeviceId, GatewayId};
 use serde::{Deserialize, Serialize};
 
-use super::device::{DeviceEntry, SLOTS};
+use super::card_terminal::SLOTS;
+use super::device::DeviceEntry;
 
 /// A case: one gateway, its clients and its devices.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -185,10 +186,10 @@ impl CaseFile {
                 id.is_ok_and(|id| !id.is_gateway()),
                 format!("devices.{device} is no name for a device: {name}, and not \"gateway\""),
             );
-            for mistake in entry.mistakes() {
+            for mistake in entry.simulated().mistakes() {
                 check(false, format!("devices.{device}.{mistake}"));
             }
-            let port = entry.port();
+            let port = entry.simulated().port();
             if port != 0 {
                 let field = format!("devices.{device}.port");
                 if let Some(other) = ports.insert(port, field.clone()) {

@@ -6,7 +6,6 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use super::access::ClientAccess;
-use super::device::{DeviceEntry, Receipts};
 use super::file::{BrokerKind, CaseFile, ClientRole, KOFFERD};
 
 fn text(value: impl Into<String>) -> Value {
@@ -109,33 +108,10 @@ fn client_tables(case: &CaseFile, clients: &BTreeMap<String, ClientAccess>) -> T
 
 fn device_tables(case: &CaseFile, places: &BTreeMap<String, String>) -> Table {
     let tables = case.devices.iter().map(|(name, entry)| {
-        let place = || text(places.get(name).cloned().unwrap_or_default());
-        let (mut device, more) = match entry {
-            DeviceEntry::Zvt(terminal) => {
-                let receipts = match terminal.receipts {
-                    Receipts::App => "app",
-                    Receipts::Terminal => "terminal",
-                };
-                let device = table([
-                    ("driver", text("zvt")),
-                    ("address", place()),
-                    ("password", text(&terminal.profile.password)),
-                    ("currency", text("EUR")),
-                    ("receipts", text(receipts)),
-                    ("tells_busy", Value::Boolean(!terminal.profile.hides_work)),
-                ]);
-                (device, &terminal.kofferd)
-            }
-            DeviceEntry::Ippeveprinter(printer) => {
-                let device = table([("driver", text("ipp")), ("address", place())]);
-                (device, &printer.kofferd)
-            }
-            DeviceEntry::Card(card) => {
-                let device = table([("driver", text("pcsc")), ("reader", place())]);
-                (device, &card.kofferd)
-            }
-        };
-        device.extend(more.clone());
+        let simulated = entry.simulated();
+        let place = places.get(name).map_or("", String::as_str);
+        let mut device = table(simulated.configuration(place));
+        device.extend(simulated.more().clone());
         (name.clone(), Value::Table(device))
     });
     tables.collect()

@@ -17,10 +17,10 @@ mod start;
 mod terminal;
 
 pub use access::ClientAccess;
-pub use card_terminal::CaseCardTerminal;
-pub use device::{CardEntry, CardFile, DeviceEntry, Line, PrinterEntry, Receipts, TerminalEntry};
+pub use card_terminal::{CardEntry, CardFile, CaseCardTerminal};
+pub use device::DeviceEntry;
 pub use file::{BrokerKind, CaseFile, CaseFileError, CaseSection, ClientEntry, ClientRole};
-pub use printer::CasePrinter;
+pub use printer::{CasePrinter, PrinterEntry};
 pub use process::Death;
 pub use raised::{Case, CaseError, CaseOptions};
-pub use terminal::CaseTerminal;
+pub use terminal::{CaseTerminal, Line, Receipts, TerminalEntry};

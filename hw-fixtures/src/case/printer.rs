@@ -1,13 +1,44 @@
 //! Document printers of a case: `ippeveprinter` and a D-Bus daemon for it, each a process.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::device::{DeviceEntry, PrinterEntry};
+use super::device::{DeviceEntry, Simulated};
 use super::process::{Launch, Process};
 use super::raised::{Case, CaseError, cannot};
 use super::start::until;
 use crate::ippeveprinter::PrinterHome;
 use crate::ports::free_port;
+
+/// A document printer.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PrinterEntry {
+    /// Its TCP port on 127.0.0.1; 0 takes a free one.
+    pub port: u16,
+    /// Sheets in each of its trays when it is switched on, 0 for none; what `ippeveprinter` has by
+    /// itself if it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sheets: Option<u8>,
+    /// How long each page takes.
+    pub page_ms: u32,
+    /// Further keys for kofferd's table of this device, taken as they are.
+    pub kofferd: toml::Table,
+}
+
+impl Simulated for PrinterEntry {
+    fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn configuration(&self, place: &str) -> Vec<(&'static str, toml::Value)> {
+        vec![("driver", "ipp".into()), ("address", place.into())]
+    }
+
+    fn more(&self) -> &toml::Table {
+        &self.kofferd
+    }
+}
 
 /// A document printer of a raised case.
 #[derive(Debug)]

@@ -3,17 +3,94 @@
 use std::io;
 use std::path::PathBuf;
 
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader};
+use toml::Value;
 
 use super::access::write_private;
-use super::device::{DeviceEntry, Line};
+use super::device::{DeviceEntry, Simulated};
 use super::process::{Launch, Process};
 use super::raised::{Case, CaseError, cannot};
 use super::start::program;
 use crate::control::Endpoint;
 use crate::ports::free_port;
-use crate::zvt::{Ledger, LedgerError, TerminalControl};
+use crate::zvt::{Ledger, LedgerError, Profile, TerminalControl};
+
+/// A payment terminal.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TerminalEntry {
+    /// How it is connected.
+    pub line: Line,
+    /// Its TCP port on 127.0.0.1; 0 takes a free one.
+    pub port: u16,
+    /// Who prints the receipts.
+    pub receipts: Receipts,
+    /// What kind of terminal it is, and its cardholder.
+    pub profile: Profile,
+    /// Further keys for kofferd's table of this device, taken as they are.
+    pub kofferd: toml::Table,
+}
+
+/// How a terminal is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Line {
+    /// Network.
+    #[default]
+    Tcp,
+    /// A pseudo-terminal.
+    Serial,
+}
+
+/// Who prints receipts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Receipts {
+    /// The caller gets lines.
+    #[default]
+    App,
+    /// The terminal's own printer.
+    Terminal,
+}
+
+impl Simulated for TerminalEntry {
+    fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn mistakes(&self) -> Vec<String> {
+        let profile = self.profile.mistakes();
+        let mut mistakes: Vec<_> = profile
+            .into_iter()
+            .map(|mistake| format!("profile.{mistake}"))
+            .collect();
+        if self.line == Line::Serial && self.port != 0 {
+            mistakes.push("port means nothing on a serial line: remove it".to_owned());
+        }
+        mistakes
+    }
+
+    fn configuration(&self, place: &str) -> Vec<(&'static str, Value)> {
+        let receipts = match self.receipts {
+            Receipts::App => "app",
+            Receipts::Terminal => "terminal",
+        };
+        vec![
+            ("driver", "zvt".into()),
+            ("address", place.into()),
+            ("password", self.profile.password.as_str().into()),
+            ("currency", "EUR".into()),
+            ("receipts", receipts.into()),
+            ("tells_busy", (!self.profile.hides_work).into()),
+        ]
+    }
+
+    fn more(&self) -> &toml::Table {
+        &self.kofferd
+    }
+}
 
 /// A payment terminal of a raised case.
 #[derive(Debug)]
@@ -40,7 +117,7 @@ impl CaseTerminal {
         format!("{}{settings}", self.address)
     }
 
-    pub(super) fn describe(&self) -> Value {
+    pub(super) fn describe(&self) -> serde_json::Value {
         json!({
             "address": self.address,
             "control": self.control.client().endpoint().to_string(),
@@ -90,11 +167,11 @@ impl Case {
             let stdout = stdout.ok_or_else(|| io::Error::other("no output"))?;
             let line = BufReader::new(stdout).lines().next_line().await?;
             let line = line.ok_or_else(|| io::Error::other("no first line"))?;
-            Ok(serde_json::from_str::<Value>(&line)?)
+            Ok(serde_json::from_str::<serde_json::Value>(&line)?)
         };
         let ready = self.await_start(name, &log, &process, first_line).await?;
         let told = |key: &str| {
-            let text = ready.get(key).and_then(Value::as_str);
+            let text = ready.get(key).and_then(serde_json::Value::as_str);
             text.unwrap_or_default().to_owned()
         };
         let endpoint: Endpoint = told("control")
