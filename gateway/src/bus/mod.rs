@@ -281,16 +281,13 @@ impl Bus {
             dropped_incoming: AtomicU64::new(0),
         });
         let (ours, theirs) = (Arc::clone(&shared), command_inbox);
-        match settings.local.clone() {
-            Some(broker) => {
-                let session = local::run(broker, settings, ours, theirs, incoming, member);
-                tokio::spawn(session)
-            }
-            None => {
-                let session = session::Session::new(settings, ours, theirs, incoming, member);
-                tokio::spawn(session.run())
-            }
-        };
+        if let Some(broker) = settings.local.clone() {
+            let session = local::run(broker, settings, ours, theirs, incoming, member);
+            tokio::spawn(session);
+        } else {
+            let session = session::Session::new(settings, ours, theirs, incoming, member);
+            tokio::spawn(session.run());
+        }
         Self {
             shared,
             commands,
