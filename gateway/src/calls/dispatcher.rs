@@ -1,4 +1,5 @@
-//! The state machine of calls: told what happens, it answers with what to do.
+//! The state machine of calls. It answers each input with actions, and composes the parts that own
+//! their state.
 
 use std::{
     collections::BTreeMap,
@@ -108,7 +109,7 @@ pub enum Input {
     Deleted(Vec<Deleted>),
     /// How a call of before ended, read for who asked again.
     Read(Replay, Result<Option<Completion<Response>>, NotRead>),
-    /// A device has event.
+    /// A device's supervisor reports.
     Device(DeviceId, SupervisorEvent),
     /// Time has passed.
     Tick,
@@ -139,10 +140,10 @@ pub struct Replay {
     pub(super) ack: AckToken,
 }
 
-/// What a device's supervisor tells.
+/// What a device's supervisor reports.
 pub enum SupervisorEvent {
     /// There is a device that was not there before, of this class; its calls go there. Comes
-    /// before any other event of it.
+    /// before any other event of this device.
     Appeared(Class, mpsc::Sender<Job>),
     /// The driver's finding changed.
     Condition(Condition),
@@ -245,7 +246,7 @@ pub struct Start {
 /// Makes the record of effects of a call.
 pub type Recorded = Arc<dyn Fn(CallNo, &DeviceId) -> Box<dyn Effects> + Send + Sync>;
 
-/// What a dispatcher is made of.
+/// What a dispatcher needs.
 pub struct Setup {
     /// The gateway's topics.
     pub root: Root,
@@ -261,7 +262,7 @@ pub struct Setup {
     pub last_no: CallNo,
     /// Makes the record of effects of a call.
     pub effects: Recorded,
-    /// What the dispatcher cannot know of the daemon around it.
+    /// Reads the daemon's vital signs.
     pub vitals: Box<dyn Fn() -> Vitals + Send>,
     /// What is attached.
     pub attached: Box<dyn Fn() -> Vec<AttachedThing> + Send>,
@@ -288,7 +289,7 @@ pub struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// A dispatcher on which nothing lies.
+    /// A dispatcher without calls.
     pub fn new(setup: Setup, now: Moment) -> Self {
         let Setup {
             root,
@@ -330,7 +331,7 @@ impl Dispatcher {
         self.replies.limit(bytes);
     }
 
-    /// Takes in what happens, and says what to do, in order.
+    /// The actions that follow from an input, in order.
     pub fn handle(&mut self, now: Moment, input: Input) -> Vec<Action> {
         match input {
             Input::Call {
@@ -482,7 +483,7 @@ impl Dispatcher {
         self.give_up_waiting_for_devices(now);
         self.give_up_settling(now, |open| open.deadline <= now.instant);
         self.ask_again(now);
-        self.tell_of_long_calls(now);
+        self.publish_due_progress(now);
         self.claims.expire(now.instant);
         self.idempotency.sweep(now.instant);
     }

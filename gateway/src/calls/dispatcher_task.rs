@@ -1,5 +1,5 @@
-//! Does what the dispatcher decides: one task between the bus, the devices and the journal. It waits
-//! for none of them.
+//! The task that carries out the dispatcher's actions. It connects the bus, the devices and the journal,
+//! and waits for none of them.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -44,7 +44,7 @@ const EVENTS: usize = 1024;
 /// Vital signs follow a change no faster than this.
 const HEALTH_FOLLOWS: Duration = Duration::from_secs(1);
 
-/// What a dispatcher task works with.
+/// What the dispatcher task needs.
 pub struct Startup {
     /// Decides.
     pub dispatcher: Dispatcher,
@@ -99,7 +99,7 @@ pub struct DispatcherTask {
 }
 
 impl DispatcherTask {
-    /// A dispatcher task that has not begun.
+    /// A task that does not serve yet.
     pub fn new(with: Startup) -> Self {
         Self {
             budget: with.dispatcher.budget(),
@@ -198,10 +198,10 @@ impl DispatcherTask {
                     }
                     match stopping {
                         Some(Stopping::Finishing(until)) if until <= Instant::now() => {
-                            stopping = Some(Stopping::Replay(Instant::now() + self.with.grace));
+                            stopping = Some(Stopping::Asked(Instant::now() + self.with.grace));
                             self.take(Input::StopRunning);
                         }
-                        Some(Stopping::Replay(until)) if until <= Instant::now() => {
+                        Some(Stopping::Asked(until)) if until <= Instant::now() => {
                             tracing::error!("calls are open at the end of the shutdown's grace");
                             return;
                         }
@@ -219,7 +219,7 @@ impl DispatcherTask {
         const IDLE: Duration = Duration::from_mins(1);
         let now = Instant::now();
         let unsent = (!self.unsent.is_empty()).then(|| now + RETRY_UNSENT);
-        let until = stopping.map(|(Stopping::Finishing(until) | Stopping::Replay(until))| until);
+        let until = stopping.map(|(Stopping::Finishing(until) | Stopping::Asked(until))| until);
         let dispatcher = self.with.dispatcher.next_tick().map(Instant::from_std);
         let due = [unsent, until, dispatcher, self.health_due];
         due.into_iter().flatten().min().unwrap_or(now + IDLE)
@@ -392,7 +392,7 @@ impl DispatcherTask {
     fn leave_out(&mut self, client: &ClientId) {
         let count = self.left_out.entry(client.clone()).or_default();
         *count += 1;
-        // A flood is told at growing distance.
+        // A flood is logged at growing intervals.
         if count.is_power_of_two() {
             tracing::warn!(
                 %client, count = *count,
@@ -502,7 +502,7 @@ async fn ask(
     ))
 }
 
-/// What a serving dispatcher task tells.
+/// What the serving task reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Served {
     /// A session with the broker is up.
@@ -517,5 +517,5 @@ enum Stopping {
     /// Running calls may finish until then.
     Finishing(Instant),
     /// They were asked to stop, and have until then.
-    Replay(Instant),
+    Asked(Instant),
 }

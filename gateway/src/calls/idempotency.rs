@@ -1,5 +1,5 @@
-//! What the gateway remembers of calls, so that none runs twice: a call id that comes again joins
-//! the running call, gets the kept completion, or is a conflict.
+//! The idempotency store: which call ids are known, and their completions. A repeated call id joins the
+//! running call, gets the kept completion, or is a conflict.
 //!
 //! What must not happen twice is in the journal, and is forgotten when the journal deletes it: of
 //! the older ones the memory holds no more than where to find them.

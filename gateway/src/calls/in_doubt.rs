@@ -1,4 +1,4 @@
-//! Calls whose outcome is unknown, and whose turn it is to say: the device's or a person's.
+//! Calls whose outcome is unknown: which device must be asked, and which call a person must resolve.
 
 use std::{
     collections::BTreeMap,

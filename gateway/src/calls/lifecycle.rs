@@ -210,9 +210,12 @@ impl State {
     /// Its driver gets it; `None`: it does not wait. `keep` the request where another device may
     /// have to do it.
     pub(super) fn start(&mut self, steering: Steering, keep: bool) -> Option<Request> {
-        let Stage::Queued { request, accepted } = mem::replace(&mut self.0, Stage::AwaitsOther)
-        else {
-            return None;
+        let (request, accepted) = match mem::replace(&mut self.0, Stage::AwaitsOther) {
+            Stage::Queued { request, accepted } => (request, accepted),
+            other => {
+                self.0 = other;
+                return None;
+            }
         };
         let run = Run {
             steering,
@@ -350,5 +353,81 @@ impl ActiveCall {
             .first()
             .map(|listener| listener.lang)
             .unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use koffer_drivers::Unrecorded;
+    use koffer_proto::{Amount, Status, class::payment::PayParams};
+
+    use super::*;
+
+    fn payment() -> State {
+        let amount = Amount::euro_cents(5).unwrap();
+        State::queued(Request::from(PayParams {
+            amount,
+            reference: None,
+        }))
+    }
+
+    fn steering() -> Steering {
+        let deadline = std::time::Instant::now().into();
+        let (id, client) = ("a".parse().unwrap(), "ws-1".parse().unwrap());
+        let (_, control) =
+            koffer_drivers::call(id, client, Lang::En, deadline, Box::new(Unrecorded));
+        control.steering()
+    }
+
+    fn jammed() -> Box<Outcome<Response>> {
+        let failure = Failure::without_effect(Status::DeviceFault, "jammed");
+        Box::new(Outcome::Failed(failure))
+    }
+
+    fn refused() -> Failure {
+        Failure::without_effect(Status::Unavailable, "disk full")
+    }
+
+    #[test]
+    fn what_its_driver_ends_before_it_is_on_record_ends_with_the_journals_answer() {
+        for (answer, is_taken) in [(Ok(()), true), (Err(refused()), false)] {
+            let mut call = payment();
+            assert!(call.start(steering(), false).is_some());
+            assert!(matches!(call.ran(jammed()), Ran::Nothing));
+            assert!(!call.is_accepted());
+            match call.accept(answer) {
+                Accepted::Ran(_) => assert!(is_taken),
+                Accepted::NotTaken(_) => assert!(!is_taken),
+                _ => panic!("it has ended"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_call_that_could_not_be_put_on_record_is_stopped_and_never_taken() {
+        let mut call = payment();
+        call.start(steering(), false);
+        assert!(matches!(call.accept(Err(refused())), Accepted::Nothing));
+        assert!(matches!(call.ran(jammed()), Ran::NotTaken(_)));
+    }
+
+    #[test]
+    fn only_a_call_of_a_role_moves_on_and_only_before_its_effect() {
+        for is_role in [true, false] {
+            let mut call = payment();
+            call.accept(Ok(()));
+            call.start(steering(), is_role);
+            assert_eq!(call.may_move(), is_role);
+            call.requeue();
+            assert_eq!(call.is_queued(), is_role);
+        }
+    }
+
+    #[test]
+    fn a_call_starts_once() {
+        let mut call = payment();
+        assert!(call.start(steering(), false).is_some());
+        assert!(call.start(steering(), false).is_none());
+        assert!(call.steering().is_some(), "it runs on");
     }
 }

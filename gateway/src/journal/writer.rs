@@ -428,7 +428,7 @@ impl Writer {
         }
     }
 
-    /// Lets go of some; says whether any went. What goes has to be told: a call that is
+    /// Deletes some old calls; says whether any were deleted. The dispatcher must learn it: a call that is
     /// remembered and not on record can neither be answered nor be made again.
     fn make_room(&mut self) -> bool {
         let permit = match self.deleted.clone().try_reserve_owned() {

@@ -1,5 +1,5 @@
-//! One life of a driver: opened, asked one thing after the other, closed. It runs in a task of its
-//! own, so that a driver that hangs or panics takes nothing else along.
+//! The task that runs a driver: it opens the device, carries out one command after the other, and closes
+//! it. A driver that hangs or panics takes nothing else along.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio::{
     time::timeout,
 };
 
-/// What a driver says while it is neither opened nor asked; it is told promptly.
+/// Reports that wait; the supervisor takes them promptly.
 const EVENTS: usize = 16;
 
 /// What is asked of a driver.
@@ -29,14 +29,14 @@ pub(super) enum DriverCommand {
     },
 }
 
-/// What a life says by itself.
+/// What the driver reports by itself.
 pub(super) enum DriverEvent {
     Opened(Opened),
     Report(Report),
     Lost(Fault),
 }
 
-/// The task of one life; ends with its owner.
+/// A handle to the task, which ends with its owner.
 pub(super) struct DriverTask {
     pub(super) commands: mpsc::Sender<DriverCommand>,
     pub(super) events: mpsc::Receiver<DriverEvent>,
@@ -52,11 +52,11 @@ impl Drop for DriverTask {
 impl DriverTask {
     pub(super) fn begin(driver: Box<dyn Driver>) -> Self {
         let (commands, queue) = mpsc::channel(1);
-        let (events, hears) = mpsc::channel(EVENTS);
+        let (events, reports) = mpsc::channel(EVENTS);
         Self {
             commands,
-            events: hears,
-            task: tokio::spawn(life(driver, queue, events)),
+            events: reports,
+            task: tokio::spawn(run(driver, queue, events)),
         }
     }
 
@@ -70,7 +70,7 @@ impl DriverTask {
     }
 }
 
-async fn life(
+async fn run(
     mut driver: Box<dyn Driver>,
     mut commands: mpsc::Receiver<DriverCommand>,
     events: mpsc::Sender<DriverEvent>,

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 pub use supervisor::supervise;
 
-/// How a device is driven: everything a supervisor needs to begin a new life of it.
+/// How a device is driven: everything a supervisor needs to start its driver.
 #[derive(Clone)]
 pub struct DeviceSpec {
     /// Its name.

@@ -1,6 +1,6 @@
-//! Supervision: one task per device that begins the driver's lives, one after the other, and
-//! answers for a life that hangs or panics. What one device does touches no other. The task
-//! outlives being unplugged: it waits for the next plug.
+//! Supervision: one task per device. It restarts the driver with backoff, gives up after several crashes in
+//! a row, and answers the call of a driver that hangs or panics. What one device does touches no other.
+//! The task goes on while the device is unplugged.
 
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ pub fn supervise(
         events,
         stop,
         crashes: 0,
-        lives: 0,
+        openings: 0,
         resetting: None,
     };
     (jobs, supervisor.run())
@@ -85,12 +85,13 @@ struct Supervisor {
     events: mpsc::Sender<(DeviceId, SupervisorEvent)>,
     stop: CancellationToken,
     crashes: u32,
-    lives: u64,
+    /// How often the device was opened.
+    openings: u64,
     /// A reset that is answered when the device is open again.
     resetting: Option<Box<Start>>,
 }
 
-/// How a life ended.
+/// How a driver task ended.
 enum Ended {
     /// The gateway goes down.
     Stopped,
@@ -104,7 +105,7 @@ enum Ended {
     Unplugged,
 }
 
-/// Why the pause between two lives ended.
+/// Why the pause between two driver tasks ended.
 enum Paused {
     Over,
     Stopped,
@@ -114,7 +115,7 @@ enum Paused {
 impl Supervisor {
     async fn run(mut self) {
         while let Some(spec) = self.plugged().await {
-            if !self.live_on(&spec).await {
+            if !self.run_drivers(&spec).await {
                 return;
             }
         }
@@ -122,7 +123,7 @@ impl Supervisor {
 
     /// Waits until something is plugged in; `None`: going down.
     async fn plugged(&mut self) -> Option<DeviceSpec> {
-        let mut was_out = self.lives > 0;
+        let mut was_out = self.openings > 0;
         loop {
             let plug = self.plug.borrow_and_update().clone();
             let reason = match plug {
@@ -160,15 +161,15 @@ impl Supervisor {
         }
     }
 
-    /// One life after the other, until the device is pulled out. `false`: going down.
-    async fn live_on(&mut self, spec: &DeviceSpec) -> bool {
+    /// Runs one driver task after the other, until the device is pulled out. `false`: going down.
+    async fn run_drivers(&mut self, spec: &DeviceSpec) -> bool {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         let mut warnings = Warnings::default();
         self.crashes = 0;
         loop {
-            let lives = self.lives;
-            let ended = self.live(spec).await;
-            if self.lives > lives {
+            let openings = self.openings;
+            let ended = self.run_driver(spec).await;
+            if self.openings > openings {
                 backoff.reset();
                 warnings.reset();
             }
@@ -261,8 +262,8 @@ impl Supervisor {
         .await;
     }
 
-    /// One life: opened, then calls one after the other.
-    async fn live(&mut self, spec: &DeviceSpec) -> Ended {
+    /// Runs one driver task: the device is opened, then calls run one after the other.
+    async fn run_driver(&mut self, spec: &DeviceSpec) -> Ended {
         let mut driver = DriverTask::begin((spec.make)());
         let opened = tokio::select! {
             opened = timeout(OPENING, driver.events.recv()) => opened,
@@ -321,8 +322,8 @@ impl Supervisor {
     }
 
     async fn opened(&mut self, spec: &DeviceSpec, opened: &Opened) {
-        self.lives += 1;
-        if self.lives > 1 {
+        self.openings += 1;
+        if self.openings > 1 {
             self.tell(SupervisorEvent::Attached).await;
         }
         tracing::info!(device = %self.id, "open");
@@ -344,7 +345,7 @@ impl Supervisor {
         }
     }
 
-    /// Runs a call to its end, whatever the driver does. `Some`: the life ended with it.
+    /// Runs a call to its end, whatever the driver does. `Some`: the driver task ended with it.
     async fn run_call(
         &mut self,
         spec: &DeviceSpec,
@@ -374,7 +375,7 @@ impl Supervisor {
             .await
             .is_err()
         {
-            // The life ended in this very moment, and the call never reached it.
+            // The driver task ended in this very moment, and the call never reached it.
             let failure =
                 Failure::without_effect(Status::Unavailable, silent().reason.text.get(lang));
             self.tell(SupervisorEvent::Finished(no, Outcome::Failed(failure)))
@@ -441,7 +442,7 @@ impl Supervisor {
         ended
     }
 
-    /// Asks the device what became of a call of before. `Some`: the life ended with it.
+    /// Asks the device what became of a call of before. `Some`: the driver task ended with it.
     async fn settle(&mut self, driver: &mut DriverTask, settle: Reconcile) -> Option<Ended> {
         let Reconcile { no, interrupted } = settle;
         let within = interrupted.operation.max_duration + RECONCILING;
@@ -450,7 +451,7 @@ impl Supervisor {
             interrupted,
             settled,
         };
-        // Where the life ended in this very moment, nobody answers.
+        // Where the driver task ended in this very moment, nobody answers.
         let _ = driver.commands.send(command).await;
         let answered = tokio::select! {
             answered = timeout(within, answer) => answered,

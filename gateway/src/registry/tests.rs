@@ -329,7 +329,7 @@ async fn lost_contact_is_made_again_however_often() {
     assert_eq!(
         bench.closed.load(Ordering::SeqCst),
         20,
-        "each life let go of its port"
+        "each driver task closed its port"
     );
 }
 
@@ -375,7 +375,7 @@ async fn a_device_that_is_pulled_out_is_let_go_of_and_lives_anew_with_the_next_p
     assert_eq!(bench.condition().await, "not-attached");
     bench.pay().await;
     assert_eq!(bench.failure().await, (Status::Unavailable, Effect::None));
-    for life in 1..=3 {
+    for task in 1..=3 {
         place.send_replace(Plug::In(spec.clone()));
         assert_eq!(bench.condition().await, "starting");
         assert_eq!(bench.condition().await, "usable");
@@ -387,7 +387,7 @@ async fn a_device_that_is_pulled_out_is_let_go_of_and_lives_anew_with_the_next_p
             "starting",
             "it may be back at once"
         );
-        assert_eq!(bench.closed.load(Ordering::SeqCst), life);
+        assert_eq!(bench.closed.load(Ordering::SeqCst), task);
         place.send_replace(Plug::Out(not_attached()));
         assert_eq!(bench.condition().await, "not-attached");
     }
@@ -397,7 +397,7 @@ async fn a_device_that_is_pulled_out_is_let_go_of_and_lives_anew_with_the_next_p
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_device_that_is_swapped_within_a_moment_begins_a_new_life() {
+async fn a_device_that_is_swapped_within_a_moment_gets_a_new_driver_task() {
     let (place, plug) = watch::channel(Plug::Pulled);
     let mut bench = Bench::plugged(Way::Well, |spec| {
         place.send_replace(Plug::In(spec));
@@ -462,7 +462,7 @@ async fn a_driver_that_hangs_or_panics_over_the_records_leaves_the_call_to_a_per
             "{way:?}"
         );
         assert_eq!(bench.condition().await, "driver-crashed");
-        assert_eq!(bench.condition().await, "usable", "a new life");
+        assert_eq!(bench.condition().await, "usable", "a new driver task");
     }
 }
 

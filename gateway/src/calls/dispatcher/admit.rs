@@ -1,4 +1,4 @@
-//! How a call is taken: joined, replayed, refused, or opened on the device that is to do it.
+//! A new call is joined, replayed, refused, or opened on a device.
 
 use jiff::Timestamp;
 use koffer_proto::{
@@ -26,7 +26,8 @@ use crate::{
 /// Characters of a client's topic that a log line shows.
 const LOGGED: usize = 200;
 
-/// Places at which one call is told: an app that asks again from somewhere else, and some more.
+/// Response topics that one call is answered on: an app that repeats it from another session, and
+/// some more.
 const LISTENERS: usize = 8;
 
 impl Dispatcher {

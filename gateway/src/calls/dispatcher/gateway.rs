@@ -23,7 +23,7 @@ use crate::{
     journal::CallNo,
 };
 
-/// What the dispatcher cannot know of the daemon around it.
+/// The daemon's vital signs.
 #[derive(Debug, Clone)]
 pub struct Vitals {
     /// Since the daemon started.

@@ -1,5 +1,5 @@
-//! Calls whose outcome is unknown: the device's own records are asked, and where they cannot
-//! tell, a person is.
+//! Calls whose outcome is unknown. The device's own records are read; where they are inconclusive,
+//! a person must confirm the outcome.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! How a call goes on once it is taken: waiting, running, ending.
+//! Calls in their queues, at their drivers, and at their end.
 
 use std::sync::Arc;
 
@@ -61,8 +61,8 @@ impl Dispatcher {
         self.enqueue(now, no);
     }
 
-    /// A call that could not be put on record was taken by nobody: no device is named, nothing is
-    /// kept, and the same call id may be used again, as after every other refusal.
+    /// Refuses a call that could not be put on record. The completion names no device, nothing is
+    /// kept, and the call id may be used again, as after every other refusal.
     fn not_taken(&mut self, now: Moment, no: CallNo, failure: Failure) {
         let Some(open) = self.open.remove(&no) else {
             return;
@@ -332,7 +332,7 @@ impl Dispatcher {
         }
     }
 
-    /// A driver has let go of a call.
+    /// A driver has ended a call.
     fn ran(&mut self, now: Moment, no: CallNo, outcome: Box<Outcome<Response>>) {
         let Some(open) = self.open.get_mut(&no) else {
             return;
@@ -359,7 +359,7 @@ impl Dispatcher {
         }
     }
 
-    /// A call has ended: its outcome is stored where it must be, then told.
+    /// A call has ended. Its outcome is stored where it must be, and then published.
     pub(super) fn end(&mut self, now: Moment, no: CallNo, mut outcome: Outcome<Response>) {
         if let Some(open) = self.open.get(&no) {
             let (device, lang) = (open.device.clone(), open.lang());
@@ -407,7 +407,7 @@ impl Dispatcher {
         self.actions.push(Action::StoreFinished(no, completion));
     }
 
-    /// How a call ended is stored, or could not be; it is told in either case.
+    /// The end of a call is stored, or could not be. Its completion is published in either case.
     pub(super) fn end_stored(&mut self, now: Moment, no: CallNo, result: Result<(), NotStored>) {
         if let Err(error) = &result {
             tracing::error!(call = no.0, %error, "the outcome could not be stored");
@@ -426,7 +426,7 @@ impl Dispatcher {
         }
     }
 
-    /// Tells everyone who listens how the call ended, and keeps it for who asks again.
+    /// Publishes the completion to every listener, and keeps it for repeated calls.
     pub(super) fn deliver(&mut self, now: Moment, no: CallNo) {
         self.acknowledge(no);
         let Some(open) = self.open.remove(&no) else {
@@ -477,7 +477,8 @@ impl Dispatcher {
         self.end(now, no, Outcome::Failed(failure));
     }
 
-    /// The gateway itself has brought the call so far; told once it turns out to be no brief one.
+    /// The gateway itself has brought the call so far. Published if the call takes longer than
+    /// [`BRIEF`](super::BRIEF).
     fn reached(&mut self, now: Moment, no: CallNo, event: ProgressEvent) {
         let Some(open) = self.open.get_mut(&no) else {
             return;
@@ -488,7 +489,7 @@ impl Dispatcher {
     }
 
     /// Publishes what was held back of calls that go on.
-    pub(super) fn tell_of_long_calls(&mut self, now: Moment) {
+    pub(super) fn publish_due_progress(&mut self, now: Moment) {
         let open = self.open.iter_mut();
         let due = open.filter_map(|(no, open)| Some((*no, open.progress.due(now.instant)?)));
         for (no, progress) in due.collect::<Vec<_>>() {
