@@ -4,12 +4,13 @@
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help demo test chaos soak bench prepare lint deny contract fuzz install clean
+.PHONY: help demo test test-all chaos soak bench prepare lint deny contract fuzz install clean
 
 help:
 	@echo "make demo            a payment, a printed form and a written chip in a virtual case; stays up"
 	@echo "make demo ONCE=1     the same, ends after the effects; last line is JSON"
 	@echo "make test            installs what is missing and runs every test"
+	@echo "make test-all        the same, every byte of the fault grids, chaos and fuzzers: hours"
 	@echo "make chaos           everything is killed, cut and filled up; SEED=42 PAYMENTS=2000 PRINTS=2000"
 	@echo "make soak            sixteen clients for MINUTES=30: memory, descriptors, the journal's size"
 	@echo "make bench           what the gateway costs against the bare thing; target/bench/summary.json"
@@ -27,6 +28,9 @@ demo:
 
 test:
 	@scripts/test
+
+test-all:
+	@scripts/test-all
 
 chaos:
 	@SEED=$(SEED) PAYMENTS=$(PAYMENTS) PRINTS=$(PRINTS) scripts/chaos

@@ -1,8 +1,8 @@
 //! Places at which a test can have the process die, as a power cut would end it.
 //!
-//! With the cargo feature `fail-points` a process whose environment says `KOFFER_CRASH_AT=name`
-//! sends itself SIGKILL when [`reach`] is called with that name: no destructor runs, nothing is
-//! flushed. `name:n` dies the n-th time. Without the feature `reach` is nothing.
+//! A process whose environment says `KOFFER_CRASH_AT=name` sends itself SIGKILL when [`reach`] is
+//! called with that name: no destructor runs, nothing is flushed. `name:n` dies the n-th time. In a
+//! release (a build without debug assertions) `reach` is nothing.
 //!
 //! `KOFFER_CRASH_TRACE=file` has each name that is passed appended to that file, a line each: which
 //! places a call passes, and how often, is seen and not supposed.
@@ -50,14 +50,21 @@ pub fn of(driver: &str) -> impl Iterator<Item = &'static str> {
 }
 
 /// Dies here if the environment says so.
-#[cfg(not(feature = "fail-points"))]
+#[cfg(not(debug_assertions))]
 #[inline]
 pub fn reach(_name: &'static str) {}
 
-#[cfg(feature = "fail-points")]
-pub use armed::reach;
+/// Whether a test wants this process to die, or to list what it passes.
+#[cfg(not(debug_assertions))]
+#[inline]
+pub fn is_watched() -> bool {
+    false
+}
 
-#[cfg(feature = "fail-points")]
+#[cfg(debug_assertions)]
+pub use armed::{is_watched, reach};
+
+#[cfg(debug_assertions)]
 mod armed {
     use std::{
         fs::File,
@@ -82,11 +89,21 @@ mod armed {
         left: AtomicU32,
     }
 
+    /// Whether a test wants this process to die, or to list what it passes.
+    pub fn is_watched() -> bool {
+        static WATCHED: OnceLock<bool> = OnceLock::new();
+        let set = |name| std::env::var_os(name).is_some();
+        *WATCHED.get_or_init(|| set(CRASH_AT) || set(CRASH_TRACE))
+    }
+
     /// Dies here if the environment says so.
     pub fn reach(name: &'static str) {
         static CRASH: OnceLock<Option<Crash>> = OnceLock::new();
         // Where one thread dies no other passes anything any more.
         static TURN: Mutex<()> = Mutex::new(());
+        if !is_watched() {
+            return;
+        }
         let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         list(name);
         let Some(crash) = CRASH.get_or_init(Crash::from_environment) else {
@@ -214,7 +231,7 @@ mod tests {
         assert_eq!(by_owner, all().collect::<Vec<_>>());
     }
 
-    #[cfg(feature = "fail-points")]
+    #[cfg(debug_assertions)]
     #[test]
     fn a_process_dies_where_it_is_told_and_nowhere_else() {
         use std::{os::unix::process::ExitStatusExt, process::Command};

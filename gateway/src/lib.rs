@@ -11,6 +11,8 @@ pub mod daemon;
 pub mod documents;
 mod drivers;
 pub mod enumerate;
+#[cfg(test)]
+mod examples;
 mod identity;
 pub mod journal;
 mod left_behind;

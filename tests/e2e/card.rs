@@ -10,11 +10,7 @@
     reason = "helpers of a test fail the test, and pass on what it prints"
 )]
 
-#[path = "card/fake.rs"]
 mod fake;
-#[path = "card/real.rs"]
 mod real;
-#[path = "card/reconcile.rs"]
 mod reconcile;
-#[path = "card/runner.rs"]
 mod runner;

@@ -1,7 +1,7 @@
 //! Whole cases with real processes: kofferd, the brokers, the simulated terminals, ippeveprinter,
 //! pcscd. Killed, restarted, and at work again.
 //!
-//! Needs the programs beside the tests: `cargo build --workspace --bins` (which `make test` does).
+//! Needs the programs beside the tests, which `cargo test --workspace` builds.
 
 #![expect(
     clippy::expect_used,
@@ -9,11 +9,7 @@
     reason = "helpers of a test fail the test"
 )]
 
-use std::{
-    env,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{env, path::Path, time::Duration};
 
 use koffer_fixtures::{
     case::{Case, CaseCardTerminal, CaseFile, CaseOptions, CasePrinter, CaseTerminal},
@@ -21,25 +17,11 @@ use koffer_fixtures::{
 };
 use koffer_proto::Blob;
 use koffer_tests::{
+    built::program,
     client::Workstation,
     office::{BROKERS, Broker},
 };
 use serde_json::json;
-
-/// A program of this workspace, as built beside the tests.
-fn program(name: &str) -> PathBuf {
-    let tests = env::current_exe().expect("a path");
-    let built = tests
-        .ancestors()
-        .nth(2)
-        .expect("target/<profile>")
-        .join(name);
-    assert!(
-        built.exists(),
-        "{name} is not built: cargo build --workspace --bins"
-    );
-    built
-}
 
 /// A case of `hw-fixtures/cases`, with either broker.
 async fn raise(name: &str, broker: Broker) -> Case {
@@ -304,7 +286,7 @@ async fn a_gateway_killed_in_the_middle_of_a_payment_tells_afterwards_what_becam
             .completion()
             .await;
         assert_eq!(replayed, first, "{broker:?}");
-        let other = crate::clerk(&case)
+        let other = self::clerk(&case)
             .await
             .call_as("first", "ec-terminal", "pay", &params(101), 60)
             .await

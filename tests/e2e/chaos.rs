@@ -1,7 +1,7 @@
 //! A short chaos run, as `make chaos` does a long one. The seed is one under which every process is
 //! killed, and the gateway on a full disk, too.
 //!
-//! Needs the programs beside the tests: `cargo build --workspace --bins` (which `make test` does).
+//! Needs the programs beside the tests, which `cargo test --workspace` builds.
 
 use std::process::{Command, Stdio};
 

@@ -1,7 +1,7 @@
 //! `docs/install.md`, as it stands there: what it lists is installed, its configuration is in order,
 //! and what was installed takes a payment.
 //!
-//! Needs the programs beside the tests: `cargo build --workspace --bins` (which `make test` does).
+//! Needs the programs beside the tests, which `cargo test --workspace` builds.
 
 #![expect(
     clippy::expect_used,

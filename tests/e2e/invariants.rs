@@ -14,10 +14,14 @@ fn root() -> PathBuf {
 
 /// The names under `[dependencies]` of a crate.
 fn dependencies(folder: &str) -> BTreeSet<String> {
+    names(folder, "dependencies")
+}
+
+fn names(folder: &str, table: &str) -> BTreeSet<String> {
     let manifest = root().join(folder).join("Cargo.toml");
     let text = fs::read_to_string(manifest).expect("a manifest");
     let manifest: toml::Table = text.parse().expect("a TOML manifest");
-    let table = manifest["dependencies"].as_table().expect("a table");
+    let table = manifest[table].as_table().expect("a table");
     table.keys().cloned().collect()
 }
 
@@ -65,6 +69,16 @@ fn a_driver_never_sees_mqtt_or_the_contract_s_json() {
         }
     }
     assert!(named.is_empty(), "{named:?}");
+}
+
+#[test]
+fn no_test_of_the_gateway_needs_what_depends_on_it() {
+    for helper in ["koffer-tests", "koffer-bench", "koffer-fixtures"] {
+        assert!(
+            !names("gateway", "dev-dependencies").contains(helper),
+            "{helper}"
+        );
+    }
 }
 
 #[test]

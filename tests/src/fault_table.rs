@@ -12,6 +12,8 @@ use std::{
 
 use serde_json::Value;
 
+use crate::grid;
+
 /// One part of the page.
 #[derive(Debug)]
 pub struct Part {
@@ -122,6 +124,10 @@ impl Table {
         );
         let page = root.join("docs/faults.md");
         if env::var_os("KOFFER_BLESS").is_some() {
+            assert!(
+                grid::is_full(),
+                "the page tells of a run with KOFFER_FULL_GRIDS=1"
+            );
             self.bless(&page, &text);
         }
         let page = fs::read_to_string(&page).expect("docs/faults.md");
@@ -130,7 +136,7 @@ impl Table {
             rows(shipped),
             rows(&text),
             "docs/faults.md tells of other faults than were tried; \
-             KOFFER_BLESS=1 cargo test -p koffer-tests --test {test} writes it anew"
+             KOFFER_FULL_GRIDS=1 KOFFER_BLESS=1 cargo test -p koffer-tests --test {test} writes it anew"
         );
     }
 

@@ -7,10 +7,12 @@
 )]
 
 pub mod brokers;
+pub mod built;
 pub mod client;
 pub mod counter;
 pub mod fault_table;
 pub mod flood;
+pub mod grid;
 pub mod ipptool;
 pub mod mosquitto;
 pub mod office;

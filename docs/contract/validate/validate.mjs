@@ -68,14 +68,14 @@ if (schemas.size === 0) fail("there are no schemas");
 
 // 3. Every example is what its schema says, and every schema has an example.
 const withExample = new Set();
-for (const path of filesBelow(join(contract, "examples"))) {
-  const [group, name, kind] = path.replace(/\.json$/, "").split(".");
+for (const [path, example] of Object.entries(json("examples.json"))) {
+  const [group, name, kind] = path.split(".");
   const schema = group === "envelope" ? `envelope/${name}.json` : `${group}/${name}.${kind}.json`;
   const validate = schemas.get(schema);
   if (!validate) {
-    fail(`examples/${path}: there is no schema/${schema}`);
-  } else if (!validate(json(`examples/${path}`))) {
-    fail(`examples/${path}: ${ajv.errorsText(validate.errors)}`);
+    fail(`example ${path}: there is no schema/${schema}`);
+  } else if (!validate(example)) {
+    fail(`example ${path}: ${ajv.errorsText(validate.errors)}`);
   }
   withExample.add(schema);
 }

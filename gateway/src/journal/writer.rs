@@ -12,7 +12,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use koffer_drivers::{Interrupted, NotStored};
+use koffer_drivers::{Interrupted, NotStored, fail_point};
 use koffer_proto::{Completion, Reason, Response};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::{
@@ -36,13 +36,14 @@ use super::{
 };
 
 /// Entries in one transaction. Each is some kilobytes, so a transaction stays well below the size
-/// from which the log is copied into the file. Who looks for what a crash leaves wants each by itself:
-/// those that share a transaction leave no more than that.
-const BATCH: usize = if cfg!(feature = "fail-points") {
-    1
-} else {
-    256
-};
+/// from which the log is copied into the file.
+const BATCH: usize = 256;
+
+/// Who looks for what a crash leaves wants each entry by itself: those that share a transaction leave
+/// no more than that.
+fn batch() -> usize {
+    if fail_point::is_watched() { 1 } else { BATCH }
+}
 
 /// What a disk must have left for a new call to be accepted, so that those which have begun still
 /// find room: many times what a few dozen devices can have under way.
@@ -180,7 +181,7 @@ impl Writer {
                 let accepted =
                     |(entry, _): &(Box<Entry>, Written)| matches!(**entry, Entry::Accepted(_));
                 let others_wait = closed.is_some() || !reads.is_empty();
-                next = if writes.len() == BATCH {
+                next = if writes.len() == batch() {
                     None
                 } else if others_wait || !writes.iter().all(accepted) {
                     self.requests.try_recv().ok()

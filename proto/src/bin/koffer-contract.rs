@@ -15,8 +15,8 @@ mod frozen;
 
 const WRITE: &str = "cargo run -p koffer-proto --bin koffer-contract -- write";
 
-/// The folders that hold generated files and nothing else.
-const GENERATED: [&str; 2] = ["schema", "examples"];
+/// The folder that holds generated files and nothing else.
+const GENERATED: &str = "schema";
 
 fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/contract");
@@ -42,12 +42,14 @@ fn main() -> ExitCode {
 fn files() -> BTreeMap<String, String> {
     let mut files = schema::files();
     // What is not frozen yet is no example.
-    for entry in frozen::entries().filter(|entry| entry.hex.is_some()) {
-        if let Ok(example) = serde_json::from_str(entry.json) {
-            let path = format!("examples/{}.json", entry.name);
-            files.insert(path, schema::file(example));
-        }
-    }
+    let examples: serde_json::Map<_, serde_json::Value> = frozen::entries()
+        .filter(|entry| entry.hex.is_some())
+        .filter_map(|entry| {
+            let example = serde_json::from_str(entry.json).ok()?;
+            Some((entry.name.to_string(), example))
+        })
+        .collect();
+    files.insert("examples.json".to_owned(), schema::file(examples.into()));
     files
 }
 
@@ -93,10 +95,10 @@ fn check(root: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
-/// The files below the generated folders that nothing generates any more.
+/// The files below the generated folder that nothing generates any more.
 fn stale(root: &Path, files: &BTreeMap<String, String>) -> io::Result<Vec<String>> {
     let mut found = Vec::new();
-    let mut folders: Vec<PathBuf> = GENERATED.iter().map(|name| root.join(name)).collect();
+    let mut folders: Vec<PathBuf> = vec![root.join(GENERATED)];
     while let Some(folder) = folders.pop() {
         if !folder.exists() {
             continue;

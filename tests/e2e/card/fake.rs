@@ -26,7 +26,7 @@ use tokio::time::timeout;
 
 use koffer_tests::pcsc::alone;
 
-use crate::runner::{
+use super::runner::{
     AID, Bench, PATIENCE, batch, connect, content, read, repeated, socket, transmitted, write,
 };
 

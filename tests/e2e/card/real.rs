@@ -12,7 +12,7 @@ use koffer_proto::{Effect, EventKind, ProgressEvent, Status, class::card_termina
 
 use koffer_tests::pcsc::{alone, other_program, until_present};
 
-use crate::runner::{
+use super::runner::{
     AID, Bench, PATIENCE, batch, connect, content, disconnect, read, repeated, transmitted, write,
 };
 

@@ -15,7 +15,7 @@ use koffer_proto::{
 };
 use koffer_tests::pcsc::{alone, until_present};
 
-use crate::runner::{AID, Bench, Death, content, read, repeated, write};
+use super::runner::{AID, Bench, Death, content, read, repeated, write};
 
 const SLOT: &str = "Virtual PCD 00 00";
 const ID: u16 = 0x0101;

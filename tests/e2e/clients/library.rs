@@ -11,7 +11,7 @@ use koffer_tests::mosquitto::PATIENCE;
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt, process::Command, time::timeout};
 
-use crate::{root, samples::languages};
+use super::{root, samples::languages};
 
 /// How a client reaches the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

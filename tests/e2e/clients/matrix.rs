@@ -10,7 +10,7 @@ use koffer_tests::{
 };
 use serde_json::{Value, json};
 
-use crate::{
+use super::{
     library::{self, LIBRARIES, Library, Transport},
     page, raise, root, settings,
 };

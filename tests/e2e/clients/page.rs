@@ -4,7 +4,7 @@ use std::{env, fmt::Write as _, fs};
 
 use koffer_tests::office::Broker;
 
-use crate::{
+use super::{
     library::{Library, Transport},
     matrix::{Row, TRIED, name},
     root,
@@ -13,7 +13,7 @@ use crate::{
 const ABOUT: &str = "\
 # Clients of other makers
 
-Written by `cargo test -p koffer-tests --test clients`, which fails where a client is told something
+Written by `cargo test -p koffer-tests --test e2e clients`, which fails where a client is told something
 else; `KOFFER_BLESS=1` writes it anew. Do not edit it.
 
 Each library was used as an app would use it, with the code in [examples](examples/README.md) and the

@@ -24,7 +24,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{library, raise, root, settings};
+use super::{library, raise, root, settings};
 
 /// The reference of the payment in the tutorial's commands.
 const REFERENCE: &str = "PA-2026-00417";

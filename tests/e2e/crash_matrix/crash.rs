@@ -5,7 +5,7 @@ use std::fmt;
 use koffer_tests::client::Workstation;
 use serde_json::{Value, json};
 
-use crate::{
+use super::{
     office::{CLERK, DEVICE, Office, TECHNICIAN, answers},
     operation::{Deed, Operation, Truth, works},
     step::Step,

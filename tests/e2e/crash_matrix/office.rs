@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    env,
     ffi::{OsStr, OsString},
     fs,
     path::{Path, PathBuf},
@@ -14,11 +13,11 @@ use std::{
 use jiff::Timestamp;
 use koffer_drivers::fail_point::{CRASH_AT, CRASH_TRACE};
 use koffer_fixtures::case::{Case, CaseError, CaseFile, CaseOptions};
-use koffer_tests::{client::Workstation, office::Broker};
+use koffer_tests::{built::program, client::Workstation, office::Broker};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::step::{Step, steps_in};
+use super::step::{Step, steps_in};
 
 /// The one device of an office.
 pub(crate) const DEVICE: &str = "device";
@@ -145,7 +144,7 @@ impl Furniture {
 impl Office {
     pub(crate) async fn open(broker: Broker, furniture: Furniture) -> Self {
         let options = CaseOptions {
-            kofferd: Some(env!("CARGO_BIN_EXE_kofferd-with-fail-points").into()),
+            kofferd: Some(program("kofferd")),
             sim_zvt: Some(program("sim-zvt")),
             wait_for_devices: false,
             ..CaseOptions::default()
@@ -324,16 +323,4 @@ fn says_unknown(state: &Value) -> bool {
 pub(crate) fn answers(clerk: &Workstation) -> HashMap<String, usize> {
     let completions = clerk.completions().into_iter();
     completions.map(|(id, all)| (id, all.len())).collect()
-}
-
-/// A program of this workspace, as built beside the tests.
-fn program(name: &str) -> PathBuf {
-    let tests = env::current_exe().expect("a path");
-    let built = tests.ancestors().nth(2).map(|folder| folder.join(name));
-    let built = built.expect("target/<profile>");
-    assert!(
-        built.exists(),
-        "{name} is not built: cargo build --workspace --bins"
-    );
-    built
 }

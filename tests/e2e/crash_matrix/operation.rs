@@ -5,7 +5,7 @@ use koffer_proto::Blob;
 use koffer_tests::{client::Workstation, office::Broker};
 use serde_json::{Value, json};
 
-use crate::{
+use super::{
     office::{CLERK, DEVICE, Furniture, Office, TECHNICIAN},
     step::Step,
 };

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, env, fmt::Write as _, fs, path::Path};
 
-use crate::{
+use super::{
     Tried,
     crash::{Crash, Observed, effect},
     operation::{Operation, Truth},
@@ -13,7 +13,7 @@ use crate::{
 const ABOUT: &str = "\
 # The crash matrix
 
-Written by `cargo test -p koffer-tests --features fail-points --test crash_matrix`, which fails where a
+Written by `cargo test -p koffer-tests --test e2e crash_matrix`, which fails where a
 run tells another story; `KOFFER_BLESS=1` writes it anew. Do not edit it.
 
 First the call runs without faults, to record its steps: every transition of the journal and

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt};
 
 use koffer_drivers::fail_point;
 
-use crate::operation::Operation;
+use super::operation::Operation;
 
 /// A place that a life of the gateway passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(crate) fn steps_in(trace: &str) -> Vec<Step> {
     for line in trace.lines() {
         let name = fail_point::all().find(|name| *name == line);
         let name = name.unwrap_or_else(|| panic!("{line} is no fail point"));
-        let before = steps.iter().filter(|step| step.name == *name).count();
+        let before = steps.iter().filter(|step| step.name == name).count();
         let nth = before + 1;
         steps.push(Step { name, nth });
     }

@@ -1,6 +1,6 @@
 //! What cannot be known after a crash, and why. Everything else must be told.
 
-use crate::{operation::Operation, step::Step};
+use super::{operation::Operation, step::Step};
 
 /// What a person must look at.
 pub(crate) struct Unknowable {

@@ -26,12 +26,12 @@ use tokio::time::{sleep, timeout};
 const PART: Part = Part {
     name: "chip",
     title: "Card terminals",
-    about: "By `--test device_faults`, against a virtual card in a reader of the real pcscd; each effect \
+    about: "By `--test e2e device_faults`, against a virtual card in a reader of the real pcscd; each effect \
             was compared with the card's own file. A write of 500 bytes to a card that takes short \
             commands only: selected, read, updated, read back. Where nobody can ask the same card \
             any more, the outcome was `outcome-unknown` until a technician had looked (`gateway/resolve`).",
     operations: &["write"],
-    test: "device_faults",
+    test: "e2e device_faults",
 };
 
 const READERS: [&str; 2] = ["Virtual PCD 00 00", "Virtual PCD 00 01"];

@@ -1,5 +1,5 @@
-//! A print at a real `ippeveprinter`: the way to it cut at every byte in both directions, the
-//! printer killed and started again, the paper gone.
+//! A print at a real `ippeveprinter`: the way to it cut at every byte in both directions (every
+//! 16th in `make test`), the printer killed and started again, the paper gone.
 
 use std::sync::{
     Arc,
@@ -11,6 +11,7 @@ use koffer_proto::Blob;
 use koffer_tests::{
     counter::Counter,
     fault_table::{Ending, Part, Row, Table},
+    grid,
     office::{Broker, Device, Office},
     proxy::{Cut, Plan, Proxy, Way},
 };
@@ -21,12 +22,12 @@ use tokio::task::JoinSet;
 const PART: Part = Part {
     name: "printing",
     title: "Document printers",
-    about: "By `--test device_faults`, against `ippeveprinter` of CUPS behind a proxy that cuts; each \
+    about: "By `--test e2e device_faults`, against `ippeveprinter` of CUPS behind a proxy that cuts; each \
             effect was compared with the sheets in the printer's tray. A cut ends one connection, and \
             the next one passes; what a dead printer would refuse, the proxy takes and ends. What the printer's own job list could not tell was \
             `outcome-unknown` until a technician had looked into the tray (`gateway/resolve`).",
     operations: &["print"],
-    test: "device_faults",
+    test: "e2e device_faults",
 };
 
 /// Printers that are tried at the same time. Each mostly waits.
@@ -223,7 +224,7 @@ async fn cases(measure: &mut Bench) -> Vec<Case> {
         ],
     );
     every(
-        64,
+        grid::distance(64, 4),
         Cut::Closed,
         false,
         true,
@@ -233,7 +234,7 @@ async fn cases(measure: &mut Bench) -> Vec<Case> {
         ],
     );
     every(
-        16,
+        grid::distance(16, 4),
         Cut::Torn,
         false,
         false,
@@ -243,7 +244,7 @@ async fn cases(measure: &mut Bench) -> Vec<Case> {
         ],
     );
     every(
-        1,
+        grid::distance(1, 16),
         Cut::Closed,
         false,
         false,

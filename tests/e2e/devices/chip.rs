@@ -10,7 +10,7 @@ use koffer_tests::{
 };
 use serde_json::json;
 
-use crate::retained;
+use super::retained;
 
 const READER: &str = "Virtual PCD 00 00";
 const FILE: u16 = 0x0101;

@@ -13,7 +13,7 @@ use koffer_tests::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::retained;
+use super::retained;
 
 pub(crate) async fn printer() -> (IppEvePrinter, TempDir) {
     let folder = tempfile::tempdir().expect("a folder");

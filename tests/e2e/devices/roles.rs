@@ -6,7 +6,7 @@ use koffer_tests::office::{Broker, Device, Office};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::printing::{params, printer, tray};
+use super::printing::{params, printer, tray};
 
 const PDF: &[u8] = b"%PDF-1.4\n% a form\n%%EOF\n";
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{
+use super::{
     ONE,
     bed::{Bed, adapter, stranger},
     gateway::{Gateway, Holdings, unbound},

@@ -1,14 +1,9 @@
 //! `kofferd` as a process on the mocked machine.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    process::Stdio,
-    time::Duration,
-};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Stdio, time::Duration};
 
 use koffer_tests::{
+    built::program,
     client::Workstation,
     mosquitto::{Mosquitto, User, free_port},
 };
@@ -24,7 +19,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::bed::Bed;
+use super::bed::Bed;
 
 /// For a start, an end, or a call.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -38,18 +33,6 @@ pub(crate) struct Gateway {
     port: u16,
     mosquitto: Option<Mosquitto>,
     ready: UnixDatagram,
-}
-
-/// A program of this workspace, as built beside the tests.
-pub(crate) fn program(name: &str) -> PathBuf {
-    let tests = std::env::current_exe().expect("a path");
-    let built = tests.ancestors().nth(2).expect("target/<profile>");
-    let built = built.join(name);
-    assert!(
-        built.exists(),
-        "{name} is not built: cargo build --workspace --bins"
-    );
-    built
 }
 
 impl Gateway {

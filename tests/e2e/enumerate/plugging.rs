@@ -8,7 +8,7 @@ use koffer_fixtures::{
 };
 use serde_json::json;
 
-use crate::{
+use super::{
     ONE,
     bed::{Bed, adapter, stranger},
     gateway::{Gateway, unbound},
@@ -271,7 +271,7 @@ async fn a_terminal_pulled_out_in_the_middle_of_a_payment_ends_it_with_the_truth
         clerk.until_state("ec-terminal", &["absent"]).await;
 
         // Back in: what was left open is told, and never against the terminal's ledger.
-        let terminal = crate::terminal(home, "line").await;
+        let terminal = super::terminal(home, "line").await;
         bed.plug(&adapter("1-1", "ttyUSB0", None, &line)).await;
         let ended = payment.completion().await;
         match ended["effect"].as_str() {

@@ -160,19 +160,23 @@ impl Bench {
         }
     }
 
-    /// A payment that nothing disturbs. On a busy machine the hurried terminal may still take one
-    /// back whose acknowledgement came late; that is said truly, and it is made again.
     async fn healthy_payment(&self) -> Value {
+        self.undisturbed(Operation::Pay, &payment()).await
+    }
+
+    /// An operation that nothing disturbs. On a busy machine the hurried terminal may still take one
+    /// back whose acknowledgement came late; that is said truly, and it is made again.
+    async fn undisturbed(&self, operation: Operation, params: &Value) -> Value {
         let clerk = &self.counter.clerk;
         let mut tries = 0;
         loop {
-            let paid = clerk.ask(&self.device, "pay", &payment(), 30).await;
-            if paid["status"] == "ok" {
-                return paid;
+            let done = clerk.ask(&self.device, operation.name(), params, 30).await;
+            if done["status"] == "ok" {
+                return done;
             }
-            let taken_back = paid["effect"] == "none" && paid["detail"]["cause"] == "taken-back";
+            let taken_back = done["effect"] == "none" && done["detail"]["cause"] == "taken-back";
             tries += 1;
-            assert!(taken_back && tries < TRIES, "{}: {paid}", self.device);
+            assert!(taken_back && tries < TRIES, "{}: {done}", self.device);
             clerk
                 .until_state(&self.device, &["ready", "degraded"])
                 .await;
@@ -182,20 +186,27 @@ impl Bench {
     /// How many bytes the operation has, undisturbed.
     pub(crate) async fn bytes_of(&self, operation: Operation) -> Bytes {
         let params = self.prepare(operation).await;
-        let done = self
-            .counter
-            .clerk
-            .ask(&self.device, operation.name(), &params, 30)
-            .await;
-        assert_eq!(done["status"], "ok", "{done}");
+        self.undisturbed(operation, &params).await;
         let (class, instruction) = operation.control();
         let command = CommandName(Control(class, instruction)).to_string();
         let counts = self.control.bytes().await.expect("counts");
         counts.by_command[&command]
     }
 
-    /// Runs the case, and waits until the device is ready again.
+    /// Runs the case, and waits until the device is ready again. Where the busy machine made the
+    /// hurried terminal take the booking back before the fault could happen, once more.
     pub(crate) async fn run(&self, case: &Case) -> Observed {
+        for _ in 1..TRIES {
+            let observed = self.run_once(case).await;
+            let taken_back = observed.completion["detail"]["cause"] == "taken-back";
+            if observed.happened || !taken_back || observed.stands > 0 {
+                return observed;
+            }
+        }
+        self.run_once(case).await
+    }
+
+    async fn run_once(&self, case: &Case) -> Observed {
         let params = self.prepare(case.operation).await;
         let clerk = &self.counter.clerk;
         clerk

@@ -3,13 +3,13 @@
 use koffer_fixtures::zvt::{Direction, How, Wrong};
 use koffer_tests::fault_table::{Ending, Part, Row, Table};
 
-use crate::case::{Case, Observed, Operation, Transport};
+use super::case::{Case, Observed, Operation, Transport};
 
 /// The part of the page.
 pub(crate) const PART: Part = Part {
     name: "payment",
     title: "Payment terminals",
-    about: "By `--test faults`, against a simulated terminal; each effect was compared with the \
+    about: "By `--test e2e faults`, against a simulated terminal; each effect was compared with the \
             terminal's own ledger. What the terminal's own records could not tell was \
             `outcome-unknown` until a technician had looked at it (`gateway/resolve`).",
     operations: &[
@@ -17,7 +17,7 @@ pub(crate) const PART: Part = Part {
         Operation::Reverse.name(),
         Operation::EndOfDay.name(),
     ],
-    test: "faults",
+    test: "e2e faults",
 };
 
 /// The row of cuts.

@@ -20,7 +20,7 @@ use super::{
 };
 
 /// Printers that are tried at the same time. Each mostly waits.
-pub(crate) const PRINTERS: usize = 12;
+pub(crate) const PRINTERS: usize = 24;
 
 /// What one cut print was told to be.
 #[derive(Debug)]

@@ -189,7 +189,7 @@ impl Device {
             while let Some(told) = control.told.recv().await {
                 match told {
                     CallUpdate::Progress(event) => {
-                        progress.send_modify(|events| events.push(event))
+                        progress.send_modify(|events| events.push(event));
                     }
                     CallUpdate::Report(report) => reported
                         .lock()

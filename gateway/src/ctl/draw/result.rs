@@ -277,17 +277,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    fn example(name: &str) -> Value {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../docs/contract/examples")
-            .join(name);
-        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
-    }
+    use crate::examples;
 
     #[test]
     fn a_payment_s_result_is_a_list_of_what_a_clerk_needs() {
-        let value = example("payment.pay.result.json");
+        let value = examples::named("payment.pay.result");
         assert_eq!(
             result("pay", &value, Lang::De, &TimeZone::UTC),
             "\
@@ -303,7 +297,7 @@ Genehmigung  482913"
 
     #[test]
     fn a_closing_s_result_is_a_table_by_card() {
-        let value = example("payment.end-of-day.result.json");
+        let value = examples::named("payment.end-of-day.result");
         assert_eq!(
             result("end-of-day", &value, Lang::En, &TimeZone::UTC),
             "\
@@ -315,7 +309,7 @@ Sum              -5.00 EUR"
 
     #[test]
     fn what_is_attached_is_a_table_with_the_device_or_why_there_is_none() {
-        let value = example("gateway.attached.result.json");
+        let value = examples::named("gateway.attached.result");
         assert_eq!(
             result("attached", &value, Lang::De, &TimeZone::UTC),
             "\
@@ -325,7 +319,7 @@ ANGESCHLOSSEN               ART         VID:PID    SERIENNR.  USB-PORT  MODELL  
 REINER SCT cyberJack 00 00  pcsc                                                              Keine Regel passt.
 tcp://192.0.2.7:20007       configured                                                        till-2"
         );
-        let nothing = example("gateway.attached.result.nothing.json");
+        let nothing = examples::named("gateway.attached.result.nothing");
         assert_eq!(
             result("attached", &nothing, Lang::En, &TimeZone::UTC),
             "Everything attached is used by a device."
@@ -352,16 +346,13 @@ ready: ja"
 
     #[test]
     fn every_result_of_the_contract_can_be_shown() {
-        let examples =
-            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/contract/examples");
-        for entry in std::fs::read_dir(examples).unwrap() {
-            let name = entry.unwrap().file_name().to_string_lossy().into_owned();
+        for (name, example) in examples::all() {
             let Some((call, _)) = name.split_once(".result") else {
                 continue;
             };
             let (_, operation) = call.split_once('.').unwrap();
             for lang in [Lang::De, Lang::En] {
-                let shown = result(operation, &example(&name), lang, &TimeZone::UTC);
+                let shown = result(operation, &example, lang, &TimeZone::UTC);
                 assert!(!shown.contains('\x1b'), "{name}");
             }
         }

@@ -1,6 +1,6 @@
 //! What is never in the file.
 
-use std::{fs, path::Path};
+use std::fs;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use koffer_proto::{
 use serde_json::{Value, json};
 
 use super::*;
-use crate::journal::Resolution;
+use crate::{examples, journal::Resolution};
 
 const PAN: &str = "4111111111111111";
 const GROUPED: &str = "5500 0055 5555 5559";
@@ -147,10 +147,7 @@ async fn a_digest_stays_whole_even_where_it_looks_like_a_card_number() {
 
 /// The contract's example parameters with content that is found again.
 fn params(class: Class, operation: &str, content: &[u8]) -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!(
-        "../docs/contract/examples/{class}.{operation}.params.json"
-    ));
-    let mut params: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    let mut params = examples::named(&format!("{class}.{operation}.params"));
     let encoded = STANDARD.encode(content);
     match (class, operation) {
         (Class::DocumentPrinter, "print") => {

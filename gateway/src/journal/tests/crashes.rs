@@ -1,6 +1,6 @@
 //! The process dies at each transition: what was told is there, what was not committed is not.
 
-#[cfg(feature = "fail-points")]
+#[cfg(debug_assertions)]
 mod killed {
     use std::{os::unix::process::ExitStatusExt as _, process::Command};
 

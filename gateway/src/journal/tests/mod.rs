@@ -19,7 +19,10 @@ use koffer_proto::{
 use tempfile::TempDir;
 
 use super::{Durable, FILE, Journal, Place, Snapshot};
-use crate::journal::{AcceptedCall, AnswerTo, CallNo};
+use crate::{
+    examples,
+    journal::{AcceptedCall, AnswerTo, CallNo},
+};
 
 /// A folder with a journal.
 struct Folder(TempDir);
@@ -77,11 +80,8 @@ fn payment(no: u64) -> AcceptedCall {
 
 /// The contract's example of an operation's result.
 fn example(class: Class, operation: &str) -> Response {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!(
-        "../docs/contract/examples/{class}.{operation}.result.json"
-    ));
-    let json = fs::read(path).unwrap();
-    Response::decode(class, operation, ContentType::Json, &json)
+    let json = examples::named(&format!("{class}.{operation}.result")).to_string();
+    Response::decode(class, operation, ContentType::Json, json.as_bytes())
         .unwrap()
         .unwrap()
 }
