@@ -280,8 +280,8 @@ impl InternalBroker for Running {
     }
 
     async fn stop(self: Box<Self>) {
+        self.front.engine.shut_down().await;
         self.front.stop.cancel();
-        self.front.engine.shut_down();
         self.front.tasks.close();
         let ended = tokio::time::timeout(STOP_PATIENCE, self.front.tasks.wait());
         if ended.await.is_err() {

@@ -1,7 +1,11 @@
 //! The broker crate without its listeners: sessions, subscriptions, and one handler for each
 //! connection that the front has let in.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use mqtt5::{
     MqttError, Result,
@@ -25,6 +29,10 @@ use super::{Settings, line::Line};
 const SESSION_KEPT: Duration = Duration::from_hours(1);
 /// Expired sessions and retained messages are looked for.
 const SWEEP: Duration = Duration::from_mins(1);
+/// When nothing was sent for so long, nothing is on its way to a client that reads.
+const QUIET: Duration = Duration::from_millis(100);
+/// How long a broker that ends waits for its clients to get what was published before.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Messages on their way to one client, for each quality of service. QoS 0 beyond it is dropped,
 /// QoS 1 goes to the bounded queue.
@@ -144,10 +152,26 @@ impl Engine {
         }
     }
 
-    /// Tells every client that the broker ends.
-    pub(super) fn shut_down(&self) {
+    /// Tells every client that the broker ends, once they have got what was published before: a
+    /// client that is told first gets nothing of what waits for it. One that does not read is waited
+    /// for no longer than [`DRAIN_PATIENCE`].
+    pub(super) async fn shut_down(&self) {
+        let drained = async {
+            let mut sent = None;
+            while sent != Some(self.sent()) {
+                sent = Some(self.sent());
+                tokio::time::sleep(QUIET).await;
+            }
+        };
+        // A broker that is never quiet ends all the same.
+        let _ = tokio::time::timeout(DRAIN_PATIENCE, drained).await;
         // An error says that there is no client.
         let _ = self.shutdown.send(());
+    }
+
+    /// How many messages clients were sent.
+    fn sent(&self) -> u64 {
+        self.stats.publish_sent.load(Ordering::Relaxed)
     }
 }
 
