@@ -287,6 +287,30 @@ async fn shutdown_answers_what_runs_and_what_waits() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_not_the_terminal_s_is_told_as_the_gateway_s_state() {
+    for broker in BROKERS {
+        let office = Office::open(broker, &["ec-terminal"], |device, ledger| {
+            let mut terminal = quick_tcp(device, ledger);
+            terminal.profile.clock_ahead_h = 40 * 24;
+            terminal
+        });
+        let office = office.await;
+        let clerk = office.workstation("ws-1").await;
+        clerk.until_state("ec-terminal", &["ready"]).await;
+        let params = json!({"amount": {"cents": 500, "currency": "EUR"}});
+        let paid = clerk.ask("ec-terminal", "pay", &params, 60).await;
+        assert_eq!(paid["status"], "ok", "{broker:?}: {paid}");
+        let told = |state: &Value| {
+            let reasons = state["reasons"].as_array();
+            reasons.is_some_and(|all| all.iter().any(|it| it["keyword"] == "clock-differs"))
+        };
+        let state = clerk.until("gateway", told).await;
+        assert_eq!(state["state"], "degraded", "{broker:?}");
+        office.close().await;
+    }
+}
+
+#[tokio::test]
 async fn the_day_of_a_till() {
     for broker in BROKERS {
         let office = office(broker).await;

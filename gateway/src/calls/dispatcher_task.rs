@@ -96,6 +96,7 @@ pub struct DispatcherTask {
     shown: bool,
     /// What is wrong with the clock, looked at together with the vital signs.
     clock: Option<Reason>,
+    clocks: clock::Comparison,
 }
 
 impl DispatcherTask {
@@ -114,6 +115,7 @@ impl DispatcherTask {
             own_state: OwnState::default(),
             shown: false,
             clock: None,
+            clocks: clock::Comparison::default(),
         }
     }
 
@@ -249,7 +251,11 @@ impl DispatcherTask {
 
     /// Shows how the gateway itself is, where that has changed.
     fn show_own_state(&mut self) {
-        let reasons = [self.with.journal.trouble(), self.clock.clone()];
+        let reasons = [
+            self.with.journal.trouble(),
+            self.clock.clone(),
+            self.clocks.trouble(),
+        ];
         let reasons = reasons.into_iter().flatten().collect();
         if let Some(state) = self.own_state.changed(reasons, Timestamp::now()) {
             let message = self.with.documents.state(&DeviceId::gateway(), &state);
@@ -295,6 +301,7 @@ impl DispatcherTask {
                 self.store(call.no, StoredStep::Accepted, stored);
             }
             Action::StoreFinished(no, completion) => {
+                self.clocks.hear(&completion, Timestamp::now());
                 let journal = self.with.journal.clone();
                 let stored = async move { journal.finished(no, &completion).await };
                 self.store(no, StoredStep::Finished, stored);

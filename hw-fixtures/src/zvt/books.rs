@@ -228,7 +228,8 @@ impl Books {
 
     /// The terminal's date and time.
     fn local(&self, at: Timestamp) -> jiff::Zoned {
-        let at = at.checked_add(self.clock).unwrap_or(at);
+        let ahead = SignedDuration::from_hours(self.shared.profile().clock_ahead_h);
+        let at = at.checked_add(self.clock + ahead).unwrap_or(at);
         at.to_zoned(jiff::tz::TimeZone::system())
     }
 

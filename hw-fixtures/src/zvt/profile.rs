@@ -39,6 +39,8 @@ pub struct Profile {
     pub frame_ack_timeout_ms: u64,
     /// How long it waits for a card or a PIN.
     pub card_timeout_ms: u64,
+    /// How many hours its clock is ahead.
+    pub clock_ahead_h: i64,
     /// Drops an idle TCP connection after this time; 0 never does.
     pub idle_drop_ms: u64,
     /// Sends in pieces of at most this many bytes; 0 does not.
@@ -97,6 +99,7 @@ impl Default for Profile {
             ack_timeout_ms: 5_000,
             frame_ack_timeout_ms: 5_000,
             card_timeout_ms: 30_000,
+            clock_ahead_h: 0,
             idle_drop_ms: 0,
             split: 0,
             continues_alone: true,
