@@ -28,8 +28,9 @@ pub(crate) const CENTS: u64 = 3780;
 const EARLIER: u64 = 1010;
 /// Safely less than what the driver takes for the least that a payment by hand needs.
 const SOON: Duration = Duration::from_secs(8);
-/// Tries to find out; a terminal in the middle of something takes a few.
-const TRIES: u32 = 30;
+/// Tries to find out: a terminal in the middle of something takes a few, and more on a busy machine,
+/// where hundreds of them share two processors.
+const TRIES: u32 = 150;
 
 /// What is asked of the terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -354,6 +355,7 @@ impl Case {
         terminal: &Terminal,
         interrupted: &koffer_drivers::Interrupted,
     ) -> Reconciled {
+        let mut lost = None;
         for _ in 0..TRIES {
             let mut driver = a_driver(&endpoint(terminal), self.receipts);
             let found = match driver.open().await {
@@ -361,11 +363,12 @@ impl Case {
                 Err(fault) => Reconciled::Lost(fault),
             };
             match found {
-                Reconciled::Lost(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+                Reconciled::Lost(fault) => lost = Some(fault),
                 found => return found,
             }
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        panic!("no answer: {self:?}");
+        panic!("no answer, {lost:?}: {self:?}");
     }
 
     fn judge(&self, found: Reconciled, before: &Ledger, after: &Ledger) -> Found {
