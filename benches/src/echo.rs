@@ -1,5 +1,5 @@
 //! The gateway as it is, with cards beside its configured devices that cost nothing: what is
-//! measured with them is the way of a call through bus, desk, queue, supervisor and back, not a
+//! measured with them is the way of a call through bus, dispatcher, queue, supervisor and back, not a
 //! device and not a simulator.
 
 use std::{path::Path, sync::Arc};
