@@ -19,36 +19,39 @@ use crate::{
 /// The longest that one reading may take.
 const READING: Duration = Duration::from_secs(5);
 
-/// How one kind of such devices is read, and what it means.
+/// What a device of one class tells, and what that means.
+pub trait Reading: Send + Sync {
+    /// What needs attention.
+    fn reasons(&self) -> Vec<Reason>;
+
+    /// What has happened since, if this reading is followed by `now`.
+    fn event(&self, now: &Self) -> Option<EventKind>;
+
+    /// The answer to an operation of its class; `None` where the driver has it not.
+    fn answer(&self, request: &Request) -> Option<Response>;
+
+    /// What lies behind the device: its battery, its satellites. Keyword, outcome, sentence.
+    fn external(&self) -> (&'static str, StepOutcome, Text);
+}
+
+/// How one kind of such devices is read.
 #[async_trait]
 pub trait Sensor: Send {
     /// What it tells.
-    type Reading: Send + Sync;
+    type Reading: Reading;
 
     /// Between two readings.
     const PERIOD: Duration;
 
-    /// Reads it, over a new connection where there is none. May be dropped at any await: an
-    /// exchange that was begun is then forgotten together with its connection.
+    /// Reads it, over a new connection where there is none. Cancel-safe: an exchange that
+    /// was begun is forgotten together with its connection.
     async fn read(&mut self) -> Result<(Identity, Self::Reading), Fault>;
 
-    /// Ends the connection.
-    fn disconnect(&mut self);
+    /// Ends the connection, where there is one.
+    fn disconnect(&mut self) {}
 
     /// It does not answer in time.
     fn silent(&self) -> Fault;
-
-    /// What needs attention.
-    fn reasons(reading: &Self::Reading) -> Vec<Reason>;
-
-    /// What happened between two readings.
-    fn event(before: &Self::Reading, now: &Self::Reading) -> Option<EventKind>;
-
-    /// The answer to an operation of its class; `None` where the driver has it not.
-    fn answer(reading: &Self::Reading, request: &Request) -> Option<Response>;
-
-    /// What lies behind the device: its battery, its satellites. Keyword, outcome, sentence.
-    fn external(reading: &Self::Reading) -> (&'static str, StepOutcome, Text);
 }
 
 /// The driver of such a device.
@@ -112,7 +115,7 @@ impl<S: Sensor> SensorDriver<S> {
                 steps.add("read", StepOutcome::Passed, answers).await;
                 if params.level != SelfTestLevel::Internal {
                     steps.at(params.level);
-                    let (name, outcome, text) = S::external(&reading);
+                    let (name, outcome, text) = reading.external();
                     let message = text.get(call.lang).to_owned();
                     steps.add(name, outcome, message).await;
                 }
@@ -127,20 +130,22 @@ impl<S: Sensor> SensorDriver<S> {
                 self.sensor.disconnect();
                 Done::Reset(ResetDone {}).into()
             }
-            other => S::answer(&reading, other).ok_or_else(|| unsupported(call.lang))?,
+            other => reading
+                .answer(other)
+                .ok_or_else(|| unsupported(call.lang))?,
         })
     }
 
     /// Tells what changed, one report at a time: what is not told when this is dropped is told
     /// next time.
     async fn report(&mut self, now: S::Reading, reports: &Reports) {
-        let event = self.seen.as_ref().and_then(|seen| S::event(seen, &now));
+        let event = self.seen.as_ref().and_then(|seen| seen.event(&now));
         if let Some(event) = event
             && reports.send(Report::Event(event)).await.is_err()
         {
             return;
         }
-        let reasons = S::reasons(&now);
+        let reasons = now.reasons();
         self.seen = Some(now);
         if reasons != self.reported && reports.send(Report::Reasons(reasons.clone())).await.is_ok()
         {
@@ -153,7 +158,7 @@ impl<S: Sensor> SensorDriver<S> {
 impl<S: Sensor> Driver for SensorDriver<S> {
     async fn open(&mut self) -> Result<Opened, Fault> {
         let reading = self.read().await?;
-        self.reported = S::reasons(&reading);
+        self.reported = reading.reasons();
         self.seen = Some(reading);
         Ok(Opened {
             identity: self.identity.clone(),

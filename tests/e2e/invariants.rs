@@ -140,3 +140,30 @@ fn no_todo_stands_in_the_code() {
         "put it into docs/known-gaps.md: {found:?}"
     );
 }
+
+#[test]
+fn no_file_has_the_markers_of_a_merge() {
+    let mut marked = Vec::new();
+    let mut folders = vec![root()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            let name = path.file_name().expect("a name").to_string_lossy();
+            if path.is_symlink() || ["target", ".git", "node_modules"].contains(&&*name) {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            // What is no text has no lines.
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            let is_marker =
+                |line: &str| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ");
+            if text.lines().any(is_marker) {
+                marked.push(path);
+            }
+        }
+    }
+    assert!(marked.is_empty(), "{marked:?}");
+}

@@ -1,3 +1,4 @@
 //! Position receivers.
 
 pub mod gpsd;
+mod reading;

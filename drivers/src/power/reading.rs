@@ -9,6 +9,8 @@ use koffer_proto::{
 };
 use koffer_settings::text;
 
+use crate::sensor;
+
 /// One reading.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reading {
@@ -18,8 +20,8 @@ pub struct Reading {
     pub replace: bool,
 }
 
-impl Reading {
-    pub(super) fn reasons(&self) -> Vec<Reason> {
+impl sensor::Reading for Reading {
+    fn reasons(&self) -> Vec<Reason> {
         let mut reasons = Vec::new();
         if self.status.low {
             reasons.push(Reason::new(
@@ -37,14 +39,14 @@ impl Reading {
         if self.replace {
             reasons.push(Reason::new(
                 "battery-replace",
-                "Der Akku muss ersetzt werden. Rufen Sie die Technik.",
+                "Der Akku muss ersetzt werden. Bitte die Technik verständigen.",
                 "The battery must be replaced. Call your technician.",
             ));
         }
         reasons
     }
 
-    pub(super) fn event(&self, now: &Self) -> Option<EventKind> {
+    fn event(&self, now: &Self) -> Option<EventKind> {
         match (self.status.source, now.status.source) {
             (PowerSource::Mains | PowerSource::Unknown, PowerSource::Battery) => {
                 Some(EventKind::OnBattery)
@@ -56,7 +58,7 @@ impl Reading {
         }
     }
 
-    pub(super) fn answer(&self, request: &Request) -> Option<Response> {
+    fn answer(&self, request: &Request) -> Option<Response> {
         match request {
             Request::Power(power::Request::Status(_)) => {
                 Some(power::Response::Status(self.status.clone()).into())
@@ -65,7 +67,7 @@ impl Reading {
         }
     }
 
-    pub(super) fn external(&self) -> (&'static str, StepOutcome, Text) {
+    fn external(&self) -> (&'static str, StepOutcome, Text) {
         let name = "battery";
         if self.replace {
             let text = text!(
@@ -97,6 +99,7 @@ impl Reading {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sensor::Reading as _;
 
     fn reading(source: PowerSource, low: bool, replace: bool) -> Reading {
         Reading {

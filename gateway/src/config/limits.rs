@@ -67,7 +67,7 @@ static CONFIDENTIAL_KEPT: Key<Millis> = Key {
     preset: Preset::Value("120000"),
     example: "confidential_kept_ms = 120000",
     about: "How long answers with biometric or document content stay in memory for a re-request \
-            under the same call id, then they are wiped. 120 s is the contract's maximum; 0 keeps none.",
+            under the same call id, then they are dropped. 120 s is the contract's maximum; 0 keeps none.",
 };
 
 static OUTBOX_MESSAGES: Key<Whole> = Key {

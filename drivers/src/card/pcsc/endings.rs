@@ -212,7 +212,7 @@ pub(super) fn stopped(stop: Stop, lang: Lang) -> Failure {
 pub(super) fn not_stored(lang: Lang) -> String {
     pick(
         lang,
-        "Das Journal des Gateways kann nicht schreiben. Rufen Sie die Technik.",
+        "Das Gateway kann sein Journal nicht schreiben. Bitte die Technik verständigen.",
         "The gateway's journal cannot be written. Call your technician.",
     )
 }

@@ -138,7 +138,7 @@ pub(super) fn failure(
             Status::DeviceFault,
             pick(
                 lang,
-                "Das Journal des Gateways kann nicht schreiben. Es wurde nichts gesendet. Rufen Sie die Technik.",
+                "Das Gateway kann sein Journal nicht schreiben. Es wurde nichts gesendet. Bitte die Technik verständigen.",
                 "The gateway's journal cannot be written. Nothing was sent. Call your technician.",
             ),
         )
@@ -261,7 +261,7 @@ fn refused(refusal: Refusal, lang: Lang) -> Failure {
     };
     let closing = pick(
         lang,
-        "Das Terminal hat abgebrochen, es wurde nichts gebucht. Rufen Sie die Technik.",
+        "Das Terminal hat abgebrochen, es wurde nichts gebucht. Bitte die Technik verständigen.",
         "The terminal cancelled, nothing was booked. Call your technician.",
     );
     let message = format!("{} {closing}", pick(lang, de, en));

@@ -4,13 +4,9 @@ use std::{io, time::Duration};
 
 use async_trait::async_trait;
 use koffer_proto::{
-    EventKind, Identity, Reason, Request, Response, Text,
-    class::{
-        any_device::StepOutcome,
-        position::{self, Fix, PositionStatus},
-    },
+    Identity,
+    class::position::{Fix, PositionStatus},
 };
-use koffer_settings::text;
 
 use super::{
     GpsdConfig,
@@ -119,53 +115,5 @@ impl Sensor for Gps {
 
     fn silent(&self) -> Fault {
         self.unreachable(&io::ErrorKind::TimedOut.into())
-    }
-
-    fn reasons(reading: &PositionStatus) -> Vec<Reason> {
-        let reason = Reason::new(
-            "no-fix",
-            "Noch keine Position. Der Empfänger braucht freien Himmel, nach dem Einschalten einige Minuten.",
-            "No position yet. The receiver needs a clear sky, and some minutes after power-on.",
-        );
-        (reading.fix == Fix::None)
-            .then_some(reason)
-            .into_iter()
-            .collect()
-    }
-
-    /// The contract has none for positions: that a fix was lost or found is in the state.
-    fn event(_: &PositionStatus, _: &PositionStatus) -> Option<EventKind> {
-        None
-    }
-
-    fn answer(reading: &PositionStatus, request: &Request) -> Option<Response> {
-        match request {
-            Request::Position(position::Request::Status(_)) => {
-                Some(position::Response::Status(reading.clone()).into())
-            }
-            _ => None,
-        }
-    }
-
-    fn external(reading: &PositionStatus) -> (&'static str, StepOutcome, Text) {
-        let satellites = reading.satellites.unwrap_or(0);
-        match reading.fix {
-            Fix::None => (
-                "satellites",
-                StepOutcome::Failed,
-                text!(
-                    "Keine Position; Satelliten in Benutzung: {satellites}. Freier Himmel?",
-                    "No position; satellites in use: {satellites}. Is the sky clear?"
-                ),
-            ),
-            Fix::TwoD | Fix::ThreeD => (
-                "satellites",
-                StepOutcome::Passed,
-                text!(
-                    "Position vorhanden; Satelliten in Benutzung: {satellites}.",
-                    "Position known; satellites in use: {satellites}."
-                ),
-            ),
-        }
     }
 }

@@ -3,9 +3,7 @@
 use std::{io, time::Duration};
 
 use async_trait::async_trait;
-use koffer_proto::{
-    EventKind, Identity, Reason, Request, Response, Text, class::any_device::StepOutcome,
-};
+use koffer_proto::Identity;
 
 use super::{
     NutConfig,
@@ -117,21 +115,5 @@ impl Sensor for Ups {
 
     fn silent(&self) -> Fault {
         self.unreachable(&io::ErrorKind::TimedOut.into())
-    }
-
-    fn reasons(reading: &Reading) -> Vec<Reason> {
-        reading.reasons()
-    }
-
-    fn event(before: &Reading, now: &Reading) -> Option<EventKind> {
-        before.event(now)
-    }
-
-    fn answer(reading: &Reading, request: &Request) -> Option<Response> {
-        reading.answer(request)
-    }
-
-    fn external(reading: &Reading) -> (&'static str, StepOutcome, Text) {
-        reading.external()
     }
 }

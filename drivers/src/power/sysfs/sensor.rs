@@ -9,9 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use koffer_proto::{
-    EventKind, Identity, Reason, Request, Response, Text, class::any_device::StepOutcome,
-};
+use koffer_proto::Identity;
 
 use super::{
     SysfsConfig,
@@ -41,7 +39,7 @@ impl Supplies {
         let folder = self.config.folder.display();
         Fault::new(
             "not-readable",
-            format!("{folder} ist nicht lesbar ({error}). Rufen Sie die Technik."),
+            format!("{folder} ist nicht lesbar ({error}). Bitte die Technik verständigen."),
             format!("{folder} cannot be read ({error}). Call your technician."),
         )
     }
@@ -92,31 +90,13 @@ impl Sensor for Supplies {
         reading(&supplies, self.config.low_percent).ok_or_else(|| {
             Fault::new(
                 "no-supply",
-                "Das Gerät meldet weder Netzteil noch Akku. Rufen Sie die Technik.",
+                "Das Gerät meldet weder Netzteil noch Akku. Bitte die Technik verständigen.",
                 "The machine shows neither a mains supply nor a battery. Call your technician.",
             )
         })
     }
 
-    fn disconnect(&mut self) {}
-
     fn silent(&self) -> Fault {
         self.unreadable(&io::ErrorKind::TimedOut.into())
-    }
-
-    fn reasons(reading: &Reading) -> Vec<Reason> {
-        reading.reasons()
-    }
-
-    fn event(before: &Reading, now: &Reading) -> Option<EventKind> {
-        before.event(now)
-    }
-
-    fn answer(reading: &Reading, request: &Request) -> Option<Response> {
-        reading.answer(request)
-    }
-
-    fn external(reading: &Reading) -> (&'static str, StepOutcome, Text) {
-        reading.external()
     }
 }

@@ -53,7 +53,7 @@ pub(super) fn unsupported(operation: &str, lang: Lang) -> Failure {
 /// The record of the call could not be written; nothing was printed.
 pub(super) fn not_stored(lang: Lang) -> Failure {
     let why = text(
-        "Das Journal des Gateways kann nicht schreiben. Es wurde nichts gedruckt. Rufen Sie die Technik.",
+        "Das Gateway kann sein Journal nicht schreiben. Es wurde nichts gedruckt. Bitte die Technik verständigen.",
         "The gateway's journal cannot be written. Nothing was printed. Call your technician.",
     );
     Failure::without_effect(Status::DeviceFault, why.get(lang)).with(caused("journal-failed"))

@@ -1,10 +1,10 @@
 //! What a payment terminal answered.
 
-use koffer_proto::{Lang, Text};
+use koffer_proto::Lang;
 use serde_json::Value;
 
 use super::result::word;
-use super::table::{fields, table};
+use super::table::{known, table};
 use super::view::View;
 use crate::ctl::reading::{entries, text};
 use crate::ctl::screen::harmless;
@@ -20,16 +20,19 @@ pub(super) static VIEW: View = View {
 };
 
 fn transaction(result: &Value, lang: Lang) -> String {
-    let plain = |field: &str| match result.get(field) {
-        None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) => harmless(text),
-        Some(other) => harmless(&other.to_string()),
+    let plain = |field: &str| {
+        let text = match result.get(field)? {
+            Value::Null => return None,
+            Value::String(text) => harmless(text),
+            other => harmless(&other.to_string()),
+        };
+        Some(text).filter(|text| !text.is_empty())
     };
     let amount = result
         .get("amount")
         .and_then(|amount| typed::written(amount, lang));
-    let rows: [(Text, String); 7] = [
-        (texts::amount(), amount.unwrap_or_default()),
+    let rows = [
+        (texts::amount(), amount),
         (texts::receipt_number(), plain("receipt")),
         (texts::trace(), plain("trace")),
         (texts::terminal(), plain("terminal")),
@@ -37,11 +40,7 @@ fn transaction(result: &Value, lang: Lang) -> String {
         (texts::pan(), plain("pan")),
         (texts::authorisation(), plain("authorisation")),
     ];
-    let rows = rows.map(|(name, value)| {
-        let values = Some(value).filter(|value| !value.is_empty());
-        (name.get(lang).to_owned(), values.into_iter().collect())
-    });
-    fields(&rows)
+    known(rows, lang)
 }
 
 fn closing(result: &Value, lang: Lang) -> String {

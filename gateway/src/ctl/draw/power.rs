@@ -3,7 +3,7 @@
 use koffer_proto::{Lang, Text};
 use serde_json::Value;
 
-use super::table::fields;
+use super::table::known;
 use super::view::View;
 use crate::ctl::reading::text;
 
@@ -40,11 +40,7 @@ fn status(result: &Value, lang: Lang) -> String {
             Some(low.get(lang).to_owned()),
         ),
     ];
-    let rows = rows.map(|(name, value)| {
-        let values: Vec<String> = value.into_iter().collect();
-        (name.get(lang).to_owned(), values)
-    });
-    fields(&rows)
+    known(rows, lang)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use comfy_table::{Table, presets};
 use jiff::{Timestamp, tz::TimeZone};
+use koffer_proto::{Lang, Text};
 
 use crate::ctl::screen::harmless;
 
@@ -15,6 +16,18 @@ pub(in crate::ctl) fn table<const N: usize>(head: [String; N], rows: Vec<[String
     }
     let lines: Vec<_> = table.lines().map(|line| line.trim().to_owned()).collect();
     lines.join("\n")
+}
+
+/// What is known of these, in the language of the person.
+pub(in crate::ctl) fn known(
+    rows: impl IntoIterator<Item = (Text, Option<String>)>,
+    lang: Lang,
+) -> String {
+    let rows = rows.into_iter().map(|(name, value)| {
+        let values: Vec<String> = value.into_iter().collect();
+        (name.get(lang).to_owned(), values)
+    });
+    fields(&rows.collect::<Vec<_>>())
 }
 
 /// Names and what belongs to each, a line for each value; a name without values is left out.
