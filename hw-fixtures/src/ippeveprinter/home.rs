@@ -9,11 +9,17 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// The print command. `$0` lies beside the controls.
 const COMMAND: &str = include_str!("print.sh");
+
+/// What its page says when it has taken other paper.
+const TAKEN: &[u8] = b"Media updated.";
+/// How long that may take.
+const ANSWER: Duration = Duration::from_secs(20);
 
 /// Where a printer lives, whether it runs or not.
 #[derive(Debug, Clone)]
@@ -116,14 +122,18 @@ impl PrinterHome {
             format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         let mut stream = tokio::net::TcpStream::connect(("localhost", self.port)).await?;
         stream.write_all(question.as_bytes()).await?;
-        // It keeps the connection open whatever it is told: the first line says enough.
-        let mut answer = [0; 12];
-        stream.read_exact(&mut answer).await?;
-        if answer == *b"HTTP/1.1 200" {
+        // The first line comes before the paper is changed, and the connection stays open after it:
+        // the page says when it is done.
+        let mut page = Vec::new();
+        let changed = async {
+            while !page.windows(TAKEN.len()).any(|window| window == TAKEN) {
+                if stream.read_buf(&mut page).await? == 0 {
+                    return Err(io::Error::other("ippeveprinter did not take the paper"));
+                }
+            }
             Ok(())
-        } else {
-            Err(io::Error::other("ippeveprinter did not take the paper"))
-        }
+        };
+        tokio::time::timeout(ANSWER, changed).await?
     }
 
     /// The D-Bus system bus that it wants, one of its own. Starts first.
